@@ -1,0 +1,3 @@
+"""One-to-many replication for object storage."""
+
+__version__ = "0.1.0"

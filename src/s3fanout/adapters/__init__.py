@@ -1,0 +1,1 @@
+"""Implementations of the ports. Each talks to one kind of the world and classifies its errors."""

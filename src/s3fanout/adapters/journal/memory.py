@@ -1,0 +1,382 @@
+"""A journal that keeps everything in this process: the reference for the durable one.
+
+It follows the contracts word by word and favours being obviously right over being quick. Nothing
+survives the process; ``reopened`` plays a restart.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from s3fanout.adapters.journal.letters import check_room
+from s3fanout.adapters.journal.states import UNSETTLED, check_settleable
+from s3fanout.adapters.journal.wakeups import Wakeups
+from s3fanout.decide.order import Order, compare
+from s3fanout.model.jobs import (
+    DestinationSummary,
+    ErrorRecord,
+    Job,
+    JobState,
+    MalformedRecord,
+    NewJob,
+    ReplicaRecord,
+    Settlement,
+)
+from s3fanout.ports.queue import Accepted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from s3fanout.model.events import Malformed
+    from s3fanout.ports.ledger import FailureSelection
+    from s3fanout.ports.system import Clock
+
+T = TypeVar("T")
+
+RecordId = tuple[str, str]
+"""(destination, source key)."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What outlives the process in a durable journal."""
+
+    records: dict[RecordId, ReplicaRecord] = field(default_factory=dict)
+    error_at_ms: dict[RecordId, int] = field(default_factory=dict)
+    unsettled: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    """By destination: keys with a job, oldest first."""
+    paused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    letters: list[MalformedRecord] = field(default_factory=list)
+    letter_id: int = 0
+    fence: int = 0
+
+
+class MemoryJournal:
+    """``Queue`` and ``Ledger`` without a disk.
+
+    Args:
+        clock: Times ``wait``, and tells ``summaries`` which waiting jobs are due.
+    """
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._kept = _Kept()
+        self._leases: dict[RecordId, int] = {}
+        self._wakeups = Wakeups(clock)
+
+    def reopened(self) -> MemoryJournal:
+        """What a process finds that starts over: every record, no lease. Drop the old one."""
+        fresh = MemoryJournal(clock=self._clock)
+        fresh._kept = self._kept
+        return fresh
+
+    async def close(self) -> None:
+        """Wake everybody who waits. Idempotent."""
+        self._wakeups.wake_all()
+
+    # Queue
+
+    async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:
+        count = dict.fromkeys(Order, 0)
+        for job in jobs:
+            recorded = self._kept.records.get((job.destination, job.key))
+            order = Order.NEWER if recorded is None else compare(job, recorded)
+            count[order] += 1
+            if order is Order.NEWER:
+                self._replace(job, recorded, now_ms)
+        return Accepted(count[Order.NEWER], count[Order.DUPLICATE], count[Order.STALE])
+
+    def _replace(self, job: NewJob, recorded: ReplicaRecord | None, now_ms: int) -> None:
+        """What is known of the replica stays; what was known of the old job goes."""
+        self._put(
+            ReplicaRecord(
+                destination=job.destination,
+                key=job.key,
+                fence=self._next_fence(),
+                state=JobState.READY,
+                kind=job.kind,
+                event_at_ms=job.event_at_ms,
+                accepted_at_ms=now_ms,
+                due_at_ms=now_ms,
+                attempts=0,
+                order=job.order,
+                etag=job.etag,
+                size_bytes=job.size_bytes,
+                version_id=job.version_id,
+                reason="",
+                settled_at_ms=None,
+                source_etag=recorded.source_etag if recorded else None,
+                source_version_id=recorded.source_version_id if recorded else None,
+                replica_etag=recorded.replica_etag if recorded else None,
+                error=None,
+            )
+        )
+
+    async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
+        if destination in self._kept.paused:
+            return ()
+        claimed: list[Job] = []
+        for key in self._kept.unsettled[destination]:
+            if len(claimed) >= limit:
+                break
+            record = self._kept.records[destination, key]
+            if (destination, key) not in self._leases and _is_due(record, now_ms):
+                claimed.append(_job_of(record))
+        for job in claimed:
+            self._leases[job.destination, job.key] = job.fence
+        return claimed
+
+    async def wait(self, destination: str, *, now_ms: int, timeout_s: float) -> None:
+        seconds = timeout_s
+        if destination not in self._kept.paused:
+            for key in self._kept.unsettled[destination]:
+                record = self._kept.records[destination, key]
+                if (destination, key) in self._leases:
+                    continue
+                if _is_due(record, now_ms):
+                    return
+                seconds = min(seconds, (record.due_at_ms - now_ms) / 1000)
+        await self._wakeups.sleep(destination, seconds)
+
+    async def finish(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            record = self._end_lease(job)
+            if record is not None:
+                self._put(
+                    replace(
+                        record,
+                        state=JobState.SETTLED,
+                        due_at_ms=0,
+                        settled_at_ms=self._clock.now_ms(),
+                        reason="finished",
+                        error=None,
+                    )
+                )
+
+    async def release(self, jobs: Sequence[Job], *, due_at_ms: int) -> None:
+        for job in jobs:
+            record = self._end_lease(job)
+            if record is not None:
+                self._put(replace(record, state=JobState.WAITING, due_at_ms=due_at_ms))
+
+    def _end_lease(self, job: Job) -> ReplicaRecord | None:
+        """End the lease of ``job``; its record if the job is still what is to be done."""
+        at = (job.destination, job.key)
+        if self._leases.get(at) != job.fence:
+            return None
+        del self._leases[at]
+        self._wakeups.wake(job.destination)
+        record = self._kept.records[at]
+        return record if record.fence == job.fence and record.state in UNSETTLED else None
+
+    # Ledger
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        check_settleable(settlements)
+        return [self._settle(settlement) for settlement in settlements]
+
+    def _settle(self, settlement: Settlement) -> bool:
+        job = settlement.job
+        at = (job.destination, job.key)
+        record = self._kept.records.get(at)
+        if record is None or record.fence != job.fence:
+            return False
+        fence = job.fence
+        if settlement.state is JobState.WAITING:
+            fence = self._next_fence()  # A late word of this attempt must not touch the next one.
+            if self._leases.get(at) == job.fence:
+                del self._leases[at]
+        if settlement.error is not None:
+            self._kept.error_at_ms[at] = settlement.at_ms
+        self._put(_settled(record, settlement, fence))
+        return True
+
+    async def get(self, destination: str, key: str) -> ReplicaRecord | None:
+        record = self._kept.records.get((destination, key))
+        if record is None or record.state not in UNSETTLED:
+            return record
+        leased = self._leases.get((destination, key)) == record.fence
+        return replace(record, state=JobState.LEASED) if leased else record
+
+    async def records_of_key(self, key: str) -> Sequence[ReplicaRecord]:
+        names = sorted(name for name, of in self._kept.records if of == key)
+        return [record for name in names if (record := await self.get(name, key)) is not None]
+
+    async def failures(
+        self, selection: FailureSelection, *, limit: int, offset: int = 0
+    ) -> Sequence[ReplicaRecord]:
+        dead = sorted(
+            self._dead(selection),
+            key=lambda record: (-(record.settled_at_ms or 0), record.destination, record.key),
+        )
+        return dead[offset : offset + limit]
+
+    def _dead(self, selection: FailureSelection) -> Iterable[ReplicaRecord]:
+        return (
+            record
+            for record in self._kept.records.values()
+            if record.state is JobState.DEAD
+            and selection.destination in {None, record.destination}
+            and record.key.startswith(selection.key_prefix)
+            and selection.code in {None, record.error.code if record.error else None}
+        )
+
+    async def redrive(self, selection: FailureSelection, *, now_ms: int) -> int:
+        dead = tuple(self._dead(selection))
+        for record in dead:
+            self._put(
+                replace(
+                    record,
+                    fence=self._next_fence(),
+                    state=JobState.READY,
+                    due_at_ms=now_ms,
+                    attempts=0,
+                    settled_at_ms=None,
+                )
+            )
+        return len(dead)
+
+    async def summaries(self) -> Sequence[DestinationSummary]:
+        records: defaultdict[str, list[ReplicaRecord]] = defaultdict(list)
+        for record in self._kept.records.values():
+            records[record.destination].append(record)
+        names = sorted(records.keys() | self._kept.paused.keys())
+        return [self._summary(name, records[name]) for name in names]
+
+    def _summary(self, name: str, records: list[ReplicaRecord]) -> DestinationSummary:
+        now_ms = self._clock.now_ms()
+        backlog = [record for record in records if record.state in UNSETTLED]
+        ready = sum(_is_due(record, now_ms) for record in backlog)
+        settled = [record for record in records if record.state is JobState.SETTLED]
+        error, error_at_ms = self._last_error(records)
+        paused_at_ms, paused_reason = self._kept.paused.get(name, (None, ""))
+        return DestinationSummary(
+            destination=name,
+            ready=ready,
+            waiting=len(backlog) - ready,
+            backlog_bytes=sum(record.size_bytes or 0 for record in backlog),
+            settled=len(settled),
+            superseded=sum(record.state is JobState.SUPERSEDED for record in records),
+            dead=sum(record.state is JobState.DEAD for record in records),
+            oldest_event_at_ms=min((record.event_at_ms for record in backlog), default=None),
+            last_settled_at_ms=max((record.settled_at_ms or 0 for record in settled), default=None),
+            last_error=error,
+            last_error_at_ms=error_at_ms,
+            paused_at_ms=paused_at_ms,
+            paused_reason=paused_reason,
+        )
+
+    def _last_error(self, records: list[ReplicaRecord]) -> tuple[ErrorRecord | None, int | None]:
+        """Newest error and its time; of several at one time, that of the smallest key."""
+        failed = sorted(
+            (-self._kept.error_at_ms[record.destination, record.key], record.key)
+            for record in records
+            if record.error is not None
+        )
+        if not failed:
+            return None, None
+        at_ms, key = failed[0]
+        return self._kept.records[records[0].destination, key].error, -at_ms
+
+    async def pause(self, destination: str, *, now_ms: int, reason: str) -> None:
+        self._kept.paused.setdefault(destination, (now_ms, reason))
+
+    async def resume(self, destination: str) -> bool:
+        was_paused = self._kept.paused.pop(destination, None) is not None
+        self._wakeups.wake(destination)
+        return was_paused
+
+    async def keep_malformed(
+        self, letters: Sequence[Malformed], *, route: str, now_ms: int
+    ) -> None:
+        check_room(kept=len(self._kept.letters), offered=len(letters))
+        for letter in letters:
+            self._kept.letter_id += 1
+            self._kept.letters.append(
+                MalformedRecord(
+                    id=self._kept.letter_id,
+                    received_at_ms=now_ms,
+                    route=route,
+                    reason=letter.reason,
+                    detail=letter.detail,
+                    payload=letter.payload,
+                )
+            )
+
+    async def malformed(self, *, limit: int) -> Sequence[MalformedRecord]:
+        return self._kept.letters[::-1][:limit]
+
+    async def discard_malformed(self) -> int:
+        count = len(self._kept.letters)
+        self._kept.letters.clear()
+        return count
+
+    # Both
+
+    def _next_fence(self) -> int:
+        self._kept.fence += 1
+        return self._kept.fence
+
+    def _put(self, record: ReplicaRecord) -> None:
+        self._kept.records[record.destination, record.key] = record
+        unsettled = self._kept.unsettled[record.destination]
+        if record.state in UNSETTLED:
+            unsettled[record.key] = None
+            self._wakeups.wake(record.destination)
+        else:
+            unsettled.pop(record.key, None)
+
+
+def _is_due(record: ReplicaRecord, now_ms: int) -> bool:
+    """A ready job is due whatever the clock says (it may have jumped back)."""
+    return record.state is JobState.READY or record.due_at_ms <= now_ms
+
+
+def _job_of(record: ReplicaRecord) -> Job:
+    return Job(
+        destination=record.destination,
+        key=record.key,
+        fence=record.fence,
+        kind=record.kind,
+        event_at_ms=record.event_at_ms,
+        etag=record.etag,
+        size_bytes=record.size_bytes,
+        version_id=record.version_id,
+        attempts=record.attempts,
+    )
+
+
+def _settled(record: ReplicaRecord, settlement: Settlement, fence: int) -> ReplicaRecord:
+    """``record`` after ``settlement``.
+
+    A settled job says all about the replica, also what is not there any more. Any other outcome
+    left the replica as it was, so what is known of it stays unless the settlement knows better.
+    """
+    after = replace(
+        record,
+        fence=fence,
+        state=settlement.state,
+        due_at_ms=settlement.due_at_ms if settlement.state is JobState.WAITING else 0,
+        attempts=settlement.attempts,
+        reason=settlement.reason,
+        settled_at_ms=None if settlement.state is JobState.WAITING else settlement.at_ms,
+        size_bytes=_first(settlement.size_bytes, record.size_bytes),
+        source_etag=settlement.source_etag,
+        source_version_id=settlement.source_version_id,
+        replica_etag=settlement.replica_etag,
+        error=settlement.error,
+    )
+    if settlement.state is JobState.SETTLED:
+        return after
+    return replace(
+        after,
+        source_etag=_first(after.source_etag, record.source_etag),
+        source_version_id=_first(after.source_version_id, record.source_version_id),
+        replica_etag=_first(after.replica_etag, record.replica_etag),
+    )
+
+
+def _first(new: T | None, known: T | None) -> T | None:
+    return known if new is None else new

@@ -1,0 +1,229 @@
+"""The shape of the ledger file, its versions, and how a connection is opened.
+
+``docs/data-model.md`` describes every column; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from s3fanout.model.errors import LedgerUnavailable, Misconfigured
+from s3fanout.model.events import ChangeKind
+from s3fanout.model.jobs import JobState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SQLITE_VERSION_MIN = (3, 35, 0)
+"""First with RETURNING; UPDATE FROM is of 3.33 (https://sqlite.org/changes.html)."""
+
+APPLICATION_ID = 0x53334650
+""""S3FP" in ASCII: tells our files from other SQLite files (``PRAGMA application_id``)."""
+
+STATE_CODES = {
+    JobState.READY: 0,
+    JobState.WAITING: 1,
+    JobState.SETTLED: 2,
+    JobState.SUPERSEDED: 3,
+    JobState.DEAD: 4,
+}
+"""``LEASED`` is never stored. ``settled_at_ms`` is set exactly in the last three."""
+
+KIND_CODES = {
+    ChangeKind.CREATED: 1,
+    ChangeKind.ATTRIBUTES_CHANGED: 2,
+    ChangeKind.REMOVED: 3,
+}
+
+_VERSION_1 = (
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    "INSERT INTO meta (name, value) VALUES ('fence_reserved', 0)",
+    """
+    CREATE TABLE destination (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        paused_at_ms INTEGER,
+        paused_reason TEXT
+    )
+    """,
+    # A rowid table: with the (long) keys as primary key of a WITHOUT ROWID table every index
+    # entry would repeat them, and writing cost 2.5 times the CPU. Key first in the unique index:
+    # the destinations of one change then share a page of it, so a commit writes fewer pages.
+    """
+    CREATE TABLE replica (
+        id INTEGER PRIMARY KEY,
+        destination_id INTEGER NOT NULL REFERENCES destination (id),
+        key TEXT NOT NULL,
+        fence INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        event_at_ms INTEGER NOT NULL,
+        accepted_at_ms INTEGER NOT NULL,
+        due_at_ms INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        order_scheme TEXT,
+        order_token TEXT,
+        order_trusted INTEGER,
+        etag TEXT,
+        size_bytes INTEGER,
+        version_id TEXT,
+        reason TEXT NOT NULL DEFAULT '',
+        settled_at_ms INTEGER,
+        source_etag TEXT,
+        source_version_id TEXT,
+        replica_etag TEXT,
+        error_code TEXT,
+        error_message TEXT,
+        error_hint TEXT,
+        error_at_ms INTEGER,
+        UNIQUE (key, destination_id)
+    )
+    """,
+    # The partial indexes go by settled_at_ms: a query has to repeat an index's condition word by
+    # word, and a range of "state" there would compete with the equality that the search needs.
+    # (The null settled_at_ms in the first takes one byte and makes it cover the summaries.)
+    """
+    CREATE INDEX replica_backlog
+    ON replica (destination_id, state, due_at_ms, event_at_ms, size_bytes, settled_at_ms)
+    WHERE settled_at_ms IS NULL
+    """,
+    """
+    CREATE INDEX replica_final ON replica (destination_id, state, settled_at_ms)
+    WHERE settled_at_ms IS NOT NULL
+    """,
+    """
+    CREATE INDEX replica_error ON replica (destination_id, error_at_ms)
+    WHERE error_code IS NOT NULL
+    """,
+    """
+    CREATE TABLE malformed (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        received_at_ms INTEGER NOT NULL,
+        route TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        payload BLOB NOT NULL
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+"""``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
+released: append the next."""
+
+SCHEMA_VERSION = len(MIGRATIONS)
+"""Stored as ``PRAGMA user_version``."""
+
+_BUSY_TIMEOUT_S = 5.0
+"""How long a write waits for another process (a CLI command beside the daemon)."""
+
+_CACHE_KIB = 32 * 1024
+_CHECKPOINT_PAGES = 4000
+"""16 MiB of write-ahead log between checkpoints, four times SQLite's default: about 5 % less CPU
+per job, in two runs each of 60,000 rows."""
+
+
+def connect(path: Path, *, pages_max: int | None = None) -> sqlite3.Connection:
+    """A connection with our settings. It may be used by any one thread at a time.
+
+    Args:
+        path: The ledger file.
+        pages_max: Let the file grow to so many pages only (tests of a full disk).
+    """
+    connection = sqlite3.connect(
+        path,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,  # We write BEGIN and COMMIT ourselves.
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    try:
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        # FULL: a commit is on the disk before it is confirmed, whatever the power does.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}").fetchone()
+        if pages_max is not None:
+            connection.execute(f"PRAGMA max_page_count = {pages_max}").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(path: Path, *, create: bool) -> None:
+    """Create or upgrade the file at ``path``, or refuse it.
+
+    Args:
+        path: The ledger file.
+        create: Whether the caller owns the file; others only look at it.
+
+    Raises:
+        Misconfigured: Not ours, of a newer s3fanout, or (without ``create``) missing or older.
+        LedgerUnavailable: It cannot be opened.
+    """
+    check_sqlite(sqlite3.sqlite_version_info)
+    if not create and not path.exists():
+        raise Misconfigured(
+            f"there is no ledger at {path}", hint="check the path, or start the daemon first"
+        )
+    try:
+        with closing(connect(path)) as connection:
+            _migrate(connection, path, create=create)
+    except sqlite3.OperationalError as error:
+        raise LedgerUnavailable(f"cannot open the ledger {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise Misconfigured(
+            f"{path} is not a ledger: {error}", hint="name another file, or restore a backup"
+        ) from error
+
+
+def check_sqlite(version: tuple[int, ...]) -> None:
+    """Refuse a SQLite library that is too old.
+
+    Raises:
+        Misconfigured: With both versions.
+    """
+    if version < SQLITE_VERSION_MIN:
+        have, need = (".".join(map(str, numbers)) for numbers in (version, SQLITE_VERSION_MIN))
+        raise Misconfigured(
+            f"SQLite {have} is too old, {need} is needed",
+            hint="use a Python that is built with a newer SQLite",
+        )
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
+    version = _version(connection, path)
+    if version == SCHEMA_VERSION:
+        return
+    if not create:
+        raise Misconfigured(
+            f"the ledger {path} has version {version}, this s3fanout needs {SCHEMA_VERSION}",
+            hint="start the daemon once: it upgrades the file",
+        )
+    connection.execute("BEGIN EXCLUSIVE")
+    # Closing the connection on an error rolls back.
+    for statements in MIGRATIONS[_version(connection, path) :]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (tables or version or application):
+        raise Misconfigured(
+            f"{path} is the database of another application", hint="name another file"
+        )
+    if version > SCHEMA_VERSION:
+        raise Misconfigured(
+            f"the ledger {path} has version {version}, this s3fanout knows up to {SCHEMA_VERSION}",
+            hint="run the newer s3fanout that wrote it, or restore a backup",
+        )
+    return int(version)

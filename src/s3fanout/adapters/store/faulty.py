@@ -1,0 +1,173 @@
+"""Any object store, failing to a script. For tests of what surrounds a store.
+
+A script is asked before every call and answers with a ``Fault`` or nothing:
+
+| fault | what the caller sees | what the store holds |
+|---|---|---|
+| ``error`` | the error | nothing happened |
+| ``error``, ``applied`` | the error | the write is there: an answer that got lost |
+| ``pause`` | a slow request | written after the pause |
+| ``pause``, ``applied`` | a slow answer | written before the pause |
+| ``pause`` and ``error`` | a slow failure | as for ``error`` |
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from s3fanout.model.errors import StoreError
+    from s3fanout.model.objects import Body, ListPage, ObjectAttributes, Probe, Written
+    from s3fanout.ports.object_store import ObjectStore
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a store.
+
+    Attributes:
+        operation: S3 operation name (``CopyObject``).
+        key: The key in this store; of a listing, its prefix.
+        nth: Which call of this operation on this key it is, from 1.
+    """
+
+    operation: str
+    key: str
+    nth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with one call.
+
+    Attributes:
+        error: Raised instead of an answer.
+        pause: Awaited: ``event.wait``, or ``lambda: clock.sleep(5)``.
+        applied: The call reaches the store first.
+    """
+
+    error: StoreError | None = None
+    pause: Callable[[], Awaitable[object]] | None = None
+    applied: bool = False
+
+
+Script = Callable[[Call], Fault | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a written script: which calls have which fault.
+
+    Attributes:
+        fault: What happens.
+        operation, key: ``None`` is any.
+        first, last: Range of ``Call.nth``, inclusive; ``last`` of ``None`` is for ever.
+    """
+
+    fault: Fault
+    operation: str | None = None
+    key: str | None = None
+    first: int = 1
+    last: int | None = None
+
+
+def written(lines: Sequence[Line]) -> Script:
+    """A script of lines: the first that matches a call decides."""
+
+    def decide(call: Call) -> Fault | None:
+        for line in lines:
+            if (
+                line.operation in (None, call.operation)
+                and line.key in (None, call.key)
+                and line.first <= call.nth
+                and (line.last is None or call.nth <= line.last)
+            ):
+                return line.fault
+        return None
+
+    return decide
+
+
+class FaultyStore:
+    """``ObjectStore`` around another one.
+
+    Attributes:
+        calls: Every call so far, in order.
+    """
+
+    def __init__(self, store: ObjectStore, script: Script) -> None:
+        self.calls: list[Call] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._store = store
+        self._script = script
+
+    @property
+    def bucket(self) -> str:
+        return self._store.bucket
+
+    async def head(self, key: str) -> Probe:
+        return await self._play("HeadObject", key, lambda: self._store.head(key))
+
+    async def get(self, key: str, *, if_match: str | None, size_bytes_max: int) -> Body:
+        return await self._play(
+            "GetObject",
+            key,
+            lambda: self._store.get(key, if_match=if_match, size_bytes_max=size_bytes_max),
+        )
+
+    async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
+        return await self._play("PutObject", key, lambda: self._store.put(key, body, attributes))
+
+    async def copy(
+        self, key: str, *, source_bucket: str, source_key: str, if_match: str | None
+    ) -> Written:
+        return await self._play(
+            "CopyObject",
+            key,
+            lambda: self._store.copy(
+                key, source_bucket=source_bucket, source_key=source_key, if_match=if_match
+            ),
+        )
+
+    async def delete(self, key: str) -> None:
+        return await self._play("DeleteObject", key, lambda: self._store.delete(key))
+
+    async def list_page(
+        self, prefix: str = "", *, token: str | None = None, limit: int = 1000
+    ) -> ListPage:
+        return await self._play(
+            "ListObjectsV2",
+            prefix,
+            lambda: self._store.list_page(prefix, token=token, limit=limit),
+        )
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def _play(
+        self, operation: str, key: str, request: Callable[[], Coroutine[object, object, Answer]]
+    ) -> Answer:
+        self._counts[operation, key] += 1
+        call = Call(operation, key, self._counts[operation, key])
+        self.calls.append(call)
+        fault = self._script(call) or Fault()
+        if fault.applied:
+            answer = await request()
+            await _befall(fault)
+            return answer
+        await _befall(fault)
+        return await request()
+
+
+async def _befall(fault: Fault) -> None:
+    if fault.pause is not None:
+        await fault.pause()
+    if fault.error is not None:
+        raise fault.error

@@ -1,0 +1,142 @@
+"""The XML documents of S3, read tolerantly: any namespace, any order, missing elements are empty.
+
+Whatever is not the expected document is ``Unavailable``: a broken answer says nothing about the
+object. Leading white space is allowed, because a store may send it to keep a slow copy's connection
+alive. Documents with a DOCTYPE are refused unread: S3 has none, and entities are an attack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree as ET
+
+from s3fanout.model.errors import Unavailable
+from s3fanout.model.objects import Listed, ListPage
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDocument:
+    """A store's ``<Error>``; what is missing is ``""``.
+
+    Attributes:
+        code, message, request_id: As in the document.
+        region: The region that the bucket is in, where the error is about that.
+        resource_bucket: The bucket that the error is about (``BucketName``), where it says so.
+    """
+
+    code: str
+    message: str
+    request_id: str
+    region: str = ""
+    resource_bucket: str = ""
+
+
+def parse_error(body: bytes) -> ErrorDocument | None:
+    """The error document in ``body``, or ``None`` if there is none (HTML, nothing, garbage)."""
+    try:
+        root = _root(body)
+    except Unavailable:
+        return None
+    return _error(root) if root.tag == "Error" else None
+
+
+def parse_copy_result(body: bytes) -> str | ErrorDocument:
+    """The etag (without quotes) of a copy that succeeded, or the error inside the 200 answer.
+
+    Raises:
+        Unavailable: Neither of the two.
+    """
+    root = _root(body)
+    if root.tag == "CopyObjectResult":
+        return unquoted(_text(root, "ETag"))
+    if root.tag == "Error":
+        return _error(root)
+    raise Unavailable(f"broken answer: unexpected document root={root.tag[:40]!r}")
+
+
+def parse_tags(body: bytes) -> dict[str, str]:
+    """The tag set of a ``GetObjectTagging`` answer.
+
+    Raises:
+        Unavailable: Not such a document.
+    """
+    root = _root(body)
+    if root.tag != "Tagging":
+        raise Unavailable(f"broken answer: unexpected document root={root.tag[:40]!r}")
+    return {_text(tag, "Key"): _text(tag, "Value") for tag in root.iter("Tag")}
+
+
+def parse_list_page(body: bytes) -> ListPage:
+    """A page of ``ListObjectsV2``.
+
+    Keys are decoded only if the store says that it encoded them: not every store honours
+    ``encoding-type=url``. Bytes that are not UTF-8 become surrogate escapes, which the client
+    encodes back to the same bytes: another object must never be read in place of this one.
+
+    Raises:
+        Unavailable: Not such a document, or one that says that it goes on but not where.
+    """
+    root = _root(body)
+    if root.tag != "ListBucketResult":
+        raise Unavailable(f"broken answer: unexpected document root={root.tag[:40]!r}")
+    encoded = _text(root, "EncodingType") == "url"
+    next_token = _text(root, "NextContinuationToken") or None
+    if _text(root, "IsTruncated") != "true":
+        next_token = None
+    elif next_token is None:
+        raise Unavailable("broken answer: truncated listing without a continuation token")
+    return ListPage(tuple(_listed(item, encoded) for item in root.iter("Contents")), next_token)
+
+
+def unquoted(etag: str) -> str:
+    """An etag without its quotes."""
+    return etag.strip().strip('"')
+
+
+def _listed(item: Element, encoded: bool) -> Listed:  # noqa: FBT001 -- one private caller
+    raw = _text(item, "Key")
+    size = _text(item, "Size")
+    if not raw or not size.isdecimal():
+        raise Unavailable("broken answer: listing row without key or size")
+    key = unquote_plus(raw, errors="surrogateescape") if encoded else raw
+    return Listed(key, int(size), unquoted(_text(item, "ETag")), _ms(_text(item, "LastModified")))
+
+
+def _ms(text: str) -> int:
+    try:
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+    except ValueError:
+        return 0
+
+
+def _error(root: Element) -> ErrorDocument:
+    return ErrorDocument(
+        code=_text(root, "Code").strip(),
+        message=_text(root, "Message").strip(),
+        request_id=_text(root, "RequestId").strip(),
+        region=_text(root, "Region").strip(),
+        resource_bucket=_text(root, "BucketName").strip(),
+    )
+
+
+def _text(parent: Element, name: str) -> str:
+    return parent.findtext(name) or ""
+
+
+def _root(body: bytes) -> Element:
+    if b"<!DOCTYPE" in body:
+        raise Unavailable("broken answer: document with a doctype")
+    try:
+        root = ET.fromstring(body.lstrip())  # noqa: S314 -- no doctype, so no entities
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise Unavailable(f"broken answer: not XML reason={str(error)!r}") from error
+    if b"xmlns" in body:
+        for element in root.iter():
+            element.tag = element.tag.rpartition("}")[2]
+    return root

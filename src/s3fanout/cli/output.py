@@ -1,0 +1,101 @@
+"""The only place that prints. Data goes to standard output; errors and progress to standard error.
+
+Everything that comes from outside (keys, messages) passes ``printable`` before it meets a terminal:
+a key may hold control characters.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from s3fanout.model.errors import S3FanoutError
+from s3fanout.service.logs import printable
+
+
+def out_console() -> Console:
+    """Standard output; plain where it is not a terminal, or ``NO_COLOR`` is set."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def err_console() -> Console:
+    """Standard error."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def print_json(document: object) -> None:
+    """One JSON document; keys that are not clean text are escaped by JSON itself."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=True) + "\n")
+
+
+def print_line(text: str = "", *, style: str = "") -> None:
+    """One line of data or answer."""
+    out_console().print(Text(printable(text), style=style))
+
+
+def print_block(text: str) -> None:
+    """Our own text of several lines, as it is."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def print_note(text: str, *, style: str = "") -> None:
+    """One line for the person, not for a script."""
+    err_console().print(Text(printable(text), style=style))
+
+
+def print_error(error: S3FanoutError) -> None:
+    """``error[code]: fact``, then the hint."""
+    console = err_console()
+    head, *rest = error.message.split("\n")
+    console.print(
+        Text(f"error[{error.code}]: ", style="bold red") + Text(printable(head), style="bold")
+    )
+    for line in rest:
+        console.print(Text("  " + printable(line)))
+    if error.hint:
+        console.print()
+        console.print(Text("hint: ", style="bold cyan") + Text(printable(error.hint)))
+
+
+def print_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Text | str]]) -> None:
+    """A table of data; ``columns`` are (heading, ``left`` or ``right``)."""
+    out_console().print(make_table(columns, rows))
+
+
+def make_table(
+    columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Text | str]]
+) -> Table:
+    """A table that can also be part of a live view."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading, side in columns:
+        table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
+    return table
+
+
+def human_bytes(size_bytes: int) -> str:
+    """``1.5 MiB``."""
+    size = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def human_seconds(seconds: float) -> str:
+    """``0.2s``, ``45s``, ``3m12s``, ``2h05m``."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"

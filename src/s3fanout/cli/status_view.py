@@ -1,0 +1,49 @@
+"""How the status document looks to a person; used by ``status``, ``run`` and ``demo``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from s3fanout.cli.output import human_seconds, make_table
+from s3fanout.service.logs import printable
+from s3fanout.service.status import Json
+
+HEALTH_STYLE = {"ok": "green", "behind": "yellow", "failing": "red", "paused": "magenta"}
+
+COLUMNS = (
+    ("destination", "left"),
+    ("bucket", "left"),
+    ("health", "left"),
+    ("lag", "right"),
+    ("backlog", "right"),
+    ("replicated", "right"),
+    ("failed", "right"),
+    ("last error", "left"),
+)
+
+
+def status_table(document: Json) -> Table:
+    """One row per destination."""
+    destinations: Any = document["destinations"]
+    return make_table(COLUMNS, [_row(row) for row in destinations])
+
+
+def _row(row: dict[str, Any]) -> list[Text | str]:
+    health = str(row["health"])
+    error = row["last_error"]
+    shown = "-" if error is None else f"{error['code']}: {error['message']}"
+    if row["paused_reason"]:
+        shown = f"paused: {row['paused_reason']}"
+    return [
+        row["name"],
+        row["bucket"] or "(not configured)",
+        Text(health, style=HEALTH_STYLE[health]),
+        human_seconds(row["lag_s"]) if row["backlog_jobs"] else "-",
+        f"{row['backlog_jobs']:,}",
+        f"{row['replicated']:,}",
+        f"{row['failed']:,}",
+        printable(shown)[:120],
+    ]

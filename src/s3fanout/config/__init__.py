@@ -1,0 +1,1 @@
+"""The configuration: one TOML file, environment and flags become one immutable ``Settings``."""

@@ -1,0 +1,394 @@
+"""The settings: what can be set, its default, and one sentence about it.
+
+The tree has the shape of the file. Everything in it is immutable. Where the file says ``"8MiB"``
+or ``"30s"`` the attributes hold bytes and seconds and say so in their names. The template, the
+reference, the hints and ``explain`` are all made from these models.
+
+Settings are made by ``load.parse``, which also applies the inheritance between source,
+destinations and queue: a ``Destination`` here always has its final endpoint and credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from s3fanout.config.credentials import Credentials, SecretReference, Section
+from s3fanout.config.values import (
+    BucketName,
+    Bytes,
+    Count,
+    DestinationName,
+    Endpoint,
+    FilePath,
+    Glob,
+    Listen,
+    ListenAddress,
+    OptionalBytes,
+    QueueUrl,
+    Route,
+    Seconds,
+    Switch,
+    Text,
+)
+
+SCHEMA: Final = 1
+"""Version of the file's shape. Raised only when a valid file would change its meaning."""
+
+KIB: Final = 2**10
+MIB: Final = 2**20
+GIB: Final = 2**30
+
+
+class Addressing(StrEnum):
+    """Where the bucket stands in a request's URL."""
+
+    AUTO = "auto"
+    """Virtual on AWS where the name allows it, path elsewhere."""
+    PATH = "path"
+    VIRTUAL = "virtual"
+
+
+class CopyMode(StrEnum):
+    """Who moves the bytes."""
+
+    AUTO = "auto"
+    SERVER = "server"
+    STREAM = "stream"
+
+
+class LogFormat(StrEnum):
+    """Form of a log line."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least important line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Store(Section):
+    """A bucket and how it is reached; ``endpoint`` is ``None`` for AWS."""
+
+    bucket: BucketName = Field(description="Name of the bucket.", examples=['"photos"'])
+    endpoint: Endpoint = Field(
+        default=None,
+        description='URL of the store without a path, or "aws".',
+        examples=['"https://s3.example.com"'],
+    )
+    region: Text = Field(default="us-east-1", description="Region that requests are signed for.")
+    addressing: Addressing = Field(
+        default=Addressing.AUTO,
+        description="Bucket in the URL's path or in its host name; "
+        "auto: host name on AWS where the bucket's name allows it, else path.",
+    )
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="PEM file of the authorities that sign the store's certificate.",
+        examples=['"/etc/ssl/my-ca.pem"'],
+    )
+    credentials: Credentials = Field(
+        default_factory=Credentials,
+        description="Where the credentials are found; {} is the standard AWS chain.",
+        examples=['{ profile = "prod" }'],
+    )
+
+
+class Source(Store):
+    """The one bucket that is copied from."""
+
+
+class KeyPatterns(Section):
+    """Patterns of source keys; a key fits if any of them fits."""
+
+    prefixes: tuple[str, ...] = Field(
+        default=(), description="The key starts with one of these.", examples=['["raw/"]']
+    )
+    suffixes: tuple[str, ...] = Field(
+        default=(), description="The key ends with one of these.", examples=['[".jpg"]']
+    )
+    globs: tuple[Glob, ...] = Field(
+        default=(),
+        description="The whole key fits one of these: * is any text without /, ** any text, "
+        "? one character but /, [abc] and [!abc] one of a set.",
+        examples=['["**/x-*.bin"]'],
+    )
+
+
+class Destination(Store):
+    """One bucket that is copied to."""
+
+    enabled: Switch = Field(default=True, description="Whether changes are copied to it.")
+    copy_mode: CopyMode = Field(
+        default=CopyMode.AUTO,
+        alias="copy",
+        description="Who moves the bytes: the store itself (server) or s3fanout (stream); "
+        "auto: server if endpoint and credentials are the source's, else stream.",
+    )
+    strip_prefix: str = Field(
+        default="",
+        max_length=1024,
+        description="Removed from the key; keys that do not start with it are not copied.",
+    )
+    add_prefix: str = Field(
+        default="", max_length=1024, description="Put in front of the key, after strip_prefix."
+    )
+    size_min_bytes: OptionalBytes = Field(
+        default=None,
+        alias="size_min",
+        description="Smaller objects are not copied.",
+        examples=['"1B"'],
+    )
+    size_max_bytes: OptionalBytes = Field(
+        default=None,
+        alias="size_max",
+        description="Larger objects are not copied.",
+        examples=['"5GiB"'],
+    )
+    concurrency: Count | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Copies at the same time; without it limits.concurrency.",
+        examples=["32"],
+    )
+    include: KeyPatterns = Field(
+        default_factory=KeyPatterns, description="Only these keys; without any pattern all keys."
+    )
+    exclude: KeyPatterns = Field(
+        default_factory=KeyPatterns, description="Never these keys; stronger than include."
+    )
+
+
+class Webhook(Section):
+    """Stores and gateways POST their events here. Present is on."""
+
+    path: Route = Field(default="/events", description="Path that events are posted to.")
+    token: SecretReference = Field(
+        description="Where the bearer token is found that senders must show; never the token.",
+        examples=['{ env = "S3FANOUT_TOKEN" }'],
+    )
+    body_max_bytes: Bytes = Field(
+        default=MIB,
+        alias="body_max",
+        ge=KIB,
+        le=64 * MIB,
+        description="Larger requests are refused with 413.",
+    )
+
+
+class SqsIntake(Section):
+    """Events are fetched from an SQS queue. Present is on."""
+
+    queue_url: QueueUrl = Field(
+        description="URL of the queue that the bucket's events arrive in.",
+        examples=['"https://sqs.us-east-1.amazonaws.com/123456789012/photos-events"'],
+    )
+    endpoint: Endpoint = Field(
+        default=None,
+        description='URL of an emulator without a path, or "aws".',
+        examples=['"http://127.0.0.1:9324"'],
+    )
+    region: Text = Field(
+        default="us-east-1", description="Region of the queue; without it the source's."
+    )
+    credentials: Credentials = Field(
+        default_factory=Credentials,
+        description="Where the credentials are found; without it the source's.",
+        examples=['{ profile = "prod" }'],
+    )
+    pollers: Count = Field(
+        default=2, ge=1, le=64, description="Receive requests waiting at a time."
+    )
+    wait_s: Seconds = Field(
+        default=20.0, alias="wait", ge=0, le=20, description="How long one receive request waits."
+    )
+    visibility_s: Seconds = Field(
+        default=120.0,
+        alias="visibility",
+        ge=30,
+        le=43_200,
+        description="How long a received message stays hidden from other receivers.",
+    )
+
+
+class Intake(Section):
+    """How changes become known; at least one way."""
+
+    webhook: Webhook | None = Field(
+        default=None, description="Events that are posted to the server."
+    )
+    sqs: SqsIntake | None = Field(
+        default=None, description="Events that are fetched from an SQS queue."
+    )
+
+
+class Server(Section):
+    """The HTTP server: webhook, health, metrics, dashboard."""
+
+    listen: Listen = Field(
+        default=ListenAddress("127.0.0.1", 8480),
+        description="Address and port; port 0 lets the system choose.",
+    )
+
+
+class LedgerSettings(Section):
+    """The durable record of every replica and of all waiting work."""
+
+    path: FilePath = Field(
+        default=Path("s3fanout.db"),
+        validate_default=True,
+        description="SQLite file; its directory must exist, be writable and on a local disk.",
+    )
+
+
+class Limits(Section):
+    """Bounds on work, memory and patience."""
+
+    concurrency: Count = Field(
+        default=32, ge=1, le=10_000, description="Copies at the same time, per destination."
+    )
+    attempts_max: Count = Field(
+        default=8, ge=1, le=1000, description="Failed attempts after which a job is a dead letter."
+    )
+    retry_base_s: Seconds = Field(
+        default=0.5,
+        alias="retry_base",
+        ge=0.001,
+        le=3600,
+        description="Wait after the first failed attempt; it doubles with each further one.",
+    )
+    retry_cap_s: Seconds = Field(
+        default=300.0,
+        alias="retry_cap",
+        ge=0.001,
+        le=86_400,
+        description="Longest wait between attempts.",
+    )
+    part_size_bytes: Bytes = Field(
+        default=8 * MIB,
+        alias="part_size",
+        ge=1,
+        le=5 * GIB,
+        description="Largest object that is streamed between two stores (for now); "
+        "a larger one is refused with that reason.",
+    )
+    stream_memory_bytes: Bytes = Field(
+        default=128 * MIB,
+        alias="stream_memory",
+        ge=1,
+        le=1024 * GIB,
+        description="Memory for all objects that are being streamed.",
+    )
+    request_timeout_s: Seconds = Field(
+        default=60.0,
+        alias="request_timeout",
+        ge=0.1,
+        le=3600,
+        description="Longest time that one request to a store may take.",
+    )
+    connect_timeout_s: Seconds = Field(
+        default=5.0,
+        alias="connect_timeout",
+        ge=0.1,
+        le=300,
+        description="Longest time until a connection to a store stands.",
+    )
+    drain_s: Seconds = Field(
+        default=20.0,
+        alias="drain",
+        ge=0,
+        le=3600,
+        description="How long a stop waits for attempts in hand; what is left is done after the "
+        "next start.",
+    )
+    circuit_failures: Count = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="Failed attempts in a row after which a destination is left alone for a while.",
+    )
+    circuit_cap_s: Seconds = Field(
+        default=60.0,
+        alias="circuit_cap",
+        ge=1,
+        le=3600,
+        description="Longest time that a failing destination is left alone before it is tried.",
+    )
+
+
+class Log(Section):
+    """What is written to standard error."""
+
+    format: LogFormat = Field(
+        default=LogFormat.AUTO,
+        description="Form of a line; auto: text on a terminal, json elsewhere.",
+    )
+    level: LogLevel = Field(
+        default=LogLevel.INFO, description="The least important line that is written."
+    )
+
+
+def _known_schema(value: int) -> int:
+    if value != SCHEMA:
+        raise ValueError(f"must be {SCHEMA}")
+    return value
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    schema_version: Annotated[Count, AfterValidator(_known_schema)] = Field(
+        alias="schema", description="Version of the file's shape.", examples=[str(SCHEMA)]
+    )
+    source: Source = Field(description="The one bucket that is copied from.")
+    destinations: Annotated[
+        Mapping[DestinationName, Destination], AfterValidator(MappingProxyType)
+    ] = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="The buckets that are copied to, by name.",
+    )
+    intake: Intake = Field(
+        default_factory=Intake, description="How changes become known; at least one way."
+    )
+    server: Server = Field(
+        default_factory=Server, description="The HTTP server: webhook, health, metrics, dashboard."
+    )
+    ledger: LedgerSettings = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="The durable record of every replica and of all waiting work.",
+    )
+    limits: Limits = Field(
+        default_factory=Limits, description="Bounds on work, memory and patience."
+    )
+    log: Log = Field(default_factory=Log, description="What is written to standard error.")
+
+    @property
+    def enabled(self) -> Mapping[str, Destination]:
+        """The destinations that changes are copied to, in the order of the file."""
+        return {name: each for name, each in self.destinations.items() if each.enabled}
+
+    def concurrency_of(self, destination: str) -> int:
+        """How many copies to ``destination`` may run at the same time."""
+        return self.destinations[destination].concurrency or self.limits.concurrency
+
+    def copies_on_server(self, destination: str) -> bool:
+        """Whether the store moves the bytes of ``destination`` itself (``CopyObject``)."""
+        to = self.destinations[destination]
+        if to.copy_mode is CopyMode.AUTO:
+            return (to.endpoint, to.credentials) == (self.source.endpoint, self.source.credentials)
+        return to.copy_mode is CopyMode.SERVER

@@ -1,0 +1,71 @@
+"""Circuit breaker of one destination: when to stop trying, and when to look again.
+
+```
+ closed ── n failures in a row, or one that blames the destination ──▶ open(until)
+   ▲                                                                     │ time passes
+   └── success ── half-open: one attempt at a time ◀─────────────────────┘
+                       └── failure ──▶ open, twice as long (jittered, capped)
+```
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from s3fanout.model.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """State of one destination's circuit.
+
+    Attributes:
+        failures: In a row, without a success in between.
+        openings: In a row; 0 means closed.
+        open_until_s: Monotonic time until which nothing is tried.
+    """
+
+    failures: int = 0
+    openings: int = 0
+    open_until_s: float = 0.0
+
+    @property
+    def is_closed(self) -> bool:
+        """Work flows freely."""
+        return self.openings == 0
+
+
+CLOSED = Circuit()
+
+
+def admitted(circuit: Circuit, *, now_s: float, in_flight: int, limit: int) -> int:
+    """How many more attempts may start now."""
+    if circuit.is_closed:
+        return max(0, limit - in_flight)
+    if now_s < circuit.open_until_s or in_flight > 0:
+        return 0
+    return 1
+
+
+def after_failure(
+    circuit: Circuit, *, now_s: float, blames_destination: bool, jitter: float, limits: Limits
+) -> Circuit:
+    """The circuit after a failed attempt (throttling and changed sources are not failures).
+
+    Args:
+        circuit: Before.
+        now_s: Monotonic time.
+        blames_destination: One such failure is proof enough.
+        jitter: A random number from 0 to 1; the pause is between a half and the whole of its cap,
+            so that many daemons do not look at the same moment.
+        limits: Bounds.
+    """
+    failures = circuit.failures + 1
+    if not circuit.is_closed and now_s < circuit.open_until_s:
+        # Attempts that were in flight when it opened tell nothing new.
+        return replace(circuit, failures=failures)
+    if circuit.is_closed and failures < limits.circuit_failures and not blames_destination:
+        return replace(circuit, failures=failures)
+    cap_s = min(limits.circuit_cap_s, limits.circuit_base_s * float(1 << min(circuit.openings, 62)))
+    return Circuit(failures, circuit.openings + 1, now_s + cap_s * (0.5 + jitter / 2))
+

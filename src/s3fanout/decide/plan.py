@@ -1,0 +1,126 @@
+"""Facts → what to do about one replica now, with a reason a person can read.
+
+| source facts | way | size | plan |
+|---|---|---|---|
+| not read, no etag or no size hint | any | – | Probe |
+| not read, hinted size not wanted by the rule | any | – | Probe (a hint is not believed) |
+| hinted or read | server | ≤ 5 GiB | ServerCopy pinned to the etag |
+| hinted or read | stream | ≤ one part | Stream pinned to the etag |
+| hinted | any | larger | Probe (a dead letter needs proof) |
+| read | any | larger | Refuse ``too-large`` |
+| absent | any | – | Skip ``source-absent`` |
+| read, not wanted by the rule | any | – | Skip ``filtered-…`` |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from s3fanout.decide.match import refusal
+from s3fanout.model.jobs import Job
+from s3fanout.model.limits import COPY_BYTES_MAX
+from s3fanout.model.objects import Absent, Probe
+from s3fanout.model.rules import Rule
+
+
+class Way(StrEnum):
+    """How bytes get from the source to a destination."""
+
+    SERVER = "server"
+    """The store copies by itself: one endpoint, credentials that reach both buckets."""
+    STREAM = "stream"
+    """Read from one store, written to the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFirst:
+    """Read the source's facts, then plan again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCopy:
+    """One CopyObject, pinned."""
+
+    etag: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One pinned read (shared with other destinations), one write."""
+
+    etag: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Nothing to do, and that is final."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Cannot be done: a dead letter."""
+
+    code: str
+    reason: str
+    hint: str
+
+
+CopyPlan = ProbeFirst | ServerCopy | Stream | Skip | Refuse
+
+
+def plan_copy(
+    job: Job, facts: Probe | None, *, rule: Rule, way: Way, part_bytes: int
+) -> CopyPlan:
+    """What the attempt should do next. ``facts`` is ``None`` until the source was read."""
+    if isinstance(facts, Absent):
+        return Skip("source-absent", "the source object was deleted before it was copied")
+    if facts is not None:
+        etag, size_bytes = facts.etag, facts.size_bytes
+    elif job.etag and job.size_bytes is not None:
+        etag, size_bytes = job.etag, job.size_bytes
+    else:
+        return ProbeFirst()
+
+    limit_bytes = COPY_BYTES_MAX if way is Way.SERVER else part_bytes
+    unwanted = refusal(rule, job.key, size_bytes)
+    if facts is None and (unwanted is not None or size_bytes > limit_bytes):
+        return ProbeFirst()
+    if unwanted is not None:
+        return Skip(unwanted, "the rule of this destination does not want the object")
+    if size_bytes > limit_bytes:
+        return Refuse(
+            "too-large",
+            f"object of {size_bytes} bytes is larger than the {limit_bytes} bytes that this "
+            "version copies in one piece",
+            "raise limits.part_size if memory allows"
+            if way is Way.STREAM
+            else "copies in parts come with a later version",
+        )
+    return ServerCopy(etag, size_bytes) if way is Way.SERVER else Stream(etag, size_bytes)
+
+
+class Verdict(StrEnum):
+    """What a server-side copy's answer proves."""
+
+    PROVEN = "proven"
+    """The copy is of the pinned state."""
+    LOOK = "look"
+    """The answer alone does not say: read the source again."""
+
+
+def judge_copy(*, pinned_etag: str, answered_etag: str, conditions_honoured: bool) -> Verdict:
+    """Whether a successful pinned copy proves what was copied.
+
+    Some vendors ignore copy conditions without a word (Ceph RGW 16, moto: probed). Where the
+    store is not known to honour them, only an equal etag proves the copy. A copy of a multipart
+    or KMS-encrypted object has another etag by design.
+    """
+    if conditions_honoured or answered_etag == pinned_etag:
+        return Verdict.PROVEN
+    return Verdict.LOOK

@@ -1,0 +1,100 @@
+"""An attempt failed: again, when, does it count, or is it a dead letter?
+
+| error | circuit | counted | next |
+|---|---|---|---|
+| Throttled | any | no | what the store asked, at least the jitter |
+| SourceChanged (kept changing for a whole attempt) | any | no | jitter |
+| NoSuchBucket | any | no | jitter: the destination is to blame, not the object |
+| AccessDenied with ``CREDENTIAL_CODES`` | any | no | jitter: likewise |
+| Refused | any | yes | dead at once: it will never work as it is |
+| Unavailable, AccessDenied, ReplicaMismatch, other | not closed | no | jitter |
+| Unavailable, AccessDenied, ReplicaMismatch, other | closed | yes | jitter, or dead at ``attempts_max`` |
+
+Jitter is "full": between 0 and the exponential cap, so that a thousand jobs that failed together do
+not come back together (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3fanout.model.errors import (
+    AccessDenied,
+    NoSuchBucket,
+    Refused,
+    S3FanoutError,
+    SourceChanged,
+    StoreError,
+    Throttled,
+)
+from s3fanout.model.limits import Limits
+
+CREDENTIAL_CODES = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+"""Codes of a 403 that every request with these credentials would get."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDecision:
+    """What becomes of the job.
+
+    Attributes:
+        dead: It is a dead letter now.
+        counted: The attempt counts towards ``attempts_max``.
+        delay_s: When it is not dead: how long it waits.
+    """
+
+    dead: bool
+    counted: bool
+    delay_s: float
+
+
+def decide_retry(
+    error: S3FanoutError, *, attempts: int, circuit_closed: bool, jitter: float, limits: Limits
+) -> RetryDecision:
+    """What becomes of a job after ``error``.
+
+    Args:
+        error: Why the attempt failed.
+        attempts: Counted attempts before this one.
+        circuit_closed: Whether the destination is otherwise working.
+        jitter: A random number from 0 to 1.
+        limits: Bounds.
+    """
+    counted = _counts(error, circuit_closed=circuit_closed)
+    made = attempts + 1 if counted else attempts
+    if isinstance(error, Refused) or (counted and made >= limits.attempts_max):
+        return RetryDecision(dead=True, counted=True, delay_s=0.0)
+    delay_s = jitter * backoff_cap_s(max(made, 1), limits)
+    if isinstance(error, StoreError) and error.retry_after_s is not None:
+        delay_s = max(delay_s, min(error.retry_after_s, limits.retry_cap_s))
+    return RetryDecision(dead=False, counted=counted, delay_s=delay_s)
+
+
+def backoff_cap_s(attempt: int, limits: Limits) -> float:
+    """Upper bound of the wait after the ``attempt``-th counted failure (from 1)."""
+    doublings = min(attempt - 1, 62)  # beyond that the cap has won anyway
+    return min(limits.retry_cap_s, limits.retry_base_s * float(1 << doublings))
+
+
+def blames_destination(error: S3FanoutError) -> bool:
+    """Every other request to the destination would fail the same way."""
+    return isinstance(error, NoSuchBucket) or (
+        isinstance(error, AccessDenied) and error.s3_code in CREDENTIAL_CODES
+    )
+
+
+def _counts(error: S3FanoutError, *, circuit_closed: bool) -> bool:
+    if isinstance(error, Refused):
+        return True
+    if isinstance(error, Throttled | SourceChanged) or blames_destination(error):
+        return False
+    return circuit_closed

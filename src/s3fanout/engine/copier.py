@@ -1,0 +1,171 @@
+"""One attempt at one replica: read facts if needed, plan, act pinned, check.
+
+The loop is the design's protocol: a plan is made from facts; acting on it may show that the source
+moved (412, or an answer that proves nothing), and then the facts are read and the plan is made
+again. It never settles a replica on a state of the source that it has not pinned or seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from s3fanout.decide.match import replica_key
+from s3fanout.decide.plan import (
+    ProbeFirst,
+    Refuse,
+    ServerCopy,
+    Skip,
+    Stream,
+    Verdict,
+    Way,
+    judge_copy,
+    plan_copy,
+)
+from s3fanout.engine.reads import SharedReads
+from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged
+from s3fanout.model.jobs import Job
+from s3fanout.model.limits import Limits
+from s3fanout.model.objects import Present, Probe
+from s3fanout.model.rules import Rule
+from s3fanout.ports.object_store import ObjectStore
+
+_MD5_ETAG = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Replicated:
+    """The replica equals this state of the source."""
+
+    source_etag: str
+    size_bytes: int
+    replica_etag: str
+    reason: str
+
+
+Outcome = Replicated | Skip | Refuse
+
+
+class Copier:
+    """Makes replicas in one destination."""
+
+    def __init__(
+        self,
+        *,
+        rule: Rule,
+        way: Way,
+        source: ObjectStore,
+        destination: ObjectStore,
+        reads: SharedReads,
+        takers_of: Callable[[str], int],
+        conditions_honoured: bool,
+        limits: Limits,
+    ) -> None:
+        """Bind to a destination.
+
+        Args:
+            rule: What it wants.
+            way: How bytes get there.
+            source: The source bucket.
+            destination: The destination bucket.
+            reads: Shared reads of the source, for ``Way.STREAM``.
+            takers_of: How many destinations stream a source key.
+            conditions_honoured: Whether the destination's store is known to check
+                ``x-amz-copy-source-if-match``.
+            limits: Bounds.
+        """
+        self._rule = rule
+        self._way = way
+        self._source = source
+        self._destination = destination
+        self._reads = reads
+        self._takers_of = takers_of
+        self._conditions_honoured = conditions_honoured
+        self._limits = limits
+
+    async def attempt(self, job: Job) -> Outcome:
+        """Make the replica of ``job.key`` equal to the source, as the source is now.
+
+        Requests on the cheap path: one (server-side copy) or the write plus a share of one read.
+
+        Raises:
+            StoreError: The attempt failed; a write may have been applied.
+            SourceChanged: The source kept changing for ``replans_max`` rounds.
+        """
+        facts: Probe | None = None
+        for _ in range(self._limits.replans_max):
+            plan = plan_copy(
+                job, facts, rule=self._rule, way=self._way, part_bytes=self._limits.part_bytes
+            )
+            try:
+                match plan:
+                    case ProbeFirst():
+                        facts = await self._source.head(job.key)
+                    case ServerCopy():
+                        done = await self._server_copy(job.key, plan)
+                        if done is not None:
+                            return done
+                        facts = await self._source.head(job.key)
+                    case Stream():
+                        return await self._stream(job, plan)
+                    case Skip() | Refuse():
+                        return plan
+            except (SourceChanged, SourceAbsent):
+                # The hint or the facts are out of date; absence too is only believed from a probe.
+                facts = await self._source.head(job.key)
+        raise SourceChanged(
+            f"the source object changed during each of {self._limits.replans_max} tries",
+            operation="CopyObject",
+            hint="it is tried again when it rests",
+        )
+
+    async def _server_copy(self, key: str, plan: ServerCopy) -> Replicated | None:
+        """Copy by the store; ``None`` if the source moved while it did."""
+        target = replica_key(self._rule.key_map, key)
+        written = await self._destination.copy(
+            target, source_bucket=self._source.bucket, source_key=key, if_match=plan.etag
+        )
+        verdict = judge_copy(
+            pinned_etag=plan.etag,
+            answered_etag=written.etag,
+            conditions_honoured=self._conditions_honoured,
+        )
+        if verdict is Verdict.LOOK:
+            now = await self._source.head(key)
+            if not isinstance(now, Present) or now.etag != plan.etag:
+                return None
+            await self._check_size(target, plan.size_bytes)
+        return Replicated(
+            plan.etag, plan.size_bytes, written.etag, "copied by the store, pinned to the etag"
+        )
+
+    async def _stream(self, job: Job, plan: Stream) -> Replicated:
+        body = await self._reads.read(
+            job.key,
+            etag=plan.etag,
+            fence=job.fence,
+            size_bytes=plan.size_bytes,
+            takers=self._takers_of(job.key),
+        )
+        target = replica_key(self._rule.key_map, job.key)
+        written = await self._destination.put(target, body, body.facts.attributes)
+        if _MD5_ETAG.fullmatch(written.etag) and written.etag != body.md5_hex:
+            # Encrypted by KMS, or a store with other etags: then the size must do, beside the
+            # digest that the store itself checked on receipt.
+            await self._check_size(target, body.facts.size_bytes)
+        return Replicated(
+            body.facts.etag,
+            body.facts.size_bytes,
+            written.etag,
+            "read once and written, checked by digest",
+        )
+
+    async def _check_size(self, target: str, size_bytes: int) -> None:
+        replica = await self._destination.head(target)
+        if not isinstance(replica, Present) or replica.size_bytes != size_bytes:
+            found = f"{replica.size_bytes} bytes" if isinstance(replica, Present) else "nothing"
+            raise ReplicaMismatch(
+                f"the destination holds {found} where {size_bytes} bytes were written",
+                operation="HeadObject",
+            )

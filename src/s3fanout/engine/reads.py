@@ -1,0 +1,127 @@
+"""Read once, write many: one read of a source state serves every destination that needs it.
+
+A body may serve a job only if its read began after the job was accepted: a change of attributes
+keeps the etag, so an older read of the same etag could bring old attributes. Fences say which was
+first: the jobs of one message share a fence, and a read is good for jobs up to the fence of the job
+that began it.
+
+Destinations work at their own pace. The body of a read is kept until as many destinations took it
+as were expected, or until its memory is needed for another read: then a late destination reads
+again by itself, so a slow one is detached and never waited for.
+
+Memory: bodies never exceed ``budget_bytes`` plus one part, each entry counted with its overhead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from s3fanout.model.objects import Body
+from s3fanout.ports.object_store import ObjectStore
+
+ENTRY_OVERHEAD_BYTES = 4096
+"""What an entry costs beside its bytes: facts, headers, the task, rounded up."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    task: asyncio.Task[Body]
+    fence: int
+    cost_bytes: int
+    takers_left: int
+    users: int = 0
+
+
+class SharedReads:
+    """Pinned whole-object reads of one source bucket, shared while they are fresh."""
+
+    def __init__(self, source: ObjectStore, *, budget_bytes: int, part_bytes: int) -> None:
+        self._source = source
+        self._budget_bytes = budget_bytes
+        self._part_bytes = part_bytes
+        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._used_bytes = 0
+        self._freed = asyncio.Event()
+
+    async def read(
+        self, key: str, *, etag: str, fence: int, size_bytes: int, takers: int
+    ) -> Body:
+        """The object ``key`` at ``etag``.
+
+        Args:
+            key: Source key.
+            etag: The read is pinned to it.
+            fence: Of the job that asks.
+            size_bytes: Expected size; memory is reserved for it before the read starts.
+            takers: How many destinations will probably ask for the same.
+
+        Raises:
+            StoreError: As ``ObjectStore.get``, the same for all who share the read.
+        """
+        entry = await self._entry((key, etag), fence, size_bytes, takers)
+        entry.users += 1
+        entry.takers_left -= 1
+        try:
+            # Shielded: one destination that stops must not end the read of the others.
+            return await asyncio.shield(entry.task)
+        finally:
+            entry.users -= 1
+            failed = entry.task.done() and (
+                entry.task.cancelled() or entry.task.exception() is not None
+            )
+            if failed or (entry.takers_left <= 0 and entry.users == 0):
+                self._drop((key, etag), entry)
+            else:
+                self._freed.set()
+
+    async def close(self) -> None:
+        """Cancel what is being read and forget everything."""
+        entries = list(self._entries.items())
+        for pinned, entry in entries:
+            entry.task.cancel()
+            self._drop(pinned, entry)
+        await asyncio.gather(*(entry.task for _, entry in entries), return_exceptions=True)
+
+    async def _entry(
+        self, pinned: tuple[str, str], fence: int, size_bytes: int, takers: int
+    ) -> _Entry:
+        cost_bytes = size_bytes + ENTRY_OVERHEAD_BYTES
+        while True:
+            entry = self._entries.get(pinned)
+            if entry is not None and entry.fence >= fence:
+                return entry
+            if self._make_room(cost_bytes):
+                break
+            self._freed.clear()
+            await self._freed.wait()
+        key, etag = pinned
+        task = asyncio.get_running_loop().create_task(
+            self._source.get(key, if_match=etag, size_bytes_max=self._part_bytes)
+        )
+        outdated = self._entries.get(pinned)
+        if outdated is not None:
+            self._drop(pinned, outdated)
+        entry = _Entry(task, fence, cost_bytes, takers)
+        self._entries[pinned] = entry
+        self._used_bytes += cost_bytes
+        return entry
+
+    def _make_room(self, cost_bytes: int) -> bool:
+        """Forget bodies that nobody is using, oldest first, until ``cost_bytes`` fit."""
+        if self._used_bytes + cost_bytes <= self._budget_bytes:
+            return True
+        for pinned, entry in list(self._entries.items()):
+            if entry.users == 0 and entry.task.done():
+                self._drop(pinned, entry)
+                if self._used_bytes + cost_bytes <= self._budget_bytes:
+                    return True
+        # A budget smaller than one object must not stop the work: then one at a time.
+        return self._used_bytes == 0
+
+    def _drop(self, pinned: tuple[str, str], entry: _Entry) -> None:
+        if self._entries.get(pinned) is entry:
+            del self._entries[pinned]
+            self._used_bytes -= entry.cost_bytes
+            self._freed.set()

@@ -1,0 +1,184 @@
+"""Every error that s3fanout raises. A class exists only where somebody acts differently.
+
+```
+S3FanoutError
+├── Misconfigured          a setting is wrong                        exit 5, nothing was started
+├── AlreadyRunning         another process holds this ledger         exit 7
+├── LedgerUnavailable      the ledger cannot be written now          intake answers 503, try again
+├── MalformedEvent         a message cannot be understood            kept with its payload
+└── StoreError             an object store said no
+    ├── Unavailable        no answer, or 5xx: try again              back-off, counts as an attempt
+    ├── Throttled          slow down: 503 SlowDown, 429              slower, never counts
+    ├── SourceChanged      412 on a pinned read                      read again and plan again
+    ├── SourceAbsent       the source object was *confirmed* gone    settle: nothing to copy
+    ├── AccessDenied       403                                       the destination may be to blame
+    ├── NoSuchBucket       404 for the bucket                        the destination is to blame
+    ├── Refused            any other 4xx: never works as it is       dead letter
+    └── ReplicaMismatch    what was written is not what was read     try again, never settle
+```
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line; ``docs/cli.md`` has the same table."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    DIFFERENT = 4
+    CONFIGURATION = 5
+    ACCESS_DENIED = 6
+    ALREADY_RUNNING = 7
+    INTERRUPTED = 130
+
+
+class S3FanoutError(Exception):
+    """Base of all our errors.
+
+    Attributes:
+        code: Stable slug, safe for scripts and metrics.
+        exit_code: What a command ends with when this error ends it.
+        hint: What to do now, in one sentence.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.default_hint if hint is None else hint
+
+
+class Misconfigured(S3FanoutError):
+    """One or more settings are wrong."""
+
+    code = "misconfigured"
+    exit_code = ExitCode.CONFIGURATION
+
+
+class AlreadyRunning(S3FanoutError):
+    """Another daemon holds the ledger."""
+
+    code = "already-running"
+    exit_code = ExitCode.ALREADY_RUNNING
+    default_hint = "stop the other daemon, or give this one a ledger of its own"
+
+
+class LedgerUnavailable(S3FanoutError):
+    """The ledger could not be read or written; what was not confirmed is not accepted."""
+
+    code = "ledger-unavailable"
+    default_hint = "check free space and permissions of the ledger's directory"
+
+
+class MalformedEvent(S3FanoutError):
+    """A message could not be understood.
+
+    Attributes:
+        reason: Stable slug, see ``Malformed.reason``.
+    """
+
+    code = "malformed-event"
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StoreError(S3FanoutError):
+    """An object store did not do what was asked.
+
+    Attributes:
+        operation: S3 operation name (``CopyObject``).
+        status: HTTP status, 0 when there was no answer.
+        s3_code: Code of the store's error document, ``""`` without one.
+        request_id: The store's request id, ``""`` without one.
+        maybe_applied: A write may have taken effect although it failed.
+        retry_after_s: What the store asked for; ``None`` if nothing.
+    """
+
+    code = "store-error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        status: int = 0,
+        s3_code: str = "",
+        request_id: str = "",
+        maybe_applied: bool = False,
+        retry_after_s: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.operation = operation
+        self.status = status
+        self.s3_code = s3_code
+        self.request_id = request_id
+        self.maybe_applied = maybe_applied
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(StoreError):
+    """No answer, a broken one, or a 5xx: trying again may help."""
+
+    code = "unavailable"
+    default_hint = "is the endpoint up and reachable? retries continue by themselves"
+
+
+class Throttled(StoreError):
+    """The store asked for fewer requests. Never counts as an attempt."""
+
+    code = "throttled"
+    default_hint = "the rate was lowered; nothing to do"
+
+
+class SourceChanged(StoreError):
+    """A read pinned to an etag met another object: read the facts again."""
+
+    code = "source-changed"
+
+
+class SourceAbsent(StoreError):
+    """The store confirmed that the source object does not exist."""
+
+    code = "source-absent"
+
+
+class AccessDenied(StoreError):
+    """The credentials are wrong or may not do this."""
+
+    code = "access-denied"
+    exit_code = ExitCode.ACCESS_DENIED
+    default_hint = "check the credentials and the permissions of this destination (s3fanout check)"
+
+
+class NoSuchBucket(StoreError):
+    """The bucket does not exist."""
+
+    code = "no-such-bucket"
+    exit_code = ExitCode.CONFIGURATION
+    default_hint = "create the bucket or correct its name; the backlog then drains by itself"
+
+
+class Refused(StoreError):
+    """The store will never do this as it was asked (a 4xx that is not one of the above)."""
+
+    code = "refused"
+    default_hint = "see the store's message; correct the cause, then: s3fanout redrive"
+
+
+class ReplicaMismatch(StoreError):
+    """The replica is not what was read from the source. It is never settled."""
+
+    code = "replica-mismatch"
+    default_hint = "written again by itself; if it stays, the destination alters objects"

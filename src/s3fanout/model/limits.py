@@ -1,0 +1,42 @@
+"""The numbers that the engine works within. Every loop, queue and buffer has one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+COPY_BYTES_MAX = 5 * GIB
+"""Largest source of one CopyObject request (AWS, "CopyObject" API reference, 2026-11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard and how long the engine tries.
+
+    Attributes:
+        attempts_max: Counted attempts before a job becomes a dead letter.
+        retry_base_s, retry_cap_s: Full jitter: a failed attempt ``n`` (from 1) waits between 0 and
+            ``min(retry_cap_s, retry_base_s * 2 ** (n - 1))``.
+        replans_max: How often one attempt re-reads a source that keeps changing before it gives
+            the job back.
+        part_bytes: Largest object that is streamed between stores.
+        stream_bytes: Memory for bodies shared by the destinations of one source read.
+        circuit_failures: Failures in a row, of any objects, that open a destination's circuit.
+        circuit_base_s, circuit_cap_s: How long it stays open before one attempt probes, doubling.
+        drain_s: How long a graceful stop waits for attempts in hand before it gives them back.
+        unsettled_max: Finished attempts that may wait for the ledger before workers pause.
+    """
+
+    attempts_max: int = 8
+    retry_base_s: float = 0.5
+    retry_cap_s: float = 300.0
+    replans_max: int = 4
+    part_bytes: int = 8 * MIB
+    stream_bytes: int = 128 * MIB
+    circuit_failures: int = 5
+    circuit_base_s: float = 1.0
+    circuit_cap_s: float = 60.0
+    drain_s: float = 20.0
+    unsettled_max: int = 4096

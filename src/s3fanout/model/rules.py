@@ -1,0 +1,59 @@
+"""Which keys a destination wants, and what it calls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """A predicate over source keys and sizes.
+
+    A key passes if it matches any ``include`` (or there is none) and no ``exclude``, and if its
+    size, where known, is within the limits.
+
+    Attributes:
+        include_prefixes, include_suffixes, include_globs: Any match includes.
+        exclude_prefixes, exclude_suffixes, exclude_globs: Any match excludes; stronger.
+        size_bytes_min, size_bytes_max: Inclusive; ``None`` is no limit.
+
+    Globs: ``*`` any characters but ``/``, ``**`` any characters, ``?`` one character but ``/``,
+    ``[abc]``, ``[!abc]``; they match the whole key, case-sensitively.
+    """
+
+    include_prefixes: tuple[str, ...] = ()
+    include_suffixes: tuple[str, ...] = ()
+    include_globs: tuple[str, ...] = ()
+    exclude_prefixes: tuple[str, ...] = ()
+    exclude_suffixes: tuple[str, ...] = ()
+    exclude_globs: tuple[str, ...] = ()
+    size_bytes_min: int | None = None
+    size_bytes_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMap:
+    """How a source key becomes the replica's key: strip, then add.
+
+    Attributes:
+        strip_prefix: Removed where the key starts with it. A key that does not start with it is
+            not wanted by the rule (two sources of one replica key could collide).
+        add_prefix: Put in front.
+    """
+
+    strip_prefix: str = ""
+    add_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one destination wants of the source bucket.
+
+    Attributes:
+        destination: Name of the destination, unique in a configuration.
+        filter, key_map: As above.
+    """
+
+    destination: str
+    filter: KeyFilter = KeyFilter()
+    key_map: KeyMap = KeyMap()

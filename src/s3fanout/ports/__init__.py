@@ -1,0 +1,2 @@
+"""Contracts between the engine and the world. Adapters implement them; conformance suites hold
+every adapter, the memory fakes included, to the same text."""

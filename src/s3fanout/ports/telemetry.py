@@ -1,0 +1,31 @@
+"""What the engine reports while it works; the service turns it into metrics and log lines."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from s3fanout.model.jobs import Settlement
+
+
+class Telemetry(Protocol):
+    """Called synchronously on the engine's thread: implementations must be quick."""
+
+    def received(self, route: str, *, events: int, ignored: int, malformed: int) -> None:
+        """A message was taken in."""
+        ...
+
+    def unwanted(self, reason: str, count: int) -> None:
+        """Events that no destination wanted, by reason."""
+        ...
+
+    def settled(self, settlement: Settlement, *, lag_s: float) -> None:
+        """An attempt ended (every state that a settlement can have)."""
+        ...
+
+    def throttled(self, destination: str, *, concurrency: int) -> None:
+        """A destination asked for a lower rate; its new limit of attempts in flight."""
+        ...
+
+    def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
+        """A destination's circuit opened or closed."""
+        ...

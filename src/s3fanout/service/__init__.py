@@ -1,0 +1,1 @@
+"""The daemon: intake over HTTP and SQS, health, metrics, status, graceful stop."""

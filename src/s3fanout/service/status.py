@@ -1,0 +1,163 @@
+"""The status document: is every destination fresh, which is not and why, what to do.
+
+One shape for the command line and the API, described in ``docs/json.md``. Derived from the ledger at
+the moment of asking.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from s3fanout.engine.lane import LaneView
+from s3fanout.model.jobs import DestinationSummary, ErrorRecord, MalformedRecord, ReplicaRecord
+
+SCHEMA_VERSION = 1
+Json = dict[str, object]
+
+
+def lag_s(summary: DestinationSummary, now_ms: int) -> float:
+    """Age of the oldest unsettled change; 0 without backlog."""
+    if summary.oldest_event_at_ms is None:
+        return 0.0
+    return max(0.0, (now_ms - summary.oldest_event_at_ms) / 1000)
+
+
+def health(summary: DestinationSummary, view: LaneView | None) -> str:
+    """One word: ``paused``, ``failing`` (nothing gets through, or dead letters), ``behind``, ``ok``.
+
+    A backlog without an error is only work under way.
+    """
+    if summary.paused_at_ms is not None:
+        return "paused"
+    if summary.dead or (view is not None and view.circuit_open) or _stuck(summary):
+        return "failing"
+    return "behind" if summary.backlog else "ok"
+
+
+def status_document(
+    *,
+    source: str,
+    buckets: Mapping[str, str],
+    summaries: Sequence[DestinationSummary],
+    views: Sequence[LaneView],
+    malformed: int,
+    daemon_pid: int | None,
+    now_ms: int,
+) -> Json:
+    """Everything about all destinations.
+
+    Args:
+        source: Source bucket.
+        buckets: Bucket by destination name, for the configured destinations.
+        summaries: From the ledger; destinations without a record are added empty.
+        views: Of running lanes; none when the daemon is another process.
+        malformed: Kept messages.
+        daemon_pid: Of the daemon that holds the ledger.
+        now_ms: Now.
+    """
+    by_name = {summary.destination: summary for summary in summaries}
+    lanes = {view.destination: view for view in views}
+    names = sorted(set(by_name) | set(buckets))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "status",
+        "at": rfc3339(now_ms),
+        "source": {"bucket": source},
+        "daemon": {"running": daemon_pid is not None, "pid": daemon_pid},
+        "malformed_messages": malformed,
+        "destinations": [
+            _destination(
+                by_name.get(name, DestinationSummary(name)),
+                buckets.get(name),
+                lanes.get(name),
+                now_ms,
+            )
+            for name in names
+        ],
+    }
+
+
+def record_document(record: ReplicaRecord) -> Json:
+    """One ledger record."""
+    return {
+        **key_fields(record.key),
+        "destination": record.destination,
+        "state": str(record.state),
+        "reason": record.reason,
+        "attempts": record.attempts,
+        "event_at": rfc3339(record.event_at_ms),
+        "accepted_at": rfc3339(record.accepted_at_ms),
+        "due_at": rfc3339(record.due_at_ms),
+        "settled_at": rfc3339(record.settled_at_ms),
+        "size_bytes": record.size_bytes,
+        "source_etag": record.source_etag or record.etag,
+        "replica_etag": record.replica_etag,
+        "error": error_document(record.error),
+    }
+
+
+def malformed_document(record: MalformedRecord) -> Json:
+    """One kept message; the payload as base64."""
+    return {
+        "id": record.id,
+        "received_at": rfc3339(record.received_at_ms),
+        "route": record.route,
+        "reason": record.reason,
+        "detail": record.detail,
+        "payload_b64": base64.b64encode(record.payload).decode("ascii"),
+    }
+
+
+def key_fields(key: str) -> Json:
+    """``key``, and ``key_b64`` where the key is not clean text."""
+    if key.isprintable():
+        return {"key": key}
+    return {"key": key, "key_b64": base64.b64encode(key.encode()).decode("ascii")}
+
+
+def error_document(error: ErrorRecord | None) -> Json | None:
+    """An error as it is shown everywhere."""
+    if error is None:
+        return None
+    return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def rfc3339(at_ms: int | None) -> str | None:
+    """UTC, milliseconds, ``Z``; ``None`` stays ``None``, and so does 0 (not set)."""
+    if not at_ms:
+        return None
+    text = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _stuck(summary: DestinationSummary) -> bool:
+    return summary.waiting > 0 and summary.last_error is not None
+
+
+def _destination(
+    summary: DestinationSummary, bucket: str | None, view: LaneView | None, now_ms: int
+) -> Json:
+    error = error_document(summary.last_error)
+    if error is not None:
+        error["at"] = rfc3339(summary.last_error_at_ms)
+    return {
+        "name": summary.destination,
+        "bucket": bucket,
+        "configured": bucket is not None,
+        "health": health(summary, view),
+        "lag_s": round(lag_s(summary, now_ms), 3),
+        "backlog_jobs": summary.backlog,
+        "backlog_bytes": summary.backlog_bytes,
+        "waiting_jobs": summary.waiting,
+        "replicated": summary.settled,
+        "superseded": summary.superseded,
+        "failed": summary.dead,
+        "last_replicated_at": rfc3339(summary.last_settled_at_ms),
+        "paused_at": rfc3339(summary.paused_at_ms),
+        "paused_reason": summary.paused_reason or None,
+        "last_error": error,
+        "in_flight": None if view is None else view.in_flight,
+        "circuit_open": None if view is None else view.circuit_open,
+    }

@@ -1,0 +1,47 @@
+"""Real stores for every test that asks for one, started on first use, once per worker."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import minio_frontend as minio_frontend_server
+from tests.servers import ministack as ministack_server
+from tests.servers import seaweedfs as seaweedfs_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.servers.server import Server
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The widest S3 interface; checks credentials; no bucket notifications."""
+    with seaweedfs_server.seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minio_frontend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """MinIO's interface; start one of your own for its notifications (they need your URL)."""
+    with minio_frontend_server.minio_frontend(tmp_path_factory.mktemp("minio")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An emulator of S3, SQS and SNS."""
+    with ministack_server.ministack(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bucket_name() -> Callable[[str], str]:
+    """Makes bucket names that no other test of the run has; the argument says what it is for."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    numbers = itertools.count()
+    return lambda purpose: f"{purpose}-{worker}-{os.getpid()}-{next(numbers)}"

@@ -1,0 +1,45 @@
+"""ministack: an emulator of AWS (S3, SQS and SNS among others) that delivers S3's events to SQS.
+
+It keeps everything in memory and checks no credentials.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from s3fanout.adapters.store.leashed_process import LeashedProcess
+from tests.servers.server import LOOPBACK, Server, closed_port, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def ministack(directory: Path) -> Iterator[Server]:
+    """A server on a free port; it dies with us. SQS and SNS answer at the same endpoint."""
+    port = closed_port()
+    process = LeashedProcess(
+        [sys.executable, "-m", "ministack"],
+        directory=directory,
+        environment={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(directory),
+            "TMPDIR": str(directory),
+            "BIND_HOST": LOOPBACK,
+            "GATEWAY_PORT": str(port),
+            "LOG_LEVEL": "WARNING",
+        },
+        log=directory / "server.log",
+    )
+    with serving(process, port, is_ready=lambda status: status == 200):
+        yield Server(
+            name="ministack",
+            endpoint=f"http://{LOOPBACK}:{port}",
+            access_key="test",
+            secret_key="test",
+            pid=process.pid,
+        )

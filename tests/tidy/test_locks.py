@@ -1,0 +1,132 @@
+"""The locked requirements are complete, hashed, agree with pyproject.toml, and name no place."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tests.tidy.repository import ROOT, Finding, files, name_of
+
+_PLACES = re.compile(r"://|^\s*-(?!-hash=)", re.MULTILINE)
+"""An address, or an option other than a hash: an index, a host, a file of somebody's disk."""
+
+_OF_A_MACHINE = re.compile(r"(?<![\w.$})*])/(?:root|home|work|tmp|Users)/[\w.]")
+
+_BINARY = (".png", ".jpg", ".gif", ".ico", ".gz", ".db")
+
+
+def locked(text: str) -> dict[str, tuple[Version, int]]:
+    """Version and number of hashes of each requirement, by normalised name.
+
+    Raises:
+        ValueError: A requirement is not pinned to one version.
+    """
+    found: dict[str, tuple[Version, int]] = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        requirement = Requirement(line.partition("--hash")[0].strip())
+        (pin,) = requirement.specifier
+        if pin.operator != "==":
+            raise ValueError(f"{requirement} is not pinned")
+        found[canonicalize_name(requirement.name)] = (Version(pin.version), line.count("--hash="))
+    return found
+
+
+def places(text: str) -> list[str]:
+    """What a lock may not have: it is installed from wherever the user's index is."""
+    return _PLACES.findall(text)
+
+
+def unmet(declared: list[str], pins: dict[str, tuple[Version, int]]) -> list[str]:
+    """Declared requirements that no pin satisfies."""
+    missing = []
+    for text in declared:
+        requirement = Requirement(text)
+        version, _ = pins.get(canonicalize_name(requirement.name), (None, 0))
+        if version is None or not requirement.specifier.contains(version, prereleases=True):
+            missing.append(text)
+    return missing
+
+
+def paths_of_a_machine(text: str, name: str) -> list[Finding]:
+    """Absolute paths that exist on one developer's machine only."""
+    return [
+        Finding(name, number, line.strip())
+        for number, line in enumerate(text.splitlines(), start=1)
+        if _OF_A_MACHINE.search(line)
+    ]
+
+
+@pytest.fixture(name="project")
+def _project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def lock(name: str) -> str:
+    return (ROOT / "requirements" / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["dev.txt", "run.txt", "uv.txt"])
+def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
+    pins = locked(lock(name))
+    assert pins != {}
+    assert [package for package, (_, hashes) in pins.items() if hashes == 0] == []
+    assert places(lock(name)) == []
+
+
+def test_what_is_tested_is_what_users_install() -> None:
+    run, dev = locked(lock("run.txt")), locked(lock("dev.txt"))
+    assert {name: dev.get(name) for name in run} == run
+
+
+def test_the_locks_hold_what_the_project_declares(project: dict[str, Any]) -> None:
+    product = [*project["project"]["dependencies"]]
+    product += project["project"]["optional-dependencies"]["demo"]
+    groups = project["dependency-groups"]
+    backend = project["build-system"]["requires"]
+    hint = "run scripts/lock"
+    assert unmet(product, locked(lock("run.txt"))) == [], hint
+    assert unmet([*product, *groups["dev"], *backend], locked(lock("dev.txt"))) == [], hint
+    assert unmet(groups["uv"], locked(lock("uv.txt"))) == [], hint
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    texts = [path for path in files() if not path.name.endswith(_BINARY)]
+    assert [
+        finding
+        for path in texts
+        for finding in paths_of_a_machine(path.read_text("utf-8"), name_of(path))
+    ] == []
+
+
+def test_the_rule_on_pins_can_fail() -> None:
+    assert locked("a==1 \\\n    --hash=sha256:0\n    # via b\n") == {"a": (Version("1"), 1)}
+    with pytest.raises(ValueError, match="not pinned"):
+        locked("a>=1")
+
+
+@pytest.mark.parametrize(
+    "line", ["--index-url x", "-f folder", "--extra-index-url x", "a @ https://x/a.whl"]
+)
+def test_the_rule_on_places_can_fail(line: str) -> None:
+    assert places("a==1 \\\n    --hash=sha256:0\n    # via b, -c requirements/dev.txt\n") == []
+    assert places(f"a==1\n{line}\n") != []
+
+
+def test_the_rule_on_declared_requirements_can_fail() -> None:
+    pins = {"a-b": (Version("1.5"), 1)}
+    assert unmet(["A_b[x]>=1; sys_platform != 'win32'"], pins) == []
+    assert unmet(["a-b>=2", "c"], pins) == ["a-b>=2", "c"]
+
+
+@pytest.mark.parametrize("folder", ["home", "tmp", "root"])
+def test_the_rule_on_paths_can_fail(folder: str) -> None:
+    assert paths_of_a_machine(f"cd /{folder}/me", "s") != []
+    assert paths_of_a_machine(f"photos/{folder}/me and /var/{folder}/me", "s") == []

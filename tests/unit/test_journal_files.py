@@ -1,0 +1,263 @@
+"""The ledger file: its owner, what is refused in its place, versions, indexes, its document."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3fanout.adapters.journal import reads, schema
+from s3fanout.adapters.journal.file import dead_letters
+from s3fanout.adapters.journal.sqlite import SqliteJournal
+from s3fanout.model.errors import AlreadyRunning, ExitCode, LedgerUnavailable, Misconfigured
+from s3fanout.model.jobs import Job, NewJob
+from s3fanout.ports.ledger import FailureSelection
+from tests.conformance.journals import START_MS, StandingClock, new_job
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+async def journal(path: Path, clock: StandingClock) -> AsyncIterator[SqliteJournal]:
+    async with opened(path, clock) as journal:
+        yield journal
+
+
+@asynccontextmanager
+async def opened(
+    path: Path, clock: StandingClock, *, exclusive: bool = True, pages_max: int | None = None
+) -> AsyncIterator[SqliteJournal]:
+    journal = await SqliteJournal.open(path, clock=clock, exclusive=exclusive, pages_max=pages_max)
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+async def claim(journal: SqliteJournal, limit: int = 1000) -> list[Job]:
+    return list(await journal.claim("a", limit, now_ms=START_MS))
+
+
+async def accept(journal: SqliteJournal, *jobs: NewJob) -> int:
+    return (await journal.accept(jobs, now_ms=START_MS)).queued
+
+
+# Files and their owners
+
+
+async def test_a_ledger_has_one_owner(
+    journal: SqliteJournal, path: Path, clock: StandingClock
+) -> None:
+    with pytest.raises(AlreadyRunning, match=f"process {os.getpid()} ") as raised:
+        await SqliteJournal.open(path, clock=clock)
+    assert raised.value.exit_code is ExitCode.ALREADY_RUNNING
+    await journal.close()
+    await journal.close()
+    async with opened(path, clock):
+        pass
+
+
+async def test_nothing_accepted_is_lost_and_no_lock_is_left_by_kill_9(
+    path: Path, clock: StandingClock
+) -> None:
+    program = f"""
+import asyncio, sys
+from pathlib import Path
+from tests.conformance.journals import StandingClock, new_job
+from s3fanout.adapters.journal.sqlite import SqliteJournal
+
+async def main():
+    journal = await SqliteJournal.open(Path({str(path)!r}), clock=StandingClock())
+    await journal.accept([new_job(str(n)) for n in range(1000)], now_ms=1)
+    await journal.claim("a", 10, now_ms=1)
+    print("accepted", flush=True)
+    await asyncio.get_running_loop().create_future()
+
+asyncio.run(main())
+"""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        line = await asyncio.to_thread(process.stdout.readline)
+        assert line == b"accepted\n"
+        with pytest.raises(AlreadyRunning, match=f"process {process.pid} "):
+            await SqliteJournal.open(path, clock=clock)
+        process.send_signal(signal.SIGKILL)
+    async with opened(path, clock) as journal:
+        assert len(await claim(journal)) == 1000
+
+
+async def test_only_the_owner_makes_a_ledger(path: Path, clock: StandingClock) -> None:
+    with pytest.raises(Misconfigured, match="no ledger"):
+        await SqliteJournal.open(path, clock=clock, exclusive=False)
+    assert not path.exists()
+
+
+async def test_a_folder_that_is_missing_is_said_so(tmp_path: Path, clock: StandingClock) -> None:
+    with pytest.raises(LedgerUnavailable, match="No such file"):
+        await SqliteJournal.open(tmp_path / "missing" / "ledger.db", clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (
+            [f"PRAGMA application_id = {schema.APPLICATION_ID}", "PRAGMA user_version = 99"],
+            f"has version 99, this s3fanout knows up to {schema.SCHEMA_VERSION}",
+        ),
+        (["CREATE TABLE theirs (a)"], "another application"),
+        (["PRAGMA user_version = 1"], "another application"),
+    ],
+)
+async def test_a_foreign_or_newer_file_is_refused_and_left_alone(
+    path: Path, clock: StandingClock, statements: list[str], message: str
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+        before = list(connection.iterdump())
+    for exclusive in (True, False):
+        with pytest.raises(Misconfigured, match=message):
+            await SqliteJournal.open(path, clock=clock, exclusive=exclusive)
+    with closing(sqlite3.connect(path)) as connection:
+        assert list(connection.iterdump()) == before
+
+
+async def test_a_file_that_is_no_database_is_refused(path: Path, clock: StandingClock) -> None:
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(Misconfigured, match="not a ledger"):
+        await SqliteJournal.open(path, clock=clock)
+    path.unlink()
+    async with opened(path, clock):  # The failed opening did not keep the lock.
+        pass
+
+
+async def test_only_the_owner_upgrades(
+    path: Path, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(path, clock) as journal:
+        await accept(journal, new_job())
+    newer = (*schema.MIGRATIONS, ("ALTER TABLE replica ADD COLUMN later TEXT",))
+    monkeypatch.setattr(schema, "MIGRATIONS", newer)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", len(newer))
+    with pytest.raises(Misconfigured, match="has version 1, this s3fanout needs 2") as raised:
+        await SqliteJournal.open(path, clock=clock, exclusive=False)
+    assert "start the daemon" in raised.value.hint
+    async with opened(path, clock) as journal:
+        assert len(await claim(journal)) == 1
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT later FROM replica").fetchall() == [(None,)]
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(newer),)
+
+
+async def test_a_failed_upgrade_changes_nothing(
+    path: Path, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(path, clock):
+        pass
+    broken = ("ALTER TABLE replica ADD COLUMN later TEXT", "CREATE TABLE replica (a)")
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
+        patch.setattr(schema, "SCHEMA_VERSION", 2)
+        with pytest.raises(LedgerUnavailable, match="already exists"):
+            await SqliteJournal.open(path, clock=clock)
+    async with opened(path, clock) as journal:
+        assert await accept(journal, new_job()) == 1
+
+
+def test_an_old_sqlite_is_refused() -> None:
+    with pytest.raises(Misconfigured, match=r"SQLite 3\.34\.1 is too old, 3\.35\.0 is needed"):
+        schema.check_sqlite((3, 34, 1))
+    schema.check_sqlite((3, 35, 0))
+
+
+# The schema
+
+
+def plan_of(path: Path, statement: str, *values: object) -> str:
+    schema.prepare(path, create=True)
+    with closing(schema.connect(path)) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    return "\n".join(row[3] for row in rows)
+
+
+def test_a_page_of_the_backlog_reads_only_that_page(path: Path) -> None:
+    plan = plan_of(path, reads._PAGE, 0, "a", 10)
+    assert "USING INDEX replica_backlog (destination_id=? AND state=?)" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("destination", [None, "a"])
+def test_dead_letters_are_found_without_settled_ones(path: Path, destination: str | None) -> None:
+    where, values = dead_letters(FailureSelection(destination=destination))
+    plan = plan_of(path, f"SELECT count(*) FROM replica WHERE {where}", *values)
+    assert re.search(r"INDEX replica_final \(destination_id=\? AND state=\?", plan)
+
+
+def test_summaries_read_indexes_only(path: Path) -> None:
+    plan = plan_of(path, reads._SUMMARIES.replace(":now_ms", "1"))
+    assert "COVERING INDEX replica_backlog" in plan
+    assert "COVERING INDEX replica_final" in plan
+    assert "INDEX replica_error (destination_id=?)" in plan
+    assert "SCAN replica\n" not in f"{plan}\n"
+
+
+def test_the_data_model_is_documented(path: Path) -> None:
+    """Every table with every column, type and index, in their order; and the version."""
+    schema.prepare(path, create=True)
+    with closing(schema.connect(path)) as connection:
+        tables = [
+            name
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+            )
+        ]
+        columns = {
+            table: [(row[1], row[2]) for row in connection.execute(f"PRAGMA table_info({table})")]
+            for table in tables
+        }
+        indexes = {
+            name
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+            if not name.startswith("sqlite_")
+        }
+    text = (ROOT / "docs" / "data-model.md").read_text("utf-8")
+    sections = dict(
+        re.findall(r"^### Table `(\w+)`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    )
+    documented = {
+        table: re.findall(r"^\| `(\w+)` \| (\w+) \|", section, re.MULTILINE)
+        for table, section in sections.items()
+    }
+    assert documented == columns
+    assert set(re.findall(r"^\| `(replica_\w+)` \| on ", text, re.MULTILINE)) == indexes
+    assert f"**Schema version: {schema.SCHEMA_VERSION}.**" in text
+    for code in schema.STATE_CODES.items():
+        assert f"{code[1]} {code[0]}" in text
+    for kind in schema.KIND_CODES.items():
+        assert f"{kind[1]} {kind[0]}" in text

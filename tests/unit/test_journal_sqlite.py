@@ -1,0 +1,488 @@
+"""What only the durable journal can get wrong: files, locks, threads, full disks, query plans."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+import subprocess
+import threading
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3fanout.adapters.journal import reads
+from s3fanout.adapters.journal.backlog import Backlog
+from s3fanout.adapters.journal.file import LedgerFile
+from s3fanout.adapters.journal.sqlite import SqliteJournal
+from s3fanout.adapters.journal.writer import Change
+from s3fanout.model.errors import LedgerUnavailable
+from s3fanout.model.events import ChangeKind, Malformed
+from s3fanout.model.jobs import Job, JobState, NewJob
+from s3fanout.ports.ledger import FailureSelection
+from tests.conformance.journals import BROKEN, START_MS, StandingClock, new_job, settlement
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+async def journal(path: Path, clock: StandingClock) -> AsyncIterator[SqliteJournal]:
+    async with opened(path, clock) as journal:
+        yield journal
+
+
+@asynccontextmanager
+async def opened(
+    path: Path, clock: StandingClock, *, exclusive: bool = True, pages_max: int | None = None
+) -> AsyncIterator[SqliteJournal]:
+    journal = await SqliteJournal.open(path, clock=clock, exclusive=exclusive, pages_max=pages_max)
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+async def claim(journal: SqliteJournal, limit: int = 1000) -> list[Job]:
+    return list(await journal.claim("a", limit, now_ms=START_MS))
+
+
+async def accept(journal: SqliteJournal, *jobs: NewJob) -> int:
+    return (await journal.accept(jobs, now_ms=START_MS)).queued
+
+
+# Beside the owner
+
+
+@pytest.fixture
+async def beside(
+    journal: SqliteJournal, path: Path, clock: StandingClock
+) -> AsyncIterator[SqliteJournal]:
+    """A command that runs while the daemon, ``journal``, does."""
+    async with opened(path, clock, exclusive=False) as beside:
+        yield beside
+
+
+async def noticed(
+    journal: SqliteJournal,
+    clock: StandingClock,
+    change: Callable[[], Awaitable[object]],
+    *,
+    waits_for: str = "a",
+) -> None:
+    """Return when the owner, who waits for jobs, was woken by ``change``."""
+    waiting = asyncio.create_task(journal.wait(waits_for, now_ms=START_MS, timeout_s=3600))
+    await clock.somebody_sleeps()
+    await change()
+    while not waiting.done():
+        clock.advance(500)
+        await asyncio.wait((waiting,), timeout=0.01)
+    assert clock.at_ms - START_MS < 3_600_000
+    await waiting
+
+
+async def test_only_the_owner_claims(beside: SqliteJournal) -> None:
+    with pytest.raises(RuntimeError, match="owner"):
+        await claim(beside)
+
+
+async def test_the_owner_notices_a_pause_and_a_resumption(
+    journal: SqliteJournal, beside: SqliteJournal, clock: StandingClock
+) -> None:
+    await noticed(journal, clock, lambda: beside.pause("a", now_ms=START_MS, reason="r"))
+    await accept(journal, new_job())
+    assert await claim(journal) == []
+    await noticed(journal, clock, lambda: beside.resume("a"))
+    assert len(await claim(journal)) == 1
+
+
+async def test_a_busy_owner_notices_too(
+    journal: SqliteJournal, beside: SqliteJournal, clock: StandingClock
+) -> None:
+    """Claims look by themselves, at most every half second."""
+    await accept(journal, *(new_job(str(n)) for n in range(3)))
+    await beside.pause("a", now_ms=START_MS, reason="r")
+    assert len(await claim(journal, 1)) == 1
+    clock.advance(500)
+    assert len(await claim(journal, 1)) == 1  # This one has the file looked at …
+    assert await journal.redrive(FailureSelection(), now_ms=START_MS) == 0  # … before this.
+    assert await claim(journal, 1) == []
+
+
+async def test_the_owner_notices_a_redrive(
+    journal: SqliteJournal, beside: SqliteJournal, clock: StandingClock
+) -> None:
+    await accept(journal, new_job())
+    (job,) = await claim(journal)
+    await journal.settle([settlement(job, JobState.DEAD, error=BROKEN)])
+    await journal.finish([job])
+    await noticed(journal, clock, lambda: beside.redrive(FailureSelection(), now_ms=START_MS))
+    (again,) = await claim(journal)
+    assert again.fence > job.fence
+    assert list(await journal.settle([settlement(again)])) == [True]
+    await accept(journal, new_job(etag="later"))
+    assert await claim(journal) == []  # The lease of the key was not ended yet.
+    await journal.finish([again])
+    assert [job.etag for job in await claim(journal)] == ["later"]
+
+
+async def test_a_job_from_outside_is_found_before_the_file_was_looked_at(
+    journal: SqliteJournal, beside: SqliteJournal
+) -> None:
+    """The settlement of the job that it replaced is refused, which says that there is another."""
+    await accept(journal, new_job(etag="old"))
+    (old,) = await claim(journal)
+    await accept(beside, new_job(etag="new"))
+    assert list(await journal.settle([settlement(old)])) == [False]
+    assert await claim(journal) == []
+    await journal.finish([old])
+    assert [job.etag for job in await claim(journal)] == ["new"]
+
+
+async def test_a_release_does_not_postpone_a_job_from_outside(
+    journal: SqliteJournal, beside: SqliteJournal
+) -> None:
+    await accept(journal, new_job(etag="old"))
+    old = await claim(journal)
+    await accept(beside, new_job(etag="new"))
+    await journal.release(old, due_at_ms=START_MS + 60_000)
+    assert [job.etag for job in await claim(journal)] == ["new"]
+
+
+async def test_a_job_from_outside_replaces_the_one_in_memory(
+    journal: SqliteJournal, beside: SqliteJournal, clock: StandingClock
+) -> None:
+    await accept(journal, new_job(etag="old"))
+    offers = [new_job(etag="new"), new_job("other")]
+    await noticed(journal, clock, lambda: beside.accept(offers, now_ms=START_MS), waits_for="b")
+    assert sorted((job.key, job.etag) for job in await claim(journal)) == [
+        ("k", "new"),
+        ("other", "e1"),
+    ]
+
+
+async def test_fences_of_two_processes_differ(
+    journal: SqliteJournal, beside: SqliteJournal
+) -> None:
+    fences = []
+    for turn in range(4):
+        await accept((journal, beside)[turn % 2], new_job())
+        record = await beside.get("a", "k")
+        assert record is not None
+        fences.append(record.fence)
+    assert len(set(fences)) == 4
+
+
+# Failing disks
+
+
+async def fill(journal: SqliteJournal) -> tuple[int, list[NewJob]]:
+    """Accept tens of jobs until the disk is full. Returns how many, and the tens refused."""
+    accepted = 0
+    while True:
+        jobs = [new_job(f"{accepted + n:05}{'x' * 500}") for n in range(10)]
+        (outcome,) = await asyncio.gather(accept(journal, *jobs), return_exceptions=True)
+        if isinstance(outcome, int):
+            accepted += outcome
+            continue
+        assert isinstance(outcome, LedgerUnavailable)
+        assert re.search("full|I/O", outcome.message)
+        assert outcome.hint
+        assert accepted > 0
+        return accepted, jobs
+
+
+async def test_a_full_disk_loses_nothing_and_sticks_nowhere(
+    path: Path, clock: StandingClock
+) -> None:
+    async with opened(path, clock, pages_max=60) as journal:
+        accepted, refused = await fill(journal)
+        jobs_in_hand = await claim(journal)
+        assert len(jobs_in_hand) == accepted
+        await journal._change(  # The disk gets room.
+            lambda file: file.connection.execute("PRAGMA max_page_count = 9999").fetchone(),
+            lambda _: None,
+        )
+        assert await accept(journal, *refused) == 10
+        assert all(await journal.settle([settlement(job) for job in jobs_in_hand]))
+        await journal.finish(jobs_in_hand)
+        assert len(await claim(journal)) == 10
+    async with opened(path, clock) as journal:
+        assert len(await claim(journal)) == 10
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small disk: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+async def test_a_disk_that_is_really_full(small_disk: Path, clock: StandingClock) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(1024 * 1024))
+    async with opened(small_disk / "ledger.db", clock) as journal:
+        accepted, _ = await fill(journal)
+        jobs = await claim(journal)
+        assert len(jobs) == accepted
+        with pytest.raises(LedgerUnavailable):
+            await journal.settle([settlement(job) for job in jobs])
+        await journal.release(jobs, due_at_ms=START_MS)  # Cannot be written; due at once then.
+        assert len(await claim(journal)) == accepted
+        ballast.unlink()
+        assert all(await journal.settle([settlement(job) for job in jobs]))
+        await journal.finish(jobs)
+        assert await accept(journal, new_job("after")) == 1
+        assert [job.key for job in await claim(journal)] == ["after"]
+
+
+@pytest.fixture
+def fail_commit(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes the next commit fail."""
+    commit = LedgerFile.commit
+
+    def arm() -> None:
+        def fail(file: LedgerFile) -> None:
+            monkeypatch.setattr(LedgerFile, "commit", commit)
+            raise sqlite3.OperationalError("disk I/O error")
+
+        monkeypatch.setattr(LedgerFile, "commit", fail)
+
+    return arm
+
+
+async def test_a_failed_acceptance_leaves_memory_and_file_equal(
+    journal: SqliteJournal, fail_commit: Callable[[], None]
+) -> None:
+    await accept(journal, new_job(etag="old"))
+    fail_commit()
+    with pytest.raises(LedgerUnavailable, match="disk I/O error"):
+        await accept(journal, new_job(etag="new"), new_job("k2"), new_job(destination="fresh"))
+    assert len(await journal.summaries()) == 1
+    (job,) = await claim(journal)
+    assert job.etag == "old"
+    assert list(await journal.settle([settlement(job)])) == [True]
+    assert await accept(journal, new_job(etag="new"), new_job(destination="fresh")) == 2
+    assert len(await journal.summaries()) == 2
+
+
+async def test_fences_grow_over_a_failed_commit_and_a_restart(
+    path: Path, clock: StandingClock, fail_commit: Callable[[], None]
+) -> None:
+    """Fences that were set aside in a transaction that failed are not set aside."""
+    async with opened(path, clock) as journal:
+        fail_commit()
+        with pytest.raises(LedgerUnavailable):
+            await accept(journal, new_job())
+        await accept(journal, new_job())
+        (before,) = await claim(journal)
+    async with opened(path, clock) as journal:
+        await accept(journal, new_job(etag="new"))
+        (after,) = await claim(journal)
+        assert after.fence > before.fence
+
+
+async def test_a_failed_settlement_keeps_the_lease(
+    journal: SqliteJournal, fail_commit: Callable[[], None]
+) -> None:
+    await accept(journal, new_job())
+    (job,) = await claim(journal)
+    fail_commit()
+    with pytest.raises(LedgerUnavailable):
+        await journal.settle([settlement(job)])
+    assert await claim(journal) == []
+    assert list(await journal.settle([settlement(job)])) == [True]
+
+
+async def test_a_job_that_could_not_be_finished_is_claimed_again(
+    journal: SqliteJournal, fail_commit: Callable[[], None]
+) -> None:
+    await accept(journal, new_job())
+    (job,) = await claim(journal)
+    fail_commit()
+    with pytest.raises(LedgerUnavailable):
+        await journal.finish([job])
+    assert await claim(journal) == [job]
+
+
+async def test_a_failed_read_is_said_so_and_can_be_tried_again(
+    path: Path, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(path, clock) as journal:
+        await accept(journal, new_job())
+    async with opened(path, clock) as journal:
+
+        def fail(*_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(reads, "page", fail)
+            patch.setattr(reads, "summaries", fail)
+            for call in (claim(journal), journal.summaries()):
+                with pytest.raises(LedgerUnavailable, match="disk I/O error"):
+                    await call
+        assert len(await claim(journal)) == 1
+
+
+# The writer
+
+
+async def held_up(journal: SqliteJournal) -> threading.Event:
+    """Keep the writer from going on until the event is set; returns once it stands still."""
+    go, standing = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stand(_: LedgerFile) -> None:
+        loop.call_soon_threadsafe(standing.set)
+        go.wait(60)
+
+    journal._submit(Change(stand, lambda _: None))
+    await standing.wait()
+    return go
+
+
+async def test_calls_that_wait_together_are_committed_together_in_few_statements(
+    journal: SqliteJournal,
+) -> None:
+    """Each statement may cost a wait of 5 ms for the interpreter: see ``statements``."""
+    traced: list[str] = []
+    await journal._change(
+        lambda file: file.connection.set_trace_callback(traced.append), lambda _: None
+    )
+    go = await held_up(journal)
+    calls = [
+        asyncio.create_task(accept(journal, *(new_job(f"{n}-{m}") for m in range(3))))
+        for n in range(200)
+    ]
+    await asyncio.sleep(0)
+    traced.clear()
+    go.set()
+    assert sum(await asyncio.gather(*calls)) == 600
+    texts = [text.split(None, 1)[0] for text in traced]
+    assert texts.count("COMMIT") <= 2  # The one that stood, and all others.
+    assert texts.count("INSERT") <= 8
+    assert len(texts) <= 14
+
+    jobs = await claim(journal)
+    traced.clear()
+    assert all(await journal.settle([settlement(job) for job in jobs]))
+    await journal.finish(jobs)
+    assert len(traced) <= 7
+
+
+async def test_values_that_cannot_be_stored_harm_nobody_else(journal: SqliteJournal) -> None:
+    go = await held_up(journal)
+    calls = [
+        asyncio.create_task(accept(journal, new_job(key)))
+        for key in ("good", "bad\ud800", "better", "best")
+    ]
+    await asyncio.sleep(0)
+    go.set()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(results[1], UnicodeEncodeError)
+    assert [results[0], *results[2:]] == [1, 1, 1]
+    assert sorted(job.key for job in await claim(journal)) == ["best", "better", "good"]
+
+
+async def test_a_refused_call_harms_nobody_in_its_group(journal: SqliteJournal) -> None:
+    letters = [Malformed("r", "d", b"")] * 10_001
+    go = await held_up(journal)
+    refused = asyncio.create_task(journal.keep_malformed(letters, route="r", now_ms=1))
+    accepted = asyncio.create_task(accept(journal, new_job()))
+    await asyncio.sleep(0)
+    go.set()
+    assert await accepted == 1
+    with pytest.raises(LedgerUnavailable, match="10000"):
+        await refused
+
+
+async def test_a_caller_who_left_leaves_no_gap(journal: SqliteJournal) -> None:
+    """What was submitted is written; its job can be claimed at once, not only after a restart."""
+    go = await held_up(journal)
+    call = asyncio.create_task(accept(journal, new_job()))
+    await asyncio.sleep(0)
+    call.cancel()
+    go.set()
+    assert await accept(journal, new_job("k2")) == 1
+    assert call.cancelled()
+    assert len(await claim(journal)) == 2
+
+
+async def test_close_writes_what_was_submitted_and_ends_waits(
+    path: Path, clock: StandingClock
+) -> None:
+    async with opened(path, clock) as journal:
+        waiting = asyncio.create_task(journal.wait("b", now_ms=START_MS, timeout_s=3600))
+        call = asyncio.create_task(accept(journal, new_job()))
+        await clock.somebody_sleeps()
+        await journal.close()
+        assert await call == 1
+        await waiting
+        for late in (accept(journal, new_job()), journal.summaries()):
+            with pytest.raises(LedgerUnavailable, match="closed"):
+                await late
+    async with opened(path, clock) as journal:
+        assert len(await claim(journal)) == 1
+
+
+# Memory
+
+
+async def test_memory_does_not_grow_with_the_backlog(path: Path, clock: StandingClock) -> None:
+    journal = await SqliteJournal.open(path, clock=clock, jobs_in_memory_max=100)
+    for start in range(0, 3000, 500):
+        await accept(journal, *(new_job(f"{start + n:05}") for n in range(500)))
+        assert len(journal._backlogs["a"]._ready) <= 100
+    claimed: list[Job] = []
+    while jobs := await journal.claim("a", 30, now_ms=START_MS):
+        claimed += jobs
+        assert len(journal._backlogs["a"]._ready) <= 100
+        if len(claimed) % 2:
+            await journal.release(jobs[:1], due_at_ms=START_MS + 1)
+    assert {job.key for job in claimed} == {f"{n:05}" for n in range(3000)}
+    assert len(claimed) == 3000
+    await journal.close()
+
+
+async def test_new_jobs_do_not_overtake_those_left_in_the_file(
+    path: Path, clock: StandingClock
+) -> None:
+    """With a steady stream of new ones, those would never be read."""
+    journal = await SqliteJournal.open(path, clock=clock, jobs_in_memory_max=2)
+    await accept(journal, *(new_job(f"old{n}") for n in range(5)))
+    keys = []
+    for n in range(5):
+        keys += [job.key for job in await claim(journal, 1)]
+        clock.advance(1)
+        await journal.accept([new_job(f"new{n}")], now_ms=clock.at_ms)
+    assert keys == [f"old{n}" for n in range(5)]
+    await journal.close()
+
+
+def test_replaced_waiting_jobs_leave_nothing_behind() -> None:
+    backlog = Backlog(10, left_due_at_ms=None)
+    for fence in range(1000):
+        backlog.offer(Job("a", "k", fence, ChangeKind.CREATED, 1), START_MS + fence)
+    assert len(backlog._by_due) < 100
+    assert backlog.due_at_ms() == START_MS + 999
+    assert [job.fence for job in backlog.take(9, now_ms=START_MS + 999)] == [999]
