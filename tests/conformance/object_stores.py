@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import pytest
-
+from s3fanout.adapters.store.credentials import StaticCredentials
 from s3fanout.adapters.store.endpoint import Endpoint
+from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.transport import TransportSettings
 from s3fanout.adapters.store.transport_aiohttp import AiohttpTransport
 from s3fanout.adapters.store.transport_routed import RoutedTransport
@@ -217,13 +217,11 @@ def open_s3(
         transport: Key of ``_MADE``.
         credentials, endpoint: Instead of the server's.
     """
-    s3 = pytest.importorskip("s3fanout.adapters.store.s3", reason="S3Store is not in this tree")
     keys = credentials or Credentials(server.access_key, server.secret_key)
-    store: ObjectStore = s3.S3Store(
+    return S3Store(
         bucket=bucket,
         endpoint=Endpoint.parse(endpoint or server.endpoint, region=server.region),
-        credentials=s3.StaticCredentials(keys.access_key, keys.secret_key),
+        credentials=StaticCredentials(keys.access_key, keys.secret_key),
         transport=_MADE[transport](TransportSettings()),
         clock=SystemClock(),
     )
-    return store

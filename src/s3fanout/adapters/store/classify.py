@@ -206,7 +206,7 @@ def _verdict(
             return _verdict_of_status(target, answer, document, asked_to_wait=asked_to_wait)
 
 
-def _verdict_of_status(  # noqa: PLR0911 -- one return per row of the table
+def _verdict_of_status(
     target: Target, answer: Response, document: ErrorDocument, *, asked_to_wait: bool
 ) -> tuple[type[StoreError], str | None]:
     operation = target.operation

@@ -41,7 +41,7 @@ _NEVER_CONNECTED = "client error (Connect)"
 closed after the request had been sent."""
 
 
-class HeaderUnreadable(Exception):  # noqa: N818 -- a signal to the routing transport, never shown
+class HeaderUnreadable(Exception):
     """The answer to a read has a header value that this library cannot hand out."""
 
 
