@@ -392,3 +392,13 @@ async def test_calls_at_the_same_time_all_count(world: World) -> None:
     assert record is not None
     assert record.order is not None
     assert record.order.token == "063"
+
+
+async def test_the_jobs_of_one_call_share_a_fence_and_those_of_the_next_have_a_greater(
+    world: World,
+) -> None:
+    """Shared reads rely on it: a read is good for all jobs that came with the one that began it."""
+    await world.accept(new_job("a"), new_job("b"))
+    await world.accept(new_job("c"))
+    fences = {job.key: job.fence for job in await world.claim()}
+    assert fences["a"] == fences["b"] < fences["c"]

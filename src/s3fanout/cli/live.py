@@ -24,9 +24,7 @@ async def show(daemon: RunningDaemon, console: Console, *, title: str) -> None:
             except LedgerUnavailable as error:
                 live.update(Text(f"{title}\n{error.message}", style="red"), refresh=True)
             else:
-                live.update(
-                    Group(Text(title, style="bold"), status_table(document)), refresh=True
-                )
+                live.update(Group(Text(title, style="bold"), status_table(document)), refresh=True)
             await daemon.clock.sleep(REFRESH_S)
 
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
+from s3fanout.cli.output import print_note
 from s3fanout.config.load import LoadedConfig, load
+from s3fanout.config.settings import Settings
+from s3fanout.model.errors import Misconfigured
+from s3fanout.wiring import Journal, open_ledger
 
 T = TypeVar("T")
-
-DEFAULT_CONFIG = Path("s3fanout.toml")
 
 config_option = click.option(
     "-c",
     "--config",
     "config_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=DEFAULT_CONFIG,
+    default=Path("s3fanout.toml"),
     show_default=True,
     envvar="S3FANOUT_CONFIG",
     help="Configuration file.",
@@ -34,9 +35,42 @@ destination_option = click.option(
 
 
 def load_config(path: Path) -> LoadedConfig:
-    """The configuration with the environment's overrides.
+    """The configuration with the environment's overrides; warnings go to standard error.
 
     Raises:
-        Misconfigured: All problems at once.
+        ConfigProblems: All problems at once.
     """
-    return load(path, env=os.environ)
+    loaded = load(path, env=os.environ)
+    for warning in loaded.warnings:
+        print_note(str(warning), style="yellow")
+    return loaded
+
+
+def known_destination(settings: Settings, name: str | None) -> None:
+    """Refuse a name that the configuration does not have.
+
+    Raises:
+        Misconfigured: With the names that there are.
+    """
+    if name is not None and name not in settings.destinations:
+        raise Misconfigured(
+            f"no destination is called {name!r}",
+            hint="the configuration has: " + ", ".join(settings.destinations),
+        )
+
+
+def with_ledger(settings: Settings, work: Callable[[Journal], Awaitable[T]]) -> T:
+    """Open the ledger beside the daemon, do ``work``, close it.
+
+    Raises:
+        Misconfigured: There is no ledger yet.
+    """
+
+    async def run() -> T:
+        journal = await open_ledger(settings, exclusive=False)
+        try:
+            return await work(journal)
+        finally:
+            await journal.close()
+
+    return asyncio.run(run())

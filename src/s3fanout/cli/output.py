@@ -67,9 +67,7 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Text
     out_console().print(make_table(columns, rows))
 
 
-def make_table(
-    columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Text | str]]
-) -> Table:
+def make_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[Text | str]]) -> Table:
     """A table that can also be part of a live view."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading, side in columns:

@@ -68,4 +68,3 @@ def after_failure(
         return replace(circuit, failures=failures)
     cap_s = min(limits.circuit_cap_s, limits.circuit_base_s * float(1 << min(circuit.openings, 62)))
     return Circuit(failures, circuit.openings + 1, now_s + cap_s * (0.5 + jitter / 2))
-

@@ -74,9 +74,7 @@ class Refuse:
 CopyPlan = ProbeFirst | ServerCopy | Stream | Skip | Refuse
 
 
-def plan_copy(
-    job: Job, facts: Probe | None, *, rule: Rule, way: Way, part_bytes: int
-) -> CopyPlan:
+def plan_copy(job: Job, facts: Probe | None, *, rule: Rule, way: Way, part_bytes: int) -> CopyPlan:
     """What the attempt should do next. ``facts`` is ``None`` until the source was read."""
     if isinstance(facts, Absent):
         return Skip("source-absent", "the source object was deleted before it was copied")

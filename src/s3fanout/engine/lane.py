@@ -105,9 +105,7 @@ class Lane:
                 await self._wait_for_room()
                 continue
             try:
-                jobs = await self._queue.claim(
-                    self.destination, room, now_ms=self._clock.now_ms()
-                )
+                jobs = await self._queue.claim(self.destination, room, now_ms=self._clock.now_ms())
             except LedgerUnavailable as error:
                 LOG.warning("cannot claim jobs of %s: %s", self.destination, error)
                 await self._clock.sleep(1.0)
@@ -269,9 +267,7 @@ def error_record(error: S3FanoutError) -> ErrorRecord:
     return ErrorRecord(code, error.message, error.hint)
 
 
-def _dead(
-    job: Job, now_ms: int, error: ErrorRecord, *, attempts: int | None = None
-) -> Settlement:
+def _dead(job: Job, now_ms: int, error: ErrorRecord, *, attempts: int | None = None) -> Settlement:
     return Settlement(
         job,
         JobState.DEAD,

@@ -45,9 +45,7 @@ class SharedReads:
         self._used_bytes = 0
         self._freed = asyncio.Event()
 
-    async def read(
-        self, key: str, *, etag: str, fence: int, size_bytes: int, takers: int
-    ) -> Body:
+    async def read(self, key: str, *, etag: str, fence: int, size_bytes: int, takers: int) -> Body:
         """The object ``key`` at ``etag``.
 
         Args:

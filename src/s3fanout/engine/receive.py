@@ -79,9 +79,7 @@ class Receiver:
             jobs.extend(matched.jobs)
             for refusal in matched.unwanted:
                 unwanted[refusal.reason] = unwanted.get(refusal.reason, 0) + 1
-        accepted = (
-            await self._queue.accept(jobs, now_ms=now_ms) if jobs else Accepted(0, 0, 0)
-        )
+        accepted = await self._queue.accept(jobs, now_ms=now_ms) if jobs else Accepted(0, 0, 0)
         self._telemetry.received(
             route,
             events=len(parsed.events),

@@ -25,9 +25,7 @@ LEDGER_RETRY_S = 1.0
 class Settler:
     """Takes settlements from workers and makes them durable."""
 
-    def __init__(
-        self, *, queue: Queue, ledger: Ledger, clock: Clock, unsettled_max: int
-    ) -> None:
+    def __init__(self, *, queue: Queue, ledger: Ledger, clock: Clock, unsettled_max: int) -> None:
         self._queue = queue
         self._ledger = ledger
         self._clock = clock

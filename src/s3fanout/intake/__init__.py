@@ -6,11 +6,6 @@ route; ``detect`` knows them all, and ``fields``, ``names`` and ``sequencer`` re
 
 from __future__ import annotations
 
-from s3fanout.intake.detect import (
-    PAYLOAD_BYTES_MAX,
-    WRAPPINGS_MAX,
-    parse_document,
-    parse_message,
-)
+from s3fanout.intake.detect import PAYLOAD_BYTES_MAX, WRAPPINGS_MAX, parse_message
 
-__all__ = ["PAYLOAD_BYTES_MAX", "WRAPPINGS_MAX", "parse_document", "parse_message"]
+__all__ = ["PAYLOAD_BYTES_MAX", "WRAPPINGS_MAX", "parse_message"]

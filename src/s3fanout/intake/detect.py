@@ -55,19 +55,6 @@ def parse_message(body: bytes, *, received_at_ms: int) -> Intake:
     return reader.intake()
 
 
-def parse_document(document: object, payload: bytes, received_at_ms: int) -> Intake:
-    """The same for a message whose JSON was decoded already, as a Lambda runtime does.
-
-    Args:
-        document: Result of ``json.loads``.
-        payload: The message as it arrived, to be kept if it is malformed.
-        received_at_ms: As for ``parse_message``.
-    """
-    reader = _Reader(received_at_ms)
-    reader.read_document(document, payload, wrappings=0)
-    return reader.intake()
-
-
 class _Reader:
     """Collects what is found while a message is unwrapped."""
 
@@ -97,9 +84,9 @@ class _Reader:
             # Beside bad syntax: numbers of thousands of digits and thousands of brackets.
             self.reject("not-json", f"{type(error).__name__}: {error}", payload)
             return
-        self.read_document(document, payload, wrappings=wrappings)
+        self._read_document(document, payload, wrappings)
 
-    def read_document(self, document: object, payload: bytes, *, wrappings: int) -> None:
+    def _read_document(self, document: object, payload: bytes, wrappings: int) -> None:
         """Read a decoded message of any route."""
         if not isinstance(document, dict):
             self.reject("unknown-shape", f"JSON {type(document).__name__}, not an object", payload)

@@ -72,7 +72,7 @@ class Job:
     Attributes:
         destination, key: Identity.
         fence: Grows with every call of ``Queue.accept``, over restarts too; the jobs of one call
-            share it. A settlement whose fence is not the record's is refused.
+            share it (a key that is repeated in the call gets the next). A settlement whose fence is not the record's is refused.
         kind, event_at_ms, etag, size_bytes, version_id: From the newest accepted change.
         attempts: Attempts that failed so far and counted (throttling does not).
     """

@@ -67,5 +67,6 @@ class Queue(Protocol):
 
     async def release(self, jobs: Sequence[Job], *, due_at_ms: int) -> None:
         """Give leased jobs back unchanged, to be claimed again when due. Used by a graceful stop,
-        a paused destination and an open circuit; failures go through ``Ledger.settle``."""
+        a paused destination and an open circuit; failures go through ``Ledger.settle``.
+        """
         ...

@@ -12,20 +12,22 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 
+from s3fanout.config.references import read_secret
 from s3fanout.config.settings import Settings
 from s3fanout.engine.receive import Receipt
 from s3fanout.model.errors import ExitCode, Misconfigured
+from s3fanout.model.jobs import DestinationSummary
 from s3fanout.ports.ledger import FailureSelection
 from s3fanout.ports.system import Clock
 from s3fanout.service.http import application
 from s3fanout.service.metrics import Metrics
 from s3fanout.service.poller import Poller
 from s3fanout.service.status import Json, record_document, rfc3339, status_document
-from s3fanout.wiring import Components, build, read_secret
+from s3fanout.wiring import Components, build
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class RunningDaemon:
         components = await build(settings, env, telemetry=metrics)
         daemon = cls(settings, components, metrics)
         try:
-            await daemon._listen(token)  # noqa: SLF001 - a constructor of its own class
+            await daemon._listen(token)
         except BaseException:
             await components.close()
             raise
@@ -115,6 +117,10 @@ class RunningDaemon:
             return f"the queue cannot be polled: {self._poller.last_error}"
         return None
 
+    async def summaries(self) -> Sequence[DestinationSummary]:
+        """The roll-up of every destination."""
+        return await self._parts.ledger.summaries()
+
     async def status(self) -> Json:
         """The status document, with what only this process knows."""
         return status_document(
@@ -135,9 +141,7 @@ class RunningDaemon:
             now_ms=self._parts.clock.now_ms(),
         )
 
-    async def failures(
-        self, selection: FailureSelection, *, limit: int, offset: int
-    ) -> list[Json]:
+    async def failures(self, selection: FailureSelection, *, limit: int, offset: int) -> list[Json]:
         """Dead letters, newest first."""
         rows = await self._parts.ledger.failures(selection, limit=limit, offset=offset)
         return [record_document(row) for row in rows]

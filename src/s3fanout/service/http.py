@@ -198,9 +198,7 @@ def _keys(daemon: Daemon) -> Handler:
                 HTTPStatus.BAD_REQUEST, "bad-parameter", "the parameter key is missing", ""
             )
         rows = await daemon.key_records(key)
-        return web.json_response(
-            {"schema_version": SCHEMA_VERSION, "kind": "key", "records": rows}
-        )
+        return web.json_response({"schema_version": SCHEMA_VERSION, "kind": "key", "records": rows})
 
     return handle
 
@@ -262,5 +260,3 @@ def _problem(
         status=status,
         headers=headers,
     )
-
-

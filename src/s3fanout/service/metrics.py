@@ -35,7 +35,8 @@ class Metrics:
         self._events = self._counter("events", "Change events taken in", ("route",))
         self._ignored = self._counter("ignored_events", "Records that need no replica", ("route",))
         self._malformed = self._counter(
-            "malformed_events", "Records that were kept because they cannot be understood",
+            "malformed_events",
+            "Records that were kept because they cannot be understood",
             ("route",),
         )
         self._unwanted = self._counter(

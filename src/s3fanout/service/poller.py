@@ -18,9 +18,7 @@ ERROR_WAIT_S = 5.0
 class Poller:
     """Polls one SQS queue with a number of loops until it is stopped."""
 
-    def __init__(
-        self, source: SqsSource, *, receiver: Receiver, clock: Clock, loops: int
-    ) -> None:
+    def __init__(self, source: SqsSource, *, receiver: Receiver, clock: Clock, loops: int) -> None:
         self._source = source
         self._receiver = receiver
         self._clock = clock

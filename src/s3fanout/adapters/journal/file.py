@@ -67,10 +67,20 @@ class LedgerFile:
             Per call and job its new fence, or ``DUPLICATE`` or ``STALE``.
         """
         count = sum(len(jobs) for jobs, _ in calls)
-        fence = first = self._fences(count)
+        fence = self._fences(count)
+        outcomes: list[int] = []
         rows = _Rows(self._offer)
         for jobs, now_ms in calls:
+            # One fence for a call tells readers of the source which jobs came together; only a
+            # repeated key needs another one.
+            seen: set[tuple[str, str]] = set()
             for job in jobs:
+                identity = (job.destination, job.key)
+                if identity in seen:
+                    fence += 1
+                    seen.clear()
+                seen.add(identity)
+                outcomes.append(fence)
                 order = job.order
                 rows.add(
                     (
@@ -87,8 +97,7 @@ class LedgerFile:
                         job.version_id,
                     )
                 )
-                fence += 1
-        outcomes = list(range(first, fence))
+            fence += 1
         for number, why in rows.end().items():
             outcomes[number] = why
         return _split(outcomes, [len(jobs) for jobs, _ in calls])

@@ -80,21 +80,29 @@ class MemoryJournal:
 
     async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:
         count = dict.fromkeys(Order, 0)
+        fence = self._next_fence()
+        seen: set[RecordId] = set()
         for job in jobs:
+            if (job.destination, job.key) in seen:
+                fence = self._next_fence()
+                seen.clear()
+            seen.add((job.destination, job.key))
             recorded = self._kept.records.get((job.destination, job.key))
             order = Order.NEWER if recorded is None else compare(job, recorded)
             count[order] += 1
             if order is Order.NEWER:
-                self._replace(job, recorded, now_ms)
+                self._replace(job, recorded, now_ms, fence)
         return Accepted(count[Order.NEWER], count[Order.DUPLICATE], count[Order.STALE])
 
-    def _replace(self, job: NewJob, recorded: ReplicaRecord | None, now_ms: int) -> None:
+    def _replace(
+        self, job: NewJob, recorded: ReplicaRecord | None, now_ms: int, fence: int
+    ) -> None:
         """What is known of the replica stays; what was known of the old job goes."""
         self._put(
             ReplicaRecord(
                 destination=job.destination,
                 key=job.key,
-                fence=self._next_fence(),
+                fence=fence,
                 state=JobState.READY,
                 kind=job.kind,
                 event_at_ms=job.event_at_ms,

@@ -50,3 +50,22 @@ class Ownership:
     def release(self) -> None:
         """Let another process own the ledger. Call once."""
         os.close(self._file)
+
+
+def owner_pid(ledger: Path) -> int | None:
+    """The process that owns the ledger now; ``None`` if nobody does, 0 if it cannot be told."""
+    path = ledger.with_name(f"{ledger.name}.lock")
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        # A shared lock is refused while the owner holds its exclusive one.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(file, 32, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdecimal() else 0
+    else:
+        return None
+    finally:
+        os.close(file)

@@ -60,6 +60,9 @@ class Operation(StrEnum):
     DELETE_OBJECT = "DeleteObject"
     LIST_OBJECTS = "ListObjectsV2"
     HEAD_BUCKET = "HeadBucket"
+    CREATE_UPLOAD = "CreateMultipartUpload"
+    UPLOAD_PART_COPY = "UploadPartCopy"
+    ABORT_UPLOAD = "AbortMultipartUpload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Target:
 
 _WRITES = frozenset({Operation.PUT_OBJECT, Operation.COPY_OBJECT, Operation.DELETE_OBJECT})
 _READS = frozenset({Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING})
-_HAS_SOURCE = _READS | {Operation.COPY_OBJECT}
+_HAS_SOURCE = _READS | {Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY}
 
 _ACTIONS = {
     Operation.HEAD_OBJECT: "s3:GetObject, and s3:ListBucket so that a missing object shows as such",
@@ -85,6 +88,9 @@ _ACTIONS = {
     Operation.DELETE_OBJECT: "s3:DeleteObject",
     Operation.LIST_OBJECTS: "s3:ListBucket",
     Operation.HEAD_BUCKET: "s3:ListBucket",
+    Operation.CREATE_UPLOAD: "s3:PutObject",
+    Operation.UPLOAD_PART_COPY: "s3:PutObject here, and s3:GetObject on the source",
+    Operation.ABORT_UPLOAD: "s3:AbortMultipartUpload",
 }
 
 _THROTTLED = re.compile(
@@ -151,19 +157,19 @@ def classify_document(
     """As ``classify``, for a document that was parsed already (an error inside a 200)."""
     retry_after_s = _retry_after_s(answer.headers.get("retry-after", ""), now_ms)
     error_type, hint = _verdict(target, answer, document, asked_to_wait=retry_after_s is not None)
-    code = document.code
+    code = _printable(document.code)
     if error_type is Refused and (answer.status == 413 or _COPY_TOO_LARGE in document.message):  # noqa: PLR2004
         code = "EntityTooLarge"
-    request_id = answer.headers.get("x-amz-request-id", "") or document.request_id
+    request_id = _printable(answer.headers.get("x-amz-request-id", "") or document.request_id)
     facts = f"store said no status={answer.status}"
     if code:
-        facts += f" code={_printable(code)}"
+        facts += f" code={code}"
     facts = _text(facts, target)
     if error_type is NoSuchBucket and target.operation is Operation.COPY_OBJECT:
         missing = document.resource_bucket or "source or destination"
         facts += f" missing_bucket={_printable(missing)!r}"
     if request_id:
-        facts += f" request_id={_printable(request_id)}"
+        facts += f" request_id={request_id}"
     if document.message:
         facts += f" message={_printable(document.message)!r}"
     return error_type(
@@ -247,7 +253,7 @@ def _retry_after_s(value: str, now_ms: int) -> float | None:
         return min(float(value), _RETRY_AFTER_MAX_S)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter from an offset of many digits
         return None
     if at.tzinfo is None:  # "-0000": UTC without saying so
         at = at.replace(tzinfo=UTC)
@@ -262,4 +268,6 @@ def _text(fact: str, target: Target) -> str:
 def _printable(text: str) -> str:
     """Text of a store, fit for a log line: one line, short, no access keys, no signatures."""
     shown = _SECRETS.sub("***", " ".join(text.split()))[:_TEXT_CHARS_MAX]
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in shown)
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in shown
+    )

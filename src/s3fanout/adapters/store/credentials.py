@@ -96,9 +96,7 @@ class FileCredentials:
         return self._held
 
     def _read(self) -> Credentials:
-        hint = (
-            'write {"AccessKeyId": "…", "SecretAccessKey": "…"} into the file, readable by this user'
-        )
+        hint = 'write {"AccessKeyId": "…", "SecretAccessKey": "…"} into the file, readable by this user'
         try:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_size)

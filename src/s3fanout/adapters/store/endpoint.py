@@ -68,6 +68,8 @@ class Endpoint:
             Misconfigured: Not such a URL, or one with credentials, query or fragment. The text
                 does not repeat the URL: it may hold a password.
         """
+        if not url.isprintable():  # urlsplit would drop line breaks without a word
+            raise Misconfigured("endpoint has control characters")
         try:
             parts = urlsplit(url)
             port, host = parts.port, parts.hostname or ""
@@ -82,9 +84,13 @@ class Endpoint:
                 "endpoint has more than scheme, host, port and path",
                 hint="credentials are settings of their own",
             )
+        if port == 0:
+            raise Misconfigured("endpoint has port 0")
         base_path = parts.path.rstrip("/")
         if not _BASE_PATH.fullmatch(base_path):
-            raise Misconfigured("endpoint has a path with characters other than A-Z a-z 0-9 . _ ~ -")
+            raise Misconfigured(
+                "endpoint has a path with characters other than A-Z a-z 0-9 . _ ~ -"
+            )
         return Endpoint(
             scheme=parts.scheme,
             host=_host(host),
@@ -116,9 +122,12 @@ class Endpoint:
 def _host(host: str) -> str:
     if ":" in host:
         try:
-            return f"[{ipaddress.IPv6Address(host)}]"
+            address = ipaddress.IPv6Address(host)
         except ValueError as error:
             raise Misconfigured("endpoint has a host that is no IPv6 address") from error
+        if address.scope_id is not None:
+            raise Misconfigured("endpoint has an IPv6 address with a zone, which no URL can carry")
+        return f"[{address}]"
     if not _HOST.fullmatch(host):
         raise Misconfigured(
             "endpoint has a host that is not plain ASCII letters, digits, dots and hyphens",

@@ -117,9 +117,7 @@ class S3Store:
         tags: Mapping[str, str] = {}
         if _tag_count(answer.headers):
             tags = parse_tags(
-                (
-                    await self.send(Operation.GET_TAGGING, "GET", key, query=[("tagging", "")])
-                ).body
+                (await self.send(Operation.GET_TAGGING, "GET", key, query=[("tagging", "")])).body
             )
         if len(answer.body) < _HASH_IN_THREAD_BYTES:
             md5_hex, sha256_hex = _digests(answer.body)

@@ -7,8 +7,9 @@ alive. Documents with a DOCTYPE are refused unread: S3 has none, and entities ar
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
@@ -18,6 +19,8 @@ from s3fanout.model.objects import Listed, ListPage
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+
+_SIZE = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +105,19 @@ def unquoted(etag: str) -> str:
 def _listed(item: Element, encoded: bool) -> Listed:  # noqa: FBT001 -- one private caller
     raw = _text(item, "Key")
     size = _text(item, "Size")
-    if not raw or not size.isdecimal():
+    if not raw or not _SIZE.fullmatch(size):
         raise Unavailable("broken answer: listing row without key or size")
     key = unquote_plus(raw, errors="surrogateescape") if encoded else raw
     return Listed(key, int(size), unquoted(_text(item, "ETag")), _ms(_text(item, "LastModified")))
 
 
 def _ms(text: str) -> int:
+    """A time in UTC unless it names an offset; 0 for what is no time."""
     try:
-        return int(datetime.fromisoformat(text).timestamp() * 1000)
+        at = datetime.fromisoformat(text)
     except ValueError:
         return 0
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _error(root: Element) -> ErrorDocument:
@@ -130,8 +135,9 @@ def _text(parent: Element, name: str) -> str:
 
 
 def _root(body: bytes) -> Element:
-    if b"<!DOCTYPE" in body:
-        raise Unavailable("broken answer: document with a doctype")
+    # A NUL is in no document that is ASCII-compatible, and in all UTF-16, where a doctype would hide.
+    if b"<!DOCTYPE" in body or b"\0" in body:
+        raise Unavailable("broken answer: document with a doctype or a NUL")
     try:
         root = ET.fromstring(body.lstrip())  # noqa: S314 -- no doctype, so no entities
     except (ET.ParseError, ValueError, LookupError) as error:

@@ -101,9 +101,8 @@ class Signer:
 
 def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
     """Query string in the one form that is both sent and signed."""
-    return "&".join(
-        sorted(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs)
-    )
+    encoded = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in pairs)
+    return "&".join([f"{name}={value}" for name, value in encoded])
 
 
 def canonical_value(value: str) -> str:

@@ -1,0 +1,118 @@
+"""What ``s3fanout check`` asks of a real store, leaving nothing behind.
+
+Writing is proved with a multipart upload that is aborted: it needs ``s3:PutObject`` as a write does,
+shows no object at any time, and leaves no version or delete marker in a versioned bucket (Amazon S3
+API reference, "CreateMultipartUpload", 2026-11). Copy conditions are tried with a part of that same
+upload, so that a store that ignores them writes nothing that anybody sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
+
+from s3fanout.adapters.store.classify import Operation
+from s3fanout.model.errors import Refused, SourceChanged, StoreError, Unavailable
+
+if TYPE_CHECKING:
+    from s3fanout.adapters.store.s3 import S3Store
+
+WRONG_ETAG = "00000000000000000000000000000000"
+_ACCEPTED = frozenset({200, 204})
+
+
+@dataclass(frozen=True, slots=True)
+class WriteProbe:
+    """What trying to write showed.
+
+    Attributes:
+        conditions_honoured: Whether a copy pinned to a wrong etag was refused; ``None`` when there
+            was no source object to try with, or the store could not do it.
+        left_upload: An invisible, empty upload that could not be aborted; its id.
+    """
+
+    conditions_honoured: bool | None
+    left_upload: str | None
+
+
+async def store_clock_ms(store: S3Store) -> int | None:
+    """The store's wall clock, from the ``Date`` of an answer; ``None`` if it sends none.
+
+    Raises:
+        StoreError: The bucket cannot be asked: no answer, wrong credentials, no such bucket.
+    """
+    answer = await store.send(Operation.HEAD_BUCKET, "HEAD")
+    try:
+        return int(parsedate_to_datetime(answer.headers.get("date", "")).timestamp() * 1000)
+    except ValueError:
+        return None
+
+
+async def probe_write(
+    store: S3Store, key: str, *, source_bucket: str, source_key: str | None
+) -> WriteProbe:
+    """Whether ``key`` may be written.
+
+    Raises:
+        StoreError: It may not, or the store does not answer.
+    """
+    answer = await store.send(Operation.CREATE_UPLOAD, "POST", key, query=[("uploads", "")])
+    upload_id = _upload_id(answer.body)
+    honoured: bool | None = None
+    try:
+        if source_key is not None:
+            honoured = await _honours_conditions(
+                store, key, upload_id, f"/{source_bucket}/{quote(source_key, '/-_.~')}"
+            )
+    finally:
+        left = await _abort(store, key, upload_id)
+    return WriteProbe(honoured, left)
+
+
+async def _honours_conditions(
+    store: S3Store, key: str, upload_id: str, copy_source: str
+) -> bool | None:
+    try:
+        await store.send(
+            Operation.UPLOAD_PART_COPY,
+            "PUT",
+            key,
+            query=[("partNumber", "1"), ("uploadId", upload_id)],
+            headers={
+                "x-amz-copy-source": copy_source,
+                "x-amz-copy-source-if-match": f'"{WRONG_ETAG}"',
+            },
+        )
+    except SourceChanged:
+        return True
+    except (Refused, Unavailable):
+        return None
+    return False
+
+
+async def _abort(store: S3Store, key: str, upload_id: str) -> str | None:
+    try:
+        await store.send(
+            Operation.ABORT_UPLOAD,
+            "DELETE",
+            key,
+            query=[("uploadId", upload_id)],
+            expected=_ACCEPTED,
+        )
+    except StoreError:
+        return upload_id
+    return None
+
+
+def _upload_id(body: bytes) -> str:
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - one small answer of the user's own store
+    except ET.ParseError as error:
+        raise Unavailable("broken answer: not XML operation=CreateMultipartUpload") from error
+    for element in root.iter():
+        if element.tag.rpartition("}")[2] == "UploadId" and element.text:
+            return element.text
+    raise Unavailable("broken answer: no upload id operation=CreateMultipartUpload")

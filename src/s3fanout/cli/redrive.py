@@ -1,0 +1,44 @@
+"""``s3fanout redrive``: put dead letters back to work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from s3fanout.cli.options import (
+    config_option,
+    destination_option,
+    json_option,
+    known_destination,
+    load_config,
+    with_ledger,
+)
+from s3fanout.cli.output import print_json, print_line
+from s3fanout.ports.ledger import FailureSelection
+from s3fanout.service.status import SCHEMA_VERSION
+from s3fanout.wiring import system_clock
+
+
+@click.command()
+@config_option
+@json_option
+@destination_option
+@click.option("--prefix", default="", help="Only source keys that start with it.")
+@click.option("--code", help="Only this error code.")
+def redrive(
+    config_path: Path, *, as_json: bool, destination: str | None, prefix: str, code: str | None
+) -> None:
+    """Make dead letters ready again, all or the selected ones, with their attempts at zero.
+
+    A running daemon notices within about a second.
+    """
+    settings = load_config(config_path).settings
+    known_destination(settings, destination)
+    selection = FailureSelection(destination, prefix, code)
+    now_ms = system_clock().now_ms()
+    count = with_ledger(settings, lambda journal: journal.redrive(selection, now_ms=now_ms))
+    if as_json:
+        print_json({"schema_version": SCHEMA_VERSION, "kind": "redrive", "redriven": count})
+    else:
+        print_line(f"put {count} jobs back")

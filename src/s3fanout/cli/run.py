@@ -1,0 +1,38 @@
+"""``s3fanout run``: the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from s3fanout.cli import live
+from s3fanout.cli.options import config_option, load_config
+from s3fanout.cli.output import err_console
+from s3fanout.config.settings import LogFormat
+from s3fanout.service import daemon, logs
+from s3fanout.wiring import event_loop_factory
+
+
+@click.command()
+@config_option
+@click.option("--no-live", is_flag=True, help="No live view, even on a terminal.")
+def run(config_path: Path, *, no_live: bool) -> int:
+    """Run the daemon until SIGTERM or Ctrl-C; then finish what is in hand and stop.
+
+    On a terminal it shows a live view; logs go to standard error.
+    """
+    settings = load_config(config_path).settings
+    logs.configure(style=str(settings.log.format), level=str(settings.log.level))
+    views: list[asyncio.Task[None]] = []
+
+    def show(started: daemon.RunningDaemon) -> None:
+        if not no_live and sys.stderr.isatty() and settings.log.format is not LogFormat.JSON:
+            title = f"{settings.source.bucket} → {len(settings.enabled)} destinations, "
+            views.append(live.start(started, err_console(), title=title + started.address))
+
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        return int(runner.run(daemon.run(settings, os.environ, on_start=show)))

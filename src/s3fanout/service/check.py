@@ -1,0 +1,208 @@
+"""``s3fanout check``: ask the real stores, leave nothing behind, say what to fix."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from s3fanout.adapters.store.s3 import S3Store
+from s3fanout.adapters.store.s3_probe import probe_write, store_clock_ms
+from s3fanout.config.references import check_references
+from s3fanout.config.settings import Settings
+from s3fanout.model.errors import S3FanoutError
+from s3fanout.model.objects import Present
+from s3fanout.wiring import Stores, open_sqs, system_clock
+
+CHECK_KEY = ".s3fanout-check"
+"""Under the destination's prefix; no object of this name ever exists."""
+SKEW_MAX_S = 60.0
+"""S3 refuses requests from 15 minutes on (``RequestTimeTooSkewed``); a minute is worth a word."""
+
+
+class Grade(StrEnum):
+    """How a finding is to be taken."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer of one store.
+
+    Attributes:
+        target: ``source``, the destination's name, or ``sqs``.
+        check: What was asked, stable words.
+        grade: Whether it must be fixed.
+        message: What was found.
+        hint: What to do.
+        code: Error code of a failure.
+    """
+
+    target: str
+    check: str
+    grade: Grade
+    message: str
+    hint: str = ""
+    code: str = ""
+
+
+async def probe(
+    settings: Settings, env: Mapping[str, str], *, found: Callable[[Finding], None]
+) -> list[Finding]:
+    """All findings, also told one by one to ``found`` as they come."""
+    findings: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        findings.append(finding)
+        found(finding)
+
+    for problem in check_references(settings, env):
+        tell(Finding(problem.path, "reference", Grade.FAILED, problem.message, problem.hint))
+    if findings:
+        return findings
+    stores = Stores(settings, env, clock=system_clock())
+    try:
+        source_key = await _source(settings, stores, tell)
+        await asyncio.gather(
+            *(_destination(settings, name, stores, source_key, tell) for name in settings.enabled)
+        )
+        await _sqs(settings, stores, tell)
+    finally:
+        await stores.close()
+    return findings
+
+
+Tell = Callable[[Finding], None]
+
+
+async def _source(settings: Settings, stores: Stores, tell: Tell) -> str | None:
+    """Check the source; returns the key of a small object of it, if it could be listed."""
+    store = stores.open(settings.source)
+    if not await _reachable("source", store, tell):
+        return None
+    page = None
+    try:
+        page = await store.list_page(limit=1000)
+    except S3FanoutError as error:
+        tell(_failure("source", "list", error))
+        return None
+    tell(Finding("source", "list", Grade.OK, "can be listed"))
+    if not page.objects:
+        tell(Finding("source", "read", Grade.WARNING, "is empty: reading could not be tried"))
+        return None
+    smallest = min(page.objects, key=lambda listed: listed.size_bytes)
+
+    async def read() -> str:
+        facts = await store.head(smallest.key)
+        if isinstance(facts, Present) and facts.size_bytes <= settings.limits.part_size_bytes:
+            await store.get(
+                smallest.key, if_match=None, size_bytes_max=settings.limits.part_size_bytes
+            )
+        return "can be read"
+
+    return smallest.key if await _tried("source", "read", read, tell) else None
+
+
+async def _destination(
+    settings: Settings, name: str, stores: Stores, source_key: str | None, tell: Tell
+) -> None:
+    to = settings.destinations[name]
+    store = stores.open(to)
+    if not await _reachable(name, store, tell):
+        return
+    on_server = settings.copies_on_server(name)
+    try:
+        probed = await probe_write(
+            store,
+            to.add_prefix + CHECK_KEY,
+            source_bucket=settings.source.bucket,
+            source_key=source_key if on_server else None,
+        )
+    except S3FanoutError as error:
+        tell(_failure(name, "write", error))
+        return
+    tell(Finding(name, "write", Grade.OK, "can be written"))
+    if probed.left_upload is not None:
+        tell(
+            Finding(
+                name,
+                "abort",
+                Grade.WARNING,
+                f"the empty upload {probed.left_upload} of {CHECK_KEY} could not be aborted",
+                "allow s3:AbortMultipartUpload, or let a lifecycle rule abort old uploads",
+            )
+        )
+    if on_server:
+        tell(_conditions(name, probed.conditions_honoured))
+
+
+def _conditions(name: str, honoured: bool | None) -> Finding:  # noqa: FBT001 - three values
+    if honoured is None:
+        return Finding(
+            name,
+            "conditions",
+            Grade.WARNING,
+            "copy conditions could not be tried",
+            "the engine looks at the source again where an answer does not prove the copy",
+        )
+    if honoured:
+        return Finding(name, "conditions", Grade.OK, "copy conditions are honoured")
+    return Finding(
+        name,
+        "conditions",
+        Grade.WARNING,
+        "copy conditions are ignored by this store",
+        "nothing to do: the engine compares etags and looks at the source again by itself",
+    )
+
+
+async def _reachable(target: str, store: S3Store, tell: Tell) -> bool:
+    clock = system_clock()
+    try:
+        store_ms = await store_clock_ms(store)
+    except S3FanoutError as error:
+        tell(_failure(target, "reach", error))
+        return False
+    tell(Finding(target, "reach", Grade.OK, f"bucket {store.bucket} answers"))
+    if store_ms is not None:
+        skew_s = (clock.now_ms() - store_ms) / 1000
+        if abs(skew_s) > SKEW_MAX_S:
+            tell(
+                Finding(
+                    target,
+                    "clock",
+                    Grade.WARNING,
+                    f"this machine's clock is {skew_s:+.0f} s off the store's",
+                    "set the clock (NTP): from 15 minutes on, S3 refuses every request",
+                )
+            )
+    return True
+
+
+async def _sqs(settings: Settings, stores: Stores, tell: Tell) -> None:
+    queue = open_sqs(settings, stores)
+    if queue is None:
+        return
+
+    async def ask() -> str:
+        return f"queue answers, about {await queue.probe()} messages"
+
+    await _tried("sqs", "reach", ask, tell)
+
+
+async def _tried(target: str, check: str, ask: Callable[[], Awaitable[str]], tell: Tell) -> bool:
+    try:
+        message = await ask()
+    except S3FanoutError as error:
+        tell(_failure(target, check, error))
+        return False
+    tell(Finding(target, check, Grade.OK, message))
+    return True
+
+
+def _failure(target: str, check: str, error: S3FanoutError) -> Finding:
+    return Finding(target, check, Grade.FAILED, error.message, error.hint, error.code)

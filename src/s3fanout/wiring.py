@@ -1,0 +1,296 @@
+"""Settings become components: the only place that knows which adapter implements which port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from s3fanout.adapters.events.sqs import SqsSource
+from s3fanout.adapters.journal.ownership import owner_pid
+from s3fanout.adapters.journal.sqlite import SqliteJournal
+from s3fanout.adapters.store.aws_endpoints import aws_endpoint
+from s3fanout.adapters.store.credentials import (
+    BotocoreCredentials,
+    CredentialSource,
+    FileCredentials,
+    from_environment,
+)
+from s3fanout.adapters.store.endpoint import Addressing, Endpoint
+from s3fanout.adapters.store.s3 import S3Store
+from s3fanout.adapters.store.transport import Transport, TransportSettings
+from s3fanout.adapters.store.transport_routed import RoutedTransport
+from s3fanout.adapters.system import SystemClock, SystemRand
+from s3fanout.config import settings as config
+from s3fanout.config.credentials import Credentials, CredentialsKind
+from s3fanout.config.problems import ConfigProblems
+from s3fanout.config.references import check_references
+from s3fanout.config.rules import rules_of
+from s3fanout.decide.match import refusal
+from s3fanout.decide.plan import Way
+from s3fanout.engine.copier import Copier
+from s3fanout.engine.engine import Engine
+from s3fanout.engine.lane import Lane
+from s3fanout.engine.reads import SharedReads
+from s3fanout.engine.receive import Receiver
+from s3fanout.engine.settler import Settler
+from s3fanout.model.limits import Limits
+from s3fanout.ports.ledger import Ledger
+from s3fanout.ports.object_store import ObjectStore
+from s3fanout.ports.queue import Queue
+from s3fanout.ports.system import Clock
+from s3fanout.ports.telemetry import Telemetry
+
+
+class Journal(Queue, Ledger, Protocol):
+    """A ledger that is also the queue, as one file."""
+
+    async def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """Everything that a daemon is made of.
+
+    Attributes:
+        engine: Not started.
+        receiver: Takes messages in.
+        ledger: Also the queue.
+        clock: Real time.
+        sqs: Where events are fetched from, if configured.
+        stores: All stores, for closing.
+    """
+
+    engine: Engine
+    receiver: Receiver
+    ledger: Journal
+    clock: Clock
+    sqs: SqsSource | None
+    stores: Stores
+
+    async def close(self) -> None:
+        """Close the ledger and all connections. The engine must have been stopped."""
+        await self.ledger.close()
+        await self.stores.close()
+
+
+class Stores:
+    """Opens buckets; those with the same connection settings share a transport."""
+
+    def __init__(self, settings: config.Settings, env: Mapping[str, str], *, clock: Clock) -> None:
+        self._settings = settings
+        self._env = env
+        self._clock = clock
+        self._transports: dict[object, Transport] = {}
+        self._credentials: dict[Credentials, CredentialSource] = {}
+
+    def open(self, to: config.Store) -> S3Store:
+        """The bucket of the source or of a destination.
+
+        Raises:
+            Misconfigured: The endpoint or region makes no sense.
+            AccessDenied: Credentials of the environment are missing.
+        """
+        return S3Store(
+            bucket=to.bucket,
+            endpoint=endpoint_of(to),
+            credentials=self.credentials(to.credentials, to.region),
+            transport=self._transport(to),
+            clock=self._clock,
+        )
+
+    def credentials(self, reference: Credentials, region: str) -> CredentialSource:
+        """The identity behind a reference; equal references share one source."""
+        found = self._credentials.get(reference)
+        if found is None:
+            found = self._credentials[reference] = self._source_of(reference, region)
+        return found
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for transport in self._transports.values():
+            await transport.close()
+
+    def _transport(self, to: config.Store) -> Transport:
+        found = self._transports.get(to.ca_file)
+        if found is None:
+            limits = self._settings.limits
+            # Room for every attempt that the lanes may have in flight, each with one request.
+            connections = sum(map(self._settings.concurrency_of, self._settings.enabled))
+            found = self._transports[to.ca_file] = RoutedTransport(
+                TransportSettings(
+                    connections_max=max(connections, limits.concurrency) + 8,
+                    connect_s=limits.connect_timeout_s,
+                    read_s=limits.request_timeout_s,
+                    total_s=limits.request_timeout_s,
+                    ca_file=to.ca_file,
+                )
+            )
+        return found
+
+    def _source_of(self, reference: Credentials, region: str) -> CredentialSource:
+        match reference.kind:
+            case CredentialsKind.ENV if reference.env is not None:
+                return from_environment(reference.env, self._env)
+            case CredentialsKind.FILE if reference.file is not None:
+                return FileCredentials(reference.file, clock=self._clock)
+            case _:
+                return BotocoreCredentials(
+                    clock=self._clock,
+                    profile=reference.profile,
+                    role=reference.role,
+                    external_id=reference.external_id,
+                    region=region,
+                )
+
+
+def endpoint_of(to: config.Store) -> Endpoint:
+    """Where the bucket's store is."""
+    addressing = {
+        config.Addressing.AUTO: Addressing.AUTO,
+        config.Addressing.PATH: Addressing.PATH,
+        config.Addressing.VIRTUAL: Addressing.VIRTUAL_HOST,
+    }[to.addressing]
+    if to.endpoint is None:
+        return aws_endpoint(to.region, addressing=addressing)
+    return Endpoint.parse(to.endpoint, region=to.region, addressing=addressing)
+
+
+def limits_of(settings: config.Settings) -> Limits:
+    """The engine's limits."""
+    chosen = settings.limits
+    return Limits(
+        attempts_max=chosen.attempts_max,
+        retry_base_s=chosen.retry_base_s,
+        retry_cap_s=chosen.retry_cap_s,
+        part_bytes=chosen.part_size_bytes,
+        stream_bytes=chosen.stream_memory_bytes,
+        circuit_failures=chosen.circuit_failures,
+        circuit_cap_s=chosen.circuit_cap_s,
+        drain_s=chosen.drain_s,
+    )
+
+
+def open_sqs(settings: config.Settings, stores: Stores) -> SqsSource | None:
+    """The configured queue of events."""
+    sqs = settings.intake.sqs
+    if sqs is None:
+        return None
+    return SqsSource(
+        queue_url=sqs.queue_url,
+        region=sqs.region,
+        endpoint_url=sqs.endpoint,
+        credentials=stores.credentials(sqs.credentials, sqs.region),
+        wait_s=round(sqs.wait_s),
+        visibility_s=round(sqs.visibility_s),
+    )
+
+
+async def open_ledger(settings: config.Settings, *, exclusive: bool) -> Journal:
+    """The ledger: owned by the daemon (``exclusive``), or beside it for a command.
+
+    Raises:
+        AlreadyRunning, Misconfigured, LedgerUnavailable: See ``SqliteJournal.open``.
+    """
+    return await SqliteJournal.open(settings.ledger.path, clock=SystemClock(), exclusive=exclusive)
+
+
+async def build(
+    settings: config.Settings, env: Mapping[str, str], *, telemetry: Telemetry
+) -> Components:
+    """Everything, opened and wired, nothing started.
+
+    Raises:
+        ConfigProblems: References to variables or files that lead nowhere, all at once.
+        AlreadyRunning: Another daemon owns the ledger.
+        Misconfigured, LedgerUnavailable: As ``open_ledger``.
+    """
+    problems = check_references(settings, env)
+    if problems:
+        raise ConfigProblems(problems)
+    clock, rand = SystemClock(), SystemRand()
+    stores = Stores(settings, env, clock=clock)
+    ledger = await open_ledger(settings, exclusive=True)
+    try:
+        source = stores.open(settings.source)
+        limits = limits_of(settings)
+        settler = Settler(
+            queue=ledger, ledger=ledger, clock=clock, unsettled_max=limits.unsettled_max
+        )
+        reads = SharedReads(source, budget_bytes=limits.stream_bytes, part_bytes=limits.part_bytes)
+        lanes = [
+            Lane(
+                name,
+                copier=_copier(settings, name, source=source, stores=stores, reads=reads),
+                queue=ledger,
+                settler=settler,
+                clock=clock,
+                rand=rand,
+                telemetry=telemetry,
+                limits=limits,
+                concurrency=settings.concurrency_of(name),
+            )
+            for name in settings.enabled
+        ]
+        receiver = Receiver(
+            source_bucket=settings.source.bucket,
+            rules=rules_of(settings),
+            queue=ledger,
+            ledger=ledger,
+            clock=clock,
+            telemetry=telemetry,
+        )
+        sqs = open_sqs(settings, stores)
+    except BaseException:
+        await ledger.close()
+        await stores.close()
+        raise
+    return Components(
+        Engine(lanes, settler=settler, reads=reads), receiver, ledger, clock, sqs, stores
+    )
+
+
+def _copier(
+    settings: config.Settings,
+    name: str,
+    *,
+    source: ObjectStore,
+    stores: Stores,
+    reads: SharedReads,
+) -> Copier:
+    to = settings.destinations[name]
+    rules = {rule.destination: rule for rule in rules_of(settings)}
+    streamed = [rule for rule in rules.values() if not settings.copies_on_server(rule.destination)]
+    return Copier(
+        rule=rules[name],
+        way=Way.SERVER if settings.copies_on_server(name) else Way.STREAM,
+        source=source,
+        destination=stores.open(to),
+        reads=reads,
+        takers_of=lambda key: sum(refusal(rule, key, None) is None for rule in streamed),
+        # AWS documents that it checks copy conditions; of other stores some ignore them in silence.
+        conditions_honoured=to.endpoint is None,
+        limits=limits_of(settings),
+    )
+
+
+def system_clock() -> Clock:
+    """The real time, for commands."""
+    return SystemClock()
+
+
+def daemon_pid(settings: config.Settings) -> int | None:
+    """The process that owns the ledger; ``None`` if no daemon runs."""
+    return owner_pid(settings.ledger.path)
+
+
+def event_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop where there is one (not on Windows), else the standard loop."""
+    try:
+        import uvloop  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
