@@ -35,6 +35,7 @@ from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
 from s3fanout.engine.settler import Settler
+from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
@@ -194,8 +195,15 @@ async def open_ledger(settings: config.Settings, *, exclusive: bool) -> Journal:
 
     Raises:
         AlreadyRunning, Misconfigured, LedgerUnavailable: See ``SqliteJournal.open``.
+        Misconfigured: Its directory does not exist, too.
     """
-    return await SqliteJournal.open(settings.ledger.path, clock=SystemClock(), exclusive=exclusive)
+    path = settings.ledger.path
+    if not await asyncio.to_thread(path.parent.is_dir):
+        raise Misconfigured(
+            f"there is no directory for the ledger path={path}",
+            hint=f"make {path.parent}, or set ledger.path",
+        )
+    return await SqliteJournal.open(path, clock=SystemClock(), exclusive=exclusive)
 
 
 async def build(

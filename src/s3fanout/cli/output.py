@@ -17,10 +17,16 @@ from rich.text import Text
 from s3fanout.model.errors import S3FanoutError
 from s3fanout.service.logs import printable
 
+_KIB = 1024
+_PIPE_COLUMNS = 400
+_ROUND_FROM_S, _MINUTE_S, _HOUR_S = 10, 60, 3600
+
 
 def out_console() -> Console:
     """Standard output; plain where it is not a terminal, or ``NO_COLOR`` is set."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    # A pipe has no width: rows must stay lines for grep and cut.
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
 
 def err_console() -> Console:
@@ -81,19 +87,19 @@ def human_bytes(size_bytes: int) -> str:
     """``1.5 MiB``."""
     size = float(size_bytes)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
+        if size < _KIB:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
+        size /= _KIB
     return f"{size:.1f} TiB"
 
 
 def human_seconds(seconds: float) -> str:
     """``0.2s``, ``45s``, ``3m12s``, ``2h05m``."""
-    if seconds < 10:
+    if seconds < _ROUND_FROM_S:
         return f"{seconds:.1f}s"
     whole = round(seconds)
-    if whole < 60:
+    if whole < _MINUTE_S:
         return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S}m{whole % _MINUTE_S:02}s"
+    return f"{whole // _HOUR_S}h{whole % _HOUR_S // _MINUTE_S:02}m"

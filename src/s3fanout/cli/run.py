@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -34,5 +35,16 @@ def run(config_path: Path, *, no_live: bool) -> int:
             title = f"{settings.source.bucket} → {len(settings.enabled)} destinations, "
             views.append(live.start(started, err_console(), title=title + started.address))
 
+    _collect_cycles_less_often()
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         return int(runner.run(daemon.run(settings, os.environ, on_start=show)))
+
+
+def _collect_cycles_less_often() -> None:
+    """What the engine allocates dies by reference counts; there are no cycles to look for.
+
+    With Python's default of 700 allocations the collector took 5 % of the daemon's time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

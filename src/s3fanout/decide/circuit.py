@@ -3,9 +3,16 @@
 ```
  closed ── n failures in a row, or one that blames the destination ──▶ open(until)
    ▲                                                                     │ time passes
-   └── success ── half-open: one attempt at a time ◀─────────────────────┘
+   └── any other answer ── half-open: one attempt at a time ◀────────────┘
                        └── failure ──▶ open, twice as long (jittered, capped)
 ```
+
+What counts as a failure in a row:
+
+| failure | counts |
+|---|---|
+| no answer | each time |
+| an answer (500, 403 …) | once per key: one object that its store cannot take opens nothing |
 """
 
 from __future__ import annotations
@@ -20,12 +27,14 @@ class Circuit:
     """State of one destination's circuit.
 
     Attributes:
-        failures: In a row, without a success in between.
+        unanswered: Attempts without an answer, in a row.
+        failed_keys: Keys that answers refused, in a row; at most ``circuit_failures``.
         openings: In a row; 0 means closed.
         open_until_s: Monotonic time until which nothing is tried.
     """
 
-    failures: int = 0
+    unanswered: int = 0
+    failed_keys: frozenset[str] = frozenset()
     openings: int = 0
     open_until_s: float = 0.0
 
@@ -48,23 +57,37 @@ def admitted(circuit: Circuit, *, now_s: float, in_flight: int, limit: int) -> i
 
 
 def after_failure(
-    circuit: Circuit, *, now_s: float, blames_destination: bool, jitter: float, limits: Limits
+    circuit: Circuit,
+    *,
+    key: str,
+    answered: bool,
+    blames_destination: bool,
+    now_s: float,
+    jitter: float,
+    limits: Limits,
 ) -> Circuit:
     """The circuit after a failed attempt (throttling and changed sources are not failures).
 
     Args:
         circuit: Before.
-        now_s: Monotonic time.
+        key: Of the object.
+        answered: The store answered.
         blames_destination: One such failure is proof enough.
+        now_s: Monotonic time.
         jitter: A random number from 0 to 1; the pause is between a half and the whole of its cap,
             so that many daemons do not look at the same moment.
         limits: Bounds.
     """
-    failures = circuit.failures + 1
     if not circuit.is_closed and now_s < circuit.open_until_s:
         # Attempts that were in flight when it opened tell nothing new.
-        return replace(circuit, failures=failures)
-    if circuit.is_closed and failures < limits.circuit_failures and not blames_destination:
-        return replace(circuit, failures=failures)
+        return circuit
+    failed = replace(
+        circuit,
+        unanswered=circuit.unanswered + (not answered),
+        failed_keys=circuit.failed_keys | {key} if answered else circuit.failed_keys,
+    )
+    count = failed.unanswered + len(failed.failed_keys)
+    if circuit.is_closed and count < limits.circuit_failures and not blames_destination:
+        return failed
     cap_s = min(limits.circuit_cap_s, limits.circuit_base_s * float(1 << min(circuit.openings, 62)))
-    return Circuit(failures, circuit.openings + 1, now_s + cap_s * (0.5 + jitter / 2))
+    return Circuit(openings=circuit.openings + 1, open_until_s=now_s + cap_s * (0.5 + jitter / 2))

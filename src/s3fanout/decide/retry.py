@@ -7,8 +7,8 @@
 | NoSuchBucket | any | no | jitter: the destination is to blame, not the object |
 | AccessDenied with ``CREDENTIAL_CODES`` | any | no | jitter: likewise |
 | Refused | any | yes | dead at once: it will never work as it is |
-| Unavailable, AccessDenied, ReplicaMismatch, other | not closed | no | jitter |
-| Unavailable, AccessDenied, ReplicaMismatch, other | closed | yes | jitter, or dead at ``attempts_max`` |
+| any other (Unavailable, AccessDenied …) | not closed | no | jitter |
+| any other (Unavailable, AccessDenied …) | closed | yes | jitter, or dead at ``attempts_max`` |
 
 Jitter is "full": between 0 and the exponential cap, so that a thousand jobs that failed together do
 not come back together (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
@@ -34,6 +34,7 @@ CREDENTIAL_CODES = frozenset(
         "ExpiredToken",
         "InvalidAccessKeyId",
         "InvalidToken",
+        "RequestExpired",
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",

@@ -44,10 +44,11 @@ class Engine:
         return sum(released)
 
     async def wait_failed(self) -> BaseException:
-        """Return the defect that ended a lane; waits for ever while all is well."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        """Return the defect that ended a lane or the settler; waits for ever while all is well."""
+        watched = [*self._tasks, *([self._settler.task] if self._settler.task else ())]
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         task = done.pop()
-        return task.exception() or RuntimeError("a lane ended by itself")
+        return task.exception() or RuntimeError(f"{task.get_name()} ended by itself")
 
     def views(self) -> list[LaneView]:
         """How each lane is doing."""

@@ -228,8 +228,10 @@ class Lane:
         if isinstance(error, Unavailable | AccessDenied | NoSuchBucket):
             self._circuit = circuits.after_failure(
                 self._circuit,
-                now_s=now_s,
+                key=job.key,
+                answered=error.status > 0,
                 blames_destination=blames_destination(error),
+                now_s=now_s,
                 jitter=self._rand.uniform(0.0, 1.0),
                 limits=self._limits,
             )

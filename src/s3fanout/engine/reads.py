@@ -1,9 +1,9 @@
 """Read once, write many: one read of a source state serves every destination that needs it.
 
 A body may serve a job only if its read began after the job was accepted: a change of attributes
-keeps the etag, so an older read of the same etag could bring old attributes. Fences say which was
-first: the jobs of one message share a fence, and a read is good for jobs up to the fence of the job
-that began it.
+keeps the etag, so an older read of the same etag could bring old attributes. Fences tell: the jobs
+of one message share a fence that no other job ever has, so a body serves exactly the jobs that came
+with the one that began its read.
 
 Destinations work at their own pace. The body of a read is kept until as many destinations took it
 as were expected, or until its memory is needed for another read: then a late destination reads
@@ -88,7 +88,7 @@ class SharedReads:
         cost_bytes = size_bytes + ENTRY_OVERHEAD_BYTES
         while True:
             entry = self._entries.get(pinned)
-            if entry is not None and entry.fence >= fence:
+            if entry is not None and entry.fence == fence:
                 return entry
             if self._make_room(cost_bytes):
                 break

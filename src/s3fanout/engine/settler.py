@@ -38,6 +38,11 @@ class Settler:
         """Begin writing."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="settler")
 
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """Ends by itself only by a defect; ``None`` while not started."""
+        return self._task
+
     async def put(self, settlement: Settlement) -> None:
         """Hand over; waits only while ``unsettled_max`` are on their way."""
         try:
@@ -49,13 +54,16 @@ class Settler:
         """Write what is left, up to ``timeout_s``. Returns how many settlements were given up."""
         if self._task is None:
             return 0
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._pending.join()
-        except TimeoutError:
+        written = asyncio.ensure_future(self._pending.join())
+        # A settler that a defect ended writes nothing more: there is nothing to wait for.
+        await asyncio.wait(
+            {written, self._task}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not written.done():
             LOG.warning("ledger did not take all outcomes in time; those jobs will be done again")
+        written.cancel()
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(written, self._task, return_exceptions=True)
         self._task = None
         return self._pending.qsize()
 

@@ -30,7 +30,6 @@ class ExitCode(IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
-    SOME_FAILED = 3
     DIFFERENT = 4
     CONFIGURATION = 5
     ACCESS_DENIED = 6

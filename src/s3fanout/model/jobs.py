@@ -39,17 +39,11 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class JobKey:
-    """Identity of a replica: at most one job exists for it at any time."""
-
-    destination: str
-    key: str
-    """The *source* key; the destination's key map says what the replica is called."""
-
-
-@dataclass(frozen=True, slots=True)
 class NewJob:
     """A change that one destination needs, before the queue accepted it.
+
+    ``destination`` and ``key`` are its identity: at most one job exists for the two at any time.
+    ``key`` is the *source* key; the destination's key map says what the replica is called.
 
     ``etag`` and ``size_bytes`` are hints from the event: they save requests, every read is pinned
     to them, and they are never believed.
@@ -71,8 +65,9 @@ class Job:
 
     Attributes:
         destination, key: Identity.
-        fence: Grows with every call of ``Queue.accept``, over restarts too; the jobs of one call
-            share it (a key that is repeated in the call gets the next). A settlement whose fence is not the record's is refused.
+        fence: Belongs to one call of ``Queue.accept`` for ever, over restarts; the jobs of one call
+            share it (a key that is repeated in the call gets the next). A settlement whose fence is
+            not the record's is refused.
         kind, event_at_ms, etag, size_bytes, version_id: From the newest accepted change.
         attempts: Attempts that failed so far and counted (throttling does not).
     """

@@ -66,7 +66,9 @@ class Queue(Protocol):
         ...
 
     async def release(self, jobs: Sequence[Job], *, due_at_ms: int) -> None:
-        """Give leased jobs back unchanged, to be claimed again when due. Used by a graceful stop,
-        a paused destination and an open circuit; failures go through ``Ledger.settle``.
+        """Give leased jobs back, to be claimed again when due.
+
+        Used by a graceful stop, and after ``Ledger.settle`` recorded a ``WAITING`` outcome (then it
+        changes nothing but the lease).
         """
         ...

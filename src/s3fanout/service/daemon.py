@@ -19,7 +19,7 @@ from aiohttp import web
 from s3fanout.config.references import read_secret
 from s3fanout.config.settings import Settings
 from s3fanout.engine.receive import Receipt
-from s3fanout.model.errors import ExitCode, Misconfigured
+from s3fanout.model.errors import ExitCode, LedgerUnavailable, Misconfigured
 from s3fanout.model.jobs import DestinationSummary
 from s3fanout.ports.ledger import FailureSelection
 from s3fanout.ports.system import Clock
@@ -31,6 +31,9 @@ from s3fanout.wiring import Components, build
 
 LOG = logging.getLogger(__name__)
 
+REFUSED_S = 30.0
+"""How long one refused event makes us unready: whoever sends only to ready daemons would otherwise
+never send the event that shows that the ledger is well again."""
 KEEPALIVE_S = 75.0
 """Idle time of a sender's connection; MinIO reuses connections for a minute."""
 
@@ -45,6 +48,7 @@ class RunningDaemon:
         self._runner: web.AppRunner | None = None
         self._poller: Poller | None = None
         self._draining = False
+        self._refused_at_s: float | None = None
         self.address = ""
         """``http://host:port`` that it listens on, once started."""
 
@@ -104,7 +108,13 @@ class RunningDaemon:
 
     async def receive(self, body: bytes) -> Receipt:
         """Take one posted message in."""
-        return await self._parts.receiver.receive(body, route="webhook")
+        try:
+            receipt = await self._parts.receiver.receive(body, route="webhook")
+        except LedgerUnavailable:
+            self._refused_at_s = self.clock.monotonic_s()
+            raise
+        self._refused_at_s = None
+        return receipt
 
     def not_ready_reason(self) -> str | None:
         """Why events are not taken in or outcomes not written; ``None`` when all is well."""
@@ -113,20 +123,26 @@ class RunningDaemon:
         failing_since_ms = self._parts.engine.ledger_failing_since_ms
         if failing_since_ms is not None:
             return f"the ledger refuses writes since {rfc3339(failing_since_ms)}"
+        refused_at_s = self._refused_at_s
+        if refused_at_s is not None and self.clock.monotonic_s() - refused_at_s < REFUSED_S:
+            return "the ledger refused an event just now"
         if self._poller is not None and self._poller.last_error is not None:
             return f"the queue cannot be polled: {self._poller.last_error}"
         return None
 
     async def summaries(self) -> Sequence[DestinationSummary]:
-        """The roll-up of every destination."""
-        return await self._parts.ledger.summaries()
+        """The roll-up of every destination; one without a record yet is there too."""
+        found = {each.destination: each for each in await self._parts.ledger.summaries()}
+        for name in self._settings.enabled:
+            found.setdefault(name, DestinationSummary(name))
+        return [found[name] for name in sorted(found)]
 
     async def status(self) -> Json:
         """The status document, with what only this process knows."""
         return status_document(
             source=self._settings.source.bucket,
             buckets={name: to.bucket for name, to in self._settings.enabled.items()},
-            summaries=await self._parts.ledger.summaries(),
+            summaries=await self.summaries(),
             views=self._parts.engine.views(),
             malformed=len(await self._parts.ledger.malformed(limit=1000)),
             daemon_pid=os.getpid(),
@@ -136,7 +152,7 @@ class RunningDaemon:
     async def metrics(self) -> bytes:
         """The Prometheus text."""
         return self._metrics.render(
-            await self._parts.ledger.summaries(),
+            await self.summaries(),
             self._parts.engine.views(),
             now_ms=self._parts.clock.now_ms(),
         )

@@ -1,4 +1,4 @@
-"""The demo: an embedded store with real bucket notifications, a source, three destinations, a daemon.
+"""The demo: a store with real bucket notifications, a source, three destinations, a daemon.
 
 Everything that a user would set up by hand, in one directory, with the configuration file that they
 would write: other commands work on it from another terminal.

@@ -2,9 +2,9 @@
 
 | path | auth | answers |
 |---|---|---|
-| ``POST`` webhook path | token | 200 accepted, 202 only kept as malformed, 401, 413, 503 try again |
+| ``POST`` webhook path | token | 200 accepted, 202 kept as malformed, 401, 413, 503 try again |
 | ``GET /healthz`` | – | 200 while the process works |
-| ``GET /readyz`` | – | 200 while events are taken in and outcomes written, else 503 with the reason |
+| ``GET /readyz`` | – | 200 while events are taken in and outcomes written, else 503 and why |
 | ``GET /metrics`` | – | Prometheus text |
 | ``GET /api/v1/status`` | token | the status document |
 | ``GET /api/v1/failures`` | token | dead letters; ``destination``, ``limit``, ``offset`` |
@@ -104,7 +104,7 @@ class _Guard:
 
     def _admits(self, header: str | None) -> bool:
         scheme, _, given = (header or "").partition(" ")
-        candidate = given.strip().encode()
+        candidate = given.strip().encode("utf-8", "surrogateescape")  # as aiohttp decoded it
         if scheme.lower() == "basic":
             try:
                 candidate = base64.b64decode(candidate, validate=True).partition(b":")[2]

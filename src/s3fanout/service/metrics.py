@@ -49,6 +49,7 @@ class Metrics:
             registry=self.registry,
             buckets=_LAG_BUCKETS,
         )
+        self._replica_metrics: dict[str, tuple[Counter, Counter, Histogram]] = {}
         self._lag = self._gauge("lag_seconds", "Age of the oldest unsettled change")
         self._backlog = self._gauge("backlog_jobs", "Jobs accepted and not yet final")
         self._backlog_bytes = self._gauge("backlog_bytes", "Known bytes of the backlog")
@@ -72,11 +73,23 @@ class Metrics:
     def settled(self, settlement: Settlement, *, lag_s: float) -> None:
         destination = settlement.job.destination
         if settlement.state is JobState.SETTLED:
-            self._replicated.labels(destination).inc()
-            self._replicated_bytes.labels(destination).inc(settlement.size_bytes or 0)
-            self._replication.labels(destination).observe(lag_s)
+            objects, size_bytes, seconds = self._of_replicas(destination)
+            objects.inc()
+            size_bytes.inc(settlement.size_bytes or 0)
+            seconds.observe(lag_s)
         elif settlement.error is not None:
             self._failures.labels(destination, settlement.error.code).inc()
+
+    def _of_replicas(self, destination: str) -> tuple[Counter, Counter, Histogram]:
+        """The three metrics of every replica; looking them up by label costs more than counting."""
+        found = self._replica_metrics.get(destination)
+        if found is None:
+            found = self._replica_metrics[destination] = (
+                self._replicated.labels(destination),
+                self._replicated_bytes.labels(destination),
+                self._replication.labels(destination),
+            )
+        return found
 
     def throttled(self, destination: str, *, concurrency: int) -> None:
         self._throttled.labels(destination).inc()

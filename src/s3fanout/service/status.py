@@ -1,7 +1,7 @@
 """The status document: is every destination fresh, which is not and why, what to do.
 
-One shape for the command line and the API, described in ``docs/json.md``. Derived from the ledger at
-the moment of asking.
+One shape for the command line and the API, described in ``docs/json.md``. Derived from the ledger
+at the moment of asking.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ def lag_s(summary: DestinationSummary, now_ms: int) -> float:
 
 
 def health(summary: DestinationSummary, view: LaneView | None) -> str:
-    """One word: ``paused``, ``failing`` (nothing gets through, or dead letters), ``behind``, ``ok``.
+    """One word: ``paused``, ``failing``, ``behind`` or ``ok``.
 
-    A backlog without an error is only work under way.
+    Failing means that nothing gets through, or that there are dead letters. A backlog without an
+    error is only work under way.
     """
     if summary.paused_at_ms is not None:
         return "paused"
@@ -133,7 +134,11 @@ def rfc3339(at_ms: int | None) -> str | None:
 
 
 def _stuck(summary: DestinationSummary) -> bool:
-    return summary.waiting > 0 and summary.last_error is not None
+    if not summary.backlog or summary.last_error is None:
+        return False
+    # A failed job whose wait is over counts as ready until it is tried again: what came last tells.
+    last_error_at_ms, last_settled_at_ms = summary.last_error_at_ms, summary.last_settled_at_ms
+    return summary.waiting > 0 or (last_error_at_ms or 0) >= (last_settled_at_ms or 0)
 
 
 def _destination(

@@ -206,6 +206,8 @@ def _verdict(
             return (SourceAbsent if has_source else Refused), None
         case "NoSuchVersion" | "PreconditionFailed":
             return (SourceChanged if has_source else Refused), None
+        case "AccessDenied":
+            return AccessDenied, f"grant to these credentials: {_ACTIONS[operation]}"
         case "InvalidObjectState":
             return Refused, "the object is archived: restore it, then: s3fanout redrive"
         case _:

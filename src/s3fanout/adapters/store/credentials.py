@@ -96,7 +96,7 @@ class FileCredentials:
         return self._held
 
     def _read(self) -> Credentials:
-        hint = 'write {"AccessKeyId": "…", "SecretAccessKey": "…"} into the file, readable by this user'
+        hint = 'write {"AccessKeyId": "…", "SecretAccessKey": "…"} into it, readable by this user'
         try:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_size)
@@ -121,10 +121,13 @@ class FileCredentials:
                 f"credentials file lacks AccessKeyId or SecretAccessKey file={self._path}",
                 hint=hint,
             )
+        token = found.get("SessionToken") or None
+        if token is not None and not isinstance(token, str):
+            raise AccessDenied(
+                f"credentials file has a SessionToken that is no text file={self._path}", hint=hint
+            )
         self._stamp = stamp
-        return Credentials(
-            found["AccessKeyId"], found["SecretAccessKey"], found.get("SessionToken") or None
-        )
+        return Credentials(found["AccessKeyId"], found["SecretAccessKey"], token)
 
 
 class BotocoreCredentials:
@@ -175,7 +178,8 @@ class BotocoreCredentials:
             if self._provider is None:
                 self._provider = self._find()
             frozen = None if self._provider is None else self._provider.get_frozen_credentials()
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, RuntimeError) as error:
+            # RuntimeError: renewed credentials that are expired already (botocore).
             raise AccessDenied(
                 f"no credentials from={wanted} reason={str(error)!r}",
                 hint="check the profile, the role's trust policy and the AWS configuration files",

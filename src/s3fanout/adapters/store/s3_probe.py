@@ -1,9 +1,9 @@
 """What ``s3fanout check`` asks of a real store, leaving nothing behind.
 
-Writing is proved with a multipart upload that is aborted: it needs ``s3:PutObject`` as a write does,
-shows no object at any time, and leaves no version or delete marker in a versioned bucket (Amazon S3
-API reference, "CreateMultipartUpload", 2026-11). Copy conditions are tried with a part of that same
-upload, so that a store that ignores them writes nothing that anybody sees.
+Writing is proved with a multipart upload that is aborted. That needs ``s3:PutObject`` as a write
+does, shows no object at any time, and leaves no version or delete marker in a versioned bucket
+(Amazon S3 API reference, "CreateMultipartUpload", 2026-11). Copy conditions are tried with a part
+of that upload, so that a store that ignores them writes nothing that anybody sees.
 """
 
 from __future__ import annotations

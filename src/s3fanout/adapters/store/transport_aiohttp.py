@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -33,7 +34,8 @@ class AiohttpTransport:
 
     aiohttp repeats a request once by itself when a kept connection turns out to be closed before
     any answer. That can apply a write twice *within* one request, which is harmless here: every
-    write that we send is idempotent, and attempts of one key never overlap.
+    write that we send is idempotent, and attempts of one key never overlap. The repetition may fail
+    to connect, though, after the first try was sent: so it is recorded what was sent.
     """
 
     def __init__(self, settings: TransportSettings) -> None:
@@ -45,6 +47,8 @@ class AiohttpTransport:
         tls = ssl.create_default_context()
         if settings.ca_file is not None:
             tls.load_verify_locations(cafile=settings.ca_file)
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_headers_sent.append(_record_sent)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=settings.connections_max, ssl=tls, keepalive_timeout=15
@@ -55,7 +59,7 @@ class AiohttpTransport:
             trust_env=settings.use_environment_proxies,
             max_line_size=_HEADER_BYTES_MAX,
             max_field_size=_HEADER_BYTES_MAX,
-            timeout=self._timeout(settings.total_s),
+            trace_configs=[tracing],
         )
 
     def _timeout(self, total_s: float) -> aiohttp.ClientTimeout:
@@ -79,17 +83,24 @@ class AiohttpTransport:
         if self._session is None:
             self._session = self._open()
         url = yarl.URL(f"{base}{raw_path}?{query}" if query else base + raw_path, encoded=True)
-        timeout = None if total_s is None else self._timeout(total_s)
+        timeout = self._timeout(self._settings.total_s if total_s is None else total_s)
         data = body if body or method == "PUT" else None
+        sent: list[str] = []
         try:
             async with self._session.request(
-                method, url, headers=headers, data=data, allow_redirects=False, timeout=timeout
+                method,
+                url,
+                headers=headers,
+                data=data,
+                allow_redirects=False,
+                timeout=timeout,
+                trace_request_ctx=sent,
             ) as answer:
                 return await _read(answer, response_bytes_max)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unavailable(
                 f"no answer error={type(error).__name__} cause={str(error)!r}",
-                maybe_applied=not isinstance(error, _NEVER_SENT),
+                maybe_applied=bool(sent) or not isinstance(error, _NEVER_SENT),
             ) from error
         except ValueError as error:
             raise Unavailable(f"request cannot be sent reason={str(error)!r}") from error
@@ -98,6 +109,12 @@ class AiohttpTransport:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+
+async def _record_sent(
+    _: aiohttp.ClientSession, context: SimpleNamespace, what: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    context.trace_request_ctx.append(what.method)
 
 
 async def _read(answer: aiohttp.ClientResponse, bytes_max: int) -> Response:

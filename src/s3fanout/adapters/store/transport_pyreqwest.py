@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from s3fanout.adapters.store.transport import Header, TransportSettings
 
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2[eE]){1,2}(?:/|\Z)")
+_READS = frozenset({"GET", "HEAD"})
 _LENGTH_ZERO = (("content-length", "0"),)
 _READ_STEP_BYTES = 64 * 1024
 _THREAD_PAUSE_S = 0.02
@@ -108,8 +109,11 @@ class PyreqwestTransport:
                 request = request.headers(_LENGTH_ZERO)
             if total_s is not None:
                 request = request.timeout(timedelta(seconds=total_s))
-            async with request.build_streamed() as answer:
-                return await _read(method, answer, response_bytes_max)
+            if method in _READS:
+                async with request.build_streamed() as answer:
+                    return await _read(method, answer, response_bytes_max)
+            # The answer to a write is small, and one hand-over between threads costs less than two.
+            return await _whole(await request.build().send(), response_bytes_max)
         except PyreqwestError as error:
             raise _unavailable(error) from error
         except ValueError as error:
@@ -123,13 +127,22 @@ class PyreqwestTransport:
             await asyncio.sleep(_THREAD_PAUSE_S)  # noqa: TID251
 
 
+async def _whole(answer: PyreqwestResponse, bytes_max: int) -> Response:
+    try:
+        headers = dict(answer.headers)
+    except ValueError:
+        headers = _readable(answer)
+    body = (await answer.bytes()).to_bytes()
+    if len(body) > bytes_max:
+        return Response(answer.status, headers, b"", oversized=True)
+    return Response(answer.status, headers, body)
+
+
 async def _read(method: str, answer: PyreqwestResponse, bytes_max: int) -> Response:
     try:
         headers = dict(answer.headers)
     except ValueError:
-        if method in ("GET", "HEAD"):
-            raise HeaderUnreadable from None
-        headers = _readable(answer)
+        raise HeaderUnreadable from None
     if method == "HEAD":
         return Response(answer.status, headers, b"")
     length = headers.get("content-length", "")
