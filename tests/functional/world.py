@@ -54,8 +54,8 @@ class To:
     name: str
     way: Way = Way.SERVER
     script: Script = no_fault
-    filter: KeyFilter = KeyFilter()
-    key_map: KeyMap = KeyMap()
+    filter: KeyFilter = field(default_factory=KeyFilter)
+    key_map: KeyMap = field(default_factory=KeyMap)
     conditions_honoured: bool = True
     concurrency: int = 8
     wrap: Callable[[ObjectStore], ObjectStore] = field(default=lambda store: store)

@@ -90,7 +90,13 @@ CHINA = "https://s3.cn-north-1.amazonaws.com.cn"
         (OWN, "auto", "bucket-1", "store.local:9000", "/bucket-1"),
         (OWN, "virtual-host", "bucket-1", "bucket-1.store.local:9000", ""),
         (OWN + "/base", "virtual-host", "b", "b.store.local:9000", "/base"),
-        ("https://s3.amazonaws.com.evil.example", "auto", "b", "s3.amazonaws.com.evil.example", "/b"),
+        (
+            "https://s3.amazonaws.com.evil.example",
+            "auto",
+            "b",
+            "s3.amazonaws.com.evil.example",
+            "/b",
+        ),
     ],
 )
 def test_the_bucket_goes_where_the_addressing_says(
@@ -122,7 +128,9 @@ def test_every_region_of_the_sdk_has_its_endpoint() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("region", ["", "auto", "us-east", "US-EAST-1", "us-east-1.evil", "aws-global"])
+@pytest.mark.parametrize(
+    "region", ["", "auto", "us-east", "US-EAST-1", "us-east-1.evil", "aws-global"]
+)
 def test_what_is_no_region_is_refused(region: str) -> None:
     with pytest.raises(Misconfigured, match="not the name of an AWS region"):
         aws_endpoint(region)

@@ -300,8 +300,20 @@ def test_a_change_of_attributes_has_no_order() -> None:
 
 @pytest.mark.parametrize(
     ("sent", "size_bytes"),
-    [(0, 0), ("1024", 1024), (2**63 - 1, 2**63 - 1), (2**63, None), (-1, None), (1.5, None)]
-    + [(True, None), ("", None), ("1_0", None), ("٣", None), ("9" * 20, None), (None, None)],
+    [
+        (0, 0),
+        ("1024", 1024),
+        (2**63 - 1, 2**63 - 1),
+        (2**63, None),
+        (-1, None),
+        (1.5, None),
+        (True, None),
+        ("", None),
+        ("1_0", None),
+        ("٣", None),
+        ("9" * 20, None),
+        (None, None),
+    ],
 )
 def test_sizes(sent: object, size_bytes: int | None) -> None:
     sized = record()
@@ -392,7 +404,7 @@ def test_ceph_reports_the_start_of_a_multipart_upload_and_it_is_no_change() -> N
 
 
 def test_two_deliveries_share_an_id_and_the_keys_of_a_batch_delete_do_not() -> None:
-    batch = {"responseElements": {"x-amz-request-id": "R1"}}
+    batch: dict[str, Any] = {"responseElements": {"x-amz-request-id": "R1"}}
     ids = [event.event_id for event in parse(record("a", **batch), record("b", **batch)).events]
     again = [event.event_id for event in parse(record("a", **batch), record("b", **batch)).events]
     assert ids == again

@@ -24,15 +24,21 @@ from s3fanout.model.errors import (
 )
 
 NOW_MS = 1_795_395_600_000
-ALL = tuple(Operation)
 READS = (Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING)
 WRITES = (Operation.PUT_OBJECT, Operation.COPY_OBJECT, Operation.DELETE_OBJECT)
 OF_BUCKET = (Operation.LIST_OBJECTS, Operation.HEAD_BUCKET)
-WITH_SOURCE = (*READS, Operation.COPY_OBJECT)
+OF_UPLOADS = (Operation.CREATE_UPLOAD, Operation.UPLOAD_PART_COPY, Operation.ABORT_UPLOAD)
+ALL = (*READS, *WRITES, *OF_BUCKET, *OF_UPLOADS)
+WITH_SOURCE = (*READS, Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY)
 WITHOUT_SOURCE = tuple(operation for operation in ALL if operation not in WITH_SOURCE)
 TOO_LARGE = (
-    "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120"
+    "The specified copy source is larger than the maximum allowable size for a copy source: "
+    "5368709120"
 )
+
+
+def test_the_table_covers_every_operation() -> None:
+    assert set(ALL) == set(Operation)
 
 
 def document(code: str, message: str = "", rest: str = "") -> bytes:
@@ -72,7 +78,7 @@ ROWS: list[tuple[str, int, tuple[Operation, ...], type[StoreError]]] = [
     ("NoSuchBucket", 404, ALL, NoSuchBucket),
     ("", 404, READS, SourceAbsent),
     ("", 404, OF_BUCKET, NoSuchBucket),
-    ("", 404, WRITES, Refused),
+    ("", 404, (*WRITES, *OF_UPLOADS), Refused),
     ("", 401, ALL, AccessDenied),
     ("", 403, ALL, AccessDenied),
     ("AccessDenied", 403, ALL, AccessDenied),
@@ -166,7 +172,9 @@ def test_a_503_that_says_when_to_come_back_is_throttling(operation: Operation, b
 def test_retry_after_is_seconds_or_a_date_and_at_most_an_hour(
     value: str, seconds: float | None
 ) -> None:
-    assert verdict(Operation.GET_OBJECT, 429, headers={"retry-after": value}).retry_after_s == seconds
+    assert (
+        verdict(Operation.GET_OBJECT, 429, headers={"retry-after": value}).retry_after_s == seconds
+    )
 
 
 @given(st.text())
@@ -228,7 +236,9 @@ def test_a_source_beyond_the_limit_of_one_copy_has_one_code(status: int) -> None
     error = verdict(Operation.COPY_OBJECT, status, body)
     assert (type(error), error.s3_code) == (Refused, "EntityTooLarge")
     assert verdict(Operation.PUT_OBJECT, status).s3_code == ("EntityTooLarge" * (status == 413))
-    assert verdict(Operation.COPY_OBJECT, 400, document("InvalidRequest")).s3_code == "InvalidRequest"
+    assert (
+        verdict(Operation.COPY_OBJECT, 400, document("InvalidRequest")).s3_code == "InvalidRequest"
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,6 +291,9 @@ def test_a_denial_names_the_permission_that_is_missing(operation: Operation) -> 
         Operation.DELETE_OBJECT: "s3:DeleteObject",
         Operation.LIST_OBJECTS: "s3:ListBucket",
         Operation.HEAD_BUCKET: "s3:ListBucket",
+        Operation.CREATE_UPLOAD: "s3:PutObject",
+        Operation.UPLOAD_PART_COPY: "s3:PutObject",
+        Operation.ABORT_UPLOAD: "s3:AbortMultipartUpload",
     }.get(operation, "s3:GetObject")
     assert verdict(operation, 403).hint.startswith(f"grant to these credentials: {permission}")
 
@@ -295,7 +308,9 @@ def test_a_text_says_all_that_support_asks_for() -> None:
     assert error.request_id == "R2"
 
 
-NASTY = "\x1b[31m\n\r\x00\x7f\u202eAKIAIOSFODNN7EXAMPLE Signature=0123456789abcdef Credential=ASIAX/2"
+NASTY = (
+    "\x1b[31m\n\r\x00\x7f\u202eAKIAIOSFODNN7EXAMPLE Signature=0123456789abcdef Credential=ASIAX/2"
+)
 
 
 def test_texts_are_one_short_line_without_credentials() -> None:

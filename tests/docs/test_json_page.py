@@ -1,0 +1,214 @@
+"""docs/json.md lists the fields of every document."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from s3fanout.adapters.store.memory import MemoryStores, StoredObject
+from s3fanout.adapters.system import SystemClock
+from s3fanout.cli.main import root
+from s3fanout.config.explain import explain, to_json
+from s3fanout.config.load import LoadedConfig, parse
+from s3fanout.engine.lane import LaneView
+from s3fanout.engine.receive import Receipt
+from s3fanout.model import errors
+from s3fanout.model.errors import Unavailable
+from s3fanout.model.events import ChangeKind
+from s3fanout.model.jobs import (
+    DestinationSummary,
+    ErrorRecord,
+    JobState,
+    MalformedRecord,
+    ReplicaRecord,
+)
+from s3fanout.service.check import Finding, Grade
+from s3fanout.service.explain import _seen, explain_key
+from s3fanout.service.http import _receipt_document
+from s3fanout.service.status import malformed_document, record_document, status_document
+from s3fanout.wiring import open_ledger
+from tests.docs.pages import first_spans, page, sections
+
+SECTIONS = sections(page("json.md"))
+HEAD = {"schema_version", "kind"}
+KEY = "line\nfeed"
+CONFIG = """\
+schema = 1
+source.bucket = "photos"
+source.endpoint = "http://127.0.0.1:9000"
+destinations.paris.bucket = "photos-paris"
+intake.webhook.token = { env = "TOKEN" }
+"""
+ERROR = ErrorRecord("unavailable", "no answer", "wait")
+RECORD = ReplicaRecord(
+    destination="paris",
+    key=KEY,
+    fence=1,
+    state=JobState.DEAD,
+    kind=ChangeKind.CREATED,
+    event_at_ms=1,
+    accepted_at_ms=2,
+    due_at_ms=0,
+    attempts=8,
+    order=None,
+    etag="e",
+    size_bytes=1,
+    version_id=None,
+    reason="no answer",
+    settled_at_ms=3,
+    source_etag=None,
+    source_version_id=None,
+    replica_etag=None,
+    error=ERROR,
+)
+
+
+def fields(value: object, path: str = "") -> set[str]:
+    """The paths of all leaves: ``a.b`` in objects, ``a[].b`` in the objects of lists."""
+    if isinstance(value, dict):
+        below = [fields(each, f"{path}.{name}" if path else name) for name, each in value.items()]
+        return set().union(*below)
+    if isinstance(value, list):
+        return set().union(
+            {f"{path}[]"} if not value else set(), *(fields(v, path + "[]") for v in value)
+        )
+    return {path}
+
+
+def listed(section: str) -> set[str]:
+    """The fields of a section, without objects whose own fields are listed too."""
+    found = set(first_spans(SECTIONS[section]))
+    return {name for name in found if not any(other.startswith(name + ".") for other in found)}
+
+
+def loaded() -> LoadedConfig:
+    return parse(CONFIG, path=Path("s3fanout.toml"), env={})
+
+
+def test_status() -> None:
+    summary = DestinationSummary("paris", waiting=1, last_error=ERROR, last_error_at_ms=5)
+    document = status_document(
+        source="photos",
+        buckets={"paris": "photos-paris"},
+        summaries=[summary],
+        views=[LaneView("paris", 1, 32, circuit_open=False, circuit_retry_in_s=0.0)],
+        malformed=0,
+        daemon_pid=None,
+        now_ms=6,
+    )
+    assert fields(document) == listed("status")
+
+
+def test_status_has_the_same_fields_without_a_daemon_or_an_error() -> None:
+    document = status_document(
+        source="photos",
+        buckets={"paris": "photos-paris"},
+        summaries=[],
+        views=[],
+        malformed=0,
+        daemon_pid=None,
+        now_ms=6,
+    )
+    missing = listed("status") - fields(document)
+    assert {name.rpartition(".")[0] for name in missing} == {"destinations[].last_error"}
+
+
+def test_a_record() -> None:
+    assert fields(record_document(RECORD)) == listed("Record")
+
+
+def test_malformed() -> None:
+    message = malformed_document(MalformedRecord(1, 2, "webhook", "not-json", "detail", b"x"))
+    assert fields({"messages": [message]}) | HEAD == listed("malformed")
+
+
+def test_check() -> None:
+    finding = Finding("source", "reach", Grade.OK, "answers")
+    assert fields({"findings": [asdict(finding)]}) | HEAD | {"ok"} == listed("check")
+
+
+def test_config() -> None:
+    assert fields(to_json(explain(loaded()))) == listed("config")
+
+
+async def test_explain() -> None:
+    settings = loaded().settings
+    stores = MemoryStores(SystemClock())
+    opened = {
+        to.bucket: stores.create_bucket(to.bucket)
+        for to in (settings.source, *settings.enabled.values())
+    }
+    for store in opened.values():
+        store.objects[KEY] = StoredObject.of(b"x")
+
+    class Opened:
+        def open(self, to: Any) -> object:
+            return opened[to.bucket]
+
+    document: Any = await explain_key(settings, Opened(), [RECORD], KEY)  # type: ignore[arg-type]
+    assert fields(document["destinations"][0].pop("record")) == listed("Record")
+    unknown = _seen(Unavailable("no answer"))
+    document["source"] |= unknown
+    document["destinations"][0]["replica"] |= unknown
+    assert fields(document) | {"destinations[].record"} == listed("explain")
+
+
+def test_a_receipt() -> None:
+    receipt = Receipt(1, 1, 0, 0, 0, 0, 0, notes=("note",))
+    assert fields(_receipt_document(receipt)) == listed("Receipt")
+
+
+@pytest.mark.parametrize(
+    ("section", "arguments"),
+    [("version", ["version", "--json"]), ("redrive", ["redrive", "--json"])],
+)
+def test_what_a_command_prints(
+    section: str, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fields(printed(arguments, tmp_path, monkeypatch)) == listed(section)
+
+
+@pytest.mark.parametrize(
+    ("section", "arguments"),
+    [("failures", ["failures", "--json"]), ("status", ["status", "--json"])],
+)
+def test_what_a_command_prints_of_an_empty_ledger(
+    section: str, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = fields(printed(arguments, tmp_path, monkeypatch))
+    assert found > HEAD
+    assert found - {"destinations[].last_error"} <= listed(section)
+
+
+def printed(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """What the command prints where there is a configuration and an empty ledger."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3fanout.toml").write_text(CONFIG, "utf-8")
+
+    async def make_ledger() -> None:
+        settings = parse(CONFIG, path=tmp_path / "s3fanout.toml", env={}).settings
+        await (await open_ledger(settings, exclusive=True)).close()
+
+    asyncio.run(make_ledger())
+    answer = CliRunner().invoke(root, arguments, catch_exceptions=False, standalone_mode=False)
+    return json.loads(answer.stdout)
+
+
+def test_every_error_code_is_listed() -> None:
+    classes = [
+        each
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, errors.S3FanoutError)
+    ]
+    codes = {each.code for each in classes} | {"too-large", "defect"}
+    assert set(first_spans(SECTIONS["Error codes"])) == codes
+
+
+def test_fields_are_read_from_documents() -> None:
+    assert fields({"a": {"b": 1}, "c": [{"d": None}], "e": []}) == {"a.b", "c[].d", "e[]"}

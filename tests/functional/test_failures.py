@@ -1,0 +1,401 @@
+"""Promises about destinations, objects and a ledger that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from s3fanout.adapters.store.faulty import Call, Fault, Line, written
+from s3fanout.decide.plan import Way
+from s3fanout.model.errors import (
+    AccessDenied,
+    LedgerUnavailable,
+    NoSuchBucket,
+    Refused,
+    StoreError,
+    Throttled,
+    Unavailable,
+)
+from s3fanout.model.jobs import JobState
+from s3fanout.model.limits import Limits
+from s3fanout.ports.ledger import FailureSelection
+from tests.functional.clock import START_MS, quiet
+from tests.functional.world import To, World
+
+MakeWorld = Callable[..., World]
+MANY = 1_000_000
+PATIENT = Limits(circuit_failures=MANY)
+
+
+def failing(error: StoreError, *, times: int | None = None, key: str | None = None) -> To:
+    """A destination that fails ``times`` times."""
+    return To("a", script=written([Line(Fault(error), key=key, last=times)]))
+
+
+async def test_throttling_halves_the_rate_and_never_counts(world_of: MakeWorld) -> None:
+    world = world_of(failing(Throttled("slow down", status=503), times=20))
+    await world.receive(world.put("key"))
+    await world.rest()
+    world.assert_equal()
+    assert world.known("a", "key").attempts == 0
+    assert world.copiers["a"].attempts["key"] == 21
+    assert world.reports.throttles[0] == ("a", 4)
+    assert min(limit for _, limit in world.reports.throttles) == 1
+    assert world.reports.circuits == []
+
+
+async def test_throttled_answers_of_one_moment_lower_the_rate_once(world_of: MakeWorld) -> None:
+    world = world_of(failing(Throttled("slow down"), times=1))
+    for number in range(8):
+        await world.receive(world.put(f"key-{number}"))
+    await quiet()
+    assert world.reports.throttles == [("a", 4)] * 8
+
+
+async def test_concurrency_is_what_the_rate_allows(world_of: MakeWorld) -> None:
+    gates: list[asyncio.Event] = []
+
+    def hold(call: Call) -> Fault | None:
+        if call.key == "first":
+            return Fault(Throttled("slow down")) if call.nth == 1 else None
+        gates.append(asyncio.Event())
+        return Fault(pause=gates[-1].wait)
+
+    world = world_of(To("a", script=hold, concurrency=8))
+    await world.receive(world.put("first"))
+    await world.rest()
+    for number in range(8):
+        await world.receive(world.put(f"key-{number}"))
+    await quiet()
+    assert len(gates) == world.view("a").in_flight == world.view("a").concurrency == 4
+    while gates:
+        gates.pop().set()
+        await quiet()
+    await world.rest()
+    world.assert_equal()
+
+
+async def test_the_rate_grows_again_with_success(world_of: MakeWorld) -> None:
+    world = world_of(failing(Throttled("slow down"), times=1, key="key-0"))
+    for number in range(60):
+        await world.receive(world.put(f"key-{number}"))
+    await world.rest()
+    assert world.view("a").concurrency == 8
+
+
+async def test_nothing_starts_before_the_store_allows_it(world_of: MakeWorld) -> None:
+    world = world_of(failing(Throttled("slow down", retry_after_s=30.0), times=1, key="key"))
+    await world.receive(world.put("key"))
+    await quiet()
+    await world.receive(world.put("other"))
+    await world.clock.advance(29.9)
+    assert len(world.ports["a"].calls) == 1
+    await world.clock.advance(0.2)
+    assert world.unsettled() == []
+    world.assert_equal()
+
+
+async def test_failures_are_tried_again_ever_more_rarely_then_kept(world_of: MakeWorld) -> None:
+    at_s: list[float] = []
+    world: World
+
+    def down(call: Call) -> Fault:
+        at_s.append(world.clock.monotonic_s())
+        return Fault(Unavailable("connection refused"))
+
+    world = world_of(To("a", script=down), limits=PATIENT)
+    await world.receive(world.put("key"))
+    await world.rest()
+    waits = [round(later - at, 3) for at, later in itertools.pairwise(at_s)]
+    assert waits == [0.5, 1, 2, 4, 8, 16, 32]
+    dead = world.known("a", "key")
+    assert dead.error is not None
+    assert (dead.state, dead.attempts) == (JobState.DEAD, 8)
+    assert (dead.error.code, dead.error.message) == ("unavailable", "connection refused")
+    assert dead.error.hint == Unavailable.default_hint
+
+
+async def test_redrive_puts_dead_letters_back(world_of: MakeWorld) -> None:
+    world = world_of(failing(Unavailable("down"), times=8), limits=PATIENT)
+    await world.receive(world.put("key"))
+    await world.rest()
+    assert world.states("key") == {"a": JobState.DEAD}
+    redriven = await world.journal.redrive(FailureSelection(), now_ms=world.clock.now_ms())
+    await world.rest()
+    assert redriven == 1
+    assert world.known("a", "key").attempts == 0
+    world.assert_equal()
+
+
+async def test_a_new_change_revives_a_dead_letter(world_of: MakeWorld) -> None:
+    world = world_of(failing(Refused("no", status=400), times=1))
+    await world.receive(world.put("key"))
+    await world.rest()
+    await world.receive(world.put("key", b"other"))
+    await world.rest()
+    world.assert_equal()
+
+
+async def test_what_the_store_refuses_is_a_dead_letter_at_once(world_of: MakeWorld) -> None:
+    world = world_of(failing(Refused("no such storage class", s3_code="InvalidStorageClass")))
+    await world.receive(world.put("key"))
+    await world.rest(within_s=0)
+    dead = world.known("a", "key")
+    assert dead.error is not None
+    assert (dead.state, dead.attempts) == (JobState.DEAD, 1)
+    assert dead.error.code == "refused:InvalidStorageClass"
+    assert dead.error.hint
+
+
+async def test_one_broken_object_opens_no_circuit(world_of: MakeWorld) -> None:
+    world = world_of(failing(Refused("no"), key="broken"))
+    for number in range(9):
+        await world.receive(world.put(f"key-{number}"))
+        await world.receive(world.put("broken", b"%d" % number))
+        await quiet()
+    assert world.reports.circuits == []
+    assert len(world.buckets["a"].objects) == 9
+
+
+async def test_one_object_that_its_store_cannot_take_becomes_a_dead_letter(
+    world_of: MakeWorld,
+) -> None:
+    """It answers 500 for this key only: that says nothing of the destination."""
+    world = world_of(failing(Unavailable("internal error", status=500), key="broken"))
+    await world.receive(world.put("broken"))
+    await world.rest()
+    assert world.states("broken") == {"a": JobState.DEAD}
+    assert world.known("a", "broken").attempts == world.limits.attempts_max
+    assert world.reports.circuits == []
+
+
+async def test_answers_that_refuse_many_objects_open_the_circuit(world_of: MakeWorld) -> None:
+    world = world_of(failing(Unavailable("internal error", status=500)))
+    for number in range(5):
+        await world.receive(world.put(f"key-{number}"))
+    await quiet()
+    assert world.reports.circuits == [("a", True)]
+    await world.clock.advance(86_400)
+    assert len(world.unsettled()) == 5
+
+
+async def test_a_lost_answer_is_made_good(world_of: MakeWorld) -> None:
+    lost = Fault(Unavailable("reset", maybe_applied=True), applied=True)
+    world = world_of(To("a", script=written([Line(lost, last=1)])))
+    await world.receive(world.put("key"))
+    await world.rest()
+    assert world.requests() == {"CopyObject": 2}
+    world.assert_equal()
+
+
+async def test_a_dead_destination_opens_its_circuit_and_burns_no_attempts(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(failing(Unavailable("down"), times=None), To("b"))
+    for number in range(20):
+        await world.receive(world.put(f"key-{number}"))
+    await world.clock.advance(3600)
+    assert len(world.buckets["b"].objects) == 20
+    assert world.reports.circuits == [("a", True)]
+    assert world.view("a").circuit_open
+    assert not world.view("b").circuit_open
+    assert len(world.unsettled()) == 20  # no dead letter
+    assert sum(record.attempts for record in world.unsettled()) == 4  # before it opened
+    # 8 at first; then one at a time after 1, 2, 4 ... 60 seconds.
+    assert len(world.ports["a"].calls) < 80
+
+
+async def test_a_destination_that_recovers_drains_by_itself(world_of: MakeWorld) -> None:
+    world: World
+
+    def until_noon(_call: Call) -> Fault | None:
+        return Fault(Unavailable("down")) if world.clock.monotonic_s() < 600 else None
+
+    world = world_of(To("a", script=until_noon))
+    for number in range(20):
+        await world.receive(world.put(f"key-{number}"))
+    await world.clock.advance(590)
+    assert 0 < world.view("a").circuit_retry_in_s <= 60
+    await world.rest(within_s=120)
+    world.assert_equal()
+    assert world.reports.circuits == [("a", True), ("a", False)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AccessDenied("who are you", status=403, s3_code="InvalidAccessKeyId"),
+        NoSuchBucket("gone", status=404, s3_code="NoSuchBucket"),
+    ],
+)
+async def test_a_destination_to_blame_opens_the_circuit_at_once_without_dead_letters(
+    world_of: MakeWorld, error: StoreError
+) -> None:
+    world = world_of(failing(error, times=100), limits=Limits(attempts_max=1))
+    await world.receive(world.put("key"))
+    await quiet()
+    assert world.reports.circuits == [("a", True)]
+    assert world.known("a", "key").attempts == 0
+    await world.rest(within_s=86_400)
+    assert len(world.ports["a"].calls) == 101
+    world.assert_equal()
+
+
+async def test_one_denied_object_is_a_dead_letter_and_the_others_arrive(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(failing(AccessDenied("no", s3_code="AccessDenied"), key="secret"))
+    await world.receive(world.put("secret"))
+    for number in range(50):
+        await world.receive(world.put(f"key-{number}"))
+        await world.clock.advance(10)
+    await world.rest()
+    assert world.states("secret") == {"a": JobState.DEAD}
+    assert len(world.buckets["a"].objects) == 50
+    assert world.reports.circuits == []
+
+
+class Broken:
+    """A store with a defect."""
+
+    def __init__(self, inner: object) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def copy(self, key: str, **named: object) -> object:
+        if key == "broken":
+            raise ZeroDivisionError("a defect")
+        return await self._inner.copy(key, **named)  # type: ignore[attr-defined]
+
+
+async def test_a_defect_is_a_dead_letter_and_the_lane_goes_on(
+    world_of: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = world_of(To("a", wrap=Broken))  # type: ignore[arg-type]
+    await world.receive(world.put("broken"))
+    await world.receive(world.put("key"))
+    await world.rest()
+    dead = world.known("a", "broken")
+    assert dead.error is not None
+    assert (dead.error.code, dead.error.message) == ("defect", "ZeroDivisionError: a defect")
+    assert world.states("key") == {"a": JobState.SETTLED}
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_ledger_that_refuses_outcomes_loses_none(world_of: MakeWorld) -> None:
+    world = world_of(To("a"), To("b", way=Way.STREAM))
+    refusals = iter(range(5))
+
+    async def refuse(name: str) -> None:
+        if name == "settle" and next(refusals, None) is not None:
+            raise LedgerUnavailable("disk full")
+
+    world.journal.before = refuse
+    await world.receive(world.put("key"))
+    await world.clock.advance(2.5)
+    failing_since_ms = world.engine.ledger_failing_since_ms
+    assert failing_since_ms == START_MS
+    assert world.states("key") == {"a": JobState.READY, "b": JobState.READY}
+    await world.rest()
+    await quiet()
+    assert world.engine.ledger_failing_since_ms is None
+    assert world.requests() == {"CopyObject": 1, "GetObject": 1, "PutObject": 1}
+    world.assert_equal()
+
+
+async def test_a_ledger_that_refuses_to_let_go_is_asked_again(world_of: MakeWorld) -> None:
+    world = world_of(To("a"))
+    refusals = iter(range(3))
+
+    async def refuse(name: str) -> None:
+        if name == "finish" and next(refusals, None) is not None:
+            raise LedgerUnavailable("disk full")
+
+    world.journal.before = refuse
+    await world.receive(world.put("key"))
+    await world.clock.advance(10)
+    await world.receive(world.put("key", b"next"))
+    await world.rest()
+    world.assert_equal()
+
+
+async def test_a_full_stock_of_outcomes_makes_workers_wait(world_of: MakeWorld) -> None:
+    world = world_of(To("a", concurrency=4), limits=Limits(unsettled_max=2))
+    writable = asyncio.Event()
+
+    async def hold(name: str) -> None:
+        if name == "settle":
+            await writable.wait()
+
+    world.journal.before = hold
+    for number in range(30):
+        await world.receive(world.put(f"key-{number}"))
+    await quiet()
+    copied = len(world.buckets["a"].objects)
+    # In the ledger's hand, in stock, and with the workers: no more.
+    assert 4 <= copied <= 1 + 2 + 4 + 2
+    writable.set()
+    await world.rest()
+    world.assert_equal()
+
+
+async def test_a_queue_that_cannot_be_read_is_asked_again(world_of: MakeWorld) -> None:
+    world = world_of(To("a"))
+    refusals = iter(range(3))
+
+    async def refuse(name: str) -> None:
+        if name == "claim" and next(refusals, None) is not None:
+            raise LedgerUnavailable("disk error")
+
+    world.journal.before = refuse
+    await world.receive(world.put("key"))
+    await world.rest(within_s=10)
+    world.assert_equal()
+
+
+async def test_a_paused_destination_keeps_its_backlog(world_of: MakeWorld) -> None:
+    world = world_of(To("a"), To("b"))
+    await world.journal.pause("a", now_ms=world.clock.now_ms(), reason="maintenance")
+    await world.receive(world.put("key"))
+    await world.clock.advance(3600)
+    assert world.states("key") == {"a": JobState.READY, "b": JobState.SETTLED}
+    await world.journal.resume("a")
+    await world.rest(within_s=0)
+    world.assert_equal()
+
+
+async def test_a_defect_that_ends_a_lane_is_told(world_of: MakeWorld) -> None:
+    world = world_of(To("a"))
+
+    async def break_down(name: str) -> None:
+        if name == "claim":
+            raise ZeroDivisionError("a defect of the queue")
+
+    world.journal.before = break_down
+    told = asyncio.ensure_future(world.engine.wait_failed())
+    await quiet()
+    assert told.done()
+    assert isinstance(told.result(), ZeroDivisionError)
+
+
+async def test_a_defect_that_ends_the_settler_is_told(world_of: MakeWorld) -> None:
+    """Otherwise copies would go on with nobody to write down what became of them."""
+    world = world_of(To("a"))
+
+    async def break_down(name: str) -> None:
+        if name == "settle":
+            raise ZeroDivisionError("a defect of the ledger")
+
+    world.journal.before = break_down
+    told = asyncio.ensure_future(world.engine.wait_failed())
+    await world.receive(world.put("key"))
+    await quiet()
+    assert told.done()
+    assert isinstance(told.result(), ZeroDivisionError)
+    async with asyncio.timeout(10):
+        await world.engine.stop(drain_s=60)  # there is nobody to wait for

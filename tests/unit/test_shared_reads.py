@@ -1,0 +1,28 @@
+"""A body serves the jobs that came with the one that began its read, and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3fanout.adapters.store.memory import MemoryStores, StoredObject
+from s3fanout.adapters.system import SystemClock
+from s3fanout.engine.reads import SharedReads
+from s3fanout.model.objects import ObjectAttributes
+
+
+@pytest.mark.parametrize(("first", "second", "gets"), [(7, 7, 1), (7, 8, 2), (1_048_577, 3, 2)])
+async def test_only_an_equal_fence_shares_a_read(first: int, second: int, gets: int) -> None:
+    """Also a smaller one reads again: a redrive beside the daemon takes fences from far ahead."""
+    clock = SystemClock()
+    stores = MemoryStores(clock=clock)
+    stores.create_bucket("source")
+    store = stores.open("source")
+    store.objects["k"] = StoredObject.of(b"bytes", ObjectAttributes(tags={"v": "old"}), now_ms=1)
+    etag = store.objects["k"].etag
+    reads = SharedReads(store, budget_bytes=1 << 20, part_bytes=1 << 20)
+    await reads.read("k", etag=etag, fence=first, size_bytes=5, takers=3)
+    store.objects["k"] = StoredObject.of(b"bytes", ObjectAttributes(tags={"v": "new"}), now_ms=2)
+    body = await reads.read("k", etag=etag, fence=second, size_bytes=5, takers=3)
+    assert store.requests["GetObject"] == gets
+    assert body.facts.attributes.tags == {"v": "old" if gets == 1 else "new"}
+    await reads.close()
