@@ -1,0 +1,87 @@
+"""Stands before a store and counts what is read from it. Needs nginx."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.null_server import nginx_configuration
+from benchmarks.processes import ToolFailed
+from s3fanout.adapters.store.leashed_process import LeashedProcess
+from tests.servers.server import LOOPBACK, Server, closed_port, serving
+
+_PROXY = """\
+  log_format counted '$request_method $uri $body_bytes_sent';
+  server {{
+    listen {address};
+    access_log {directory}/requests counted;
+    client_max_body_size 0;
+    location / {{
+      proxy_pass {endpoint};
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header Connection "";
+    }}
+  }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CountingProxy:
+    """``server`` is the store as it is seen through the proxy."""
+
+    server: Server
+    log: Path
+
+    def requests(self) -> list[tuple[str, str, int]]:
+        """Method, path and bytes of the answer of each request so far.
+
+        Raises:
+            ToolFailed: There are none: then it was not the proxy that was used.
+        """
+        found = [
+            (method, path, int(size))
+            for method, path, size in map(str.split, self.log.read_text("utf-8").splitlines())
+            if path != "/"  # the look whether it is up
+        ]
+        if not found:
+            raise ToolFailed("no request came through the counting proxy")
+        return found
+
+    def bytes_of_objects(self, bucket: str) -> int:
+        """Bytes of all answers to ``GET`` of an object so far."""
+        return sum(
+            size
+            for method, path, size in self.requests()
+            if method == "GET" and path.startswith(f"/{bucket}/") and path != f"/{bucket}/"
+        )
+
+
+@contextmanager
+def counting_proxy(directory: Path, server: Server) -> Iterator[CountingProxy]:
+    """Run one in an empty directory.
+
+    Raises:
+        ToolFailed: There is no nginx.
+    """
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    if nginx is None:
+        raise ToolFailed("reads are counted by nginx, which is not installed (nginx-light)")
+    port = closed_port()
+    configuration = directory / "nginx.conf"
+    proxy = _PROXY.format(
+        directory=directory, address=f"{LOOPBACK}:{port}", endpoint=server.endpoint
+    )
+    configuration.write_text(nginx_configuration(directory, proxy), "utf-8")
+    process = LeashedProcess(
+        [nginx, "-c", str(configuration), "-e", str(directory / "start.log")],
+        directory=directory,
+        environment={"PATH": "/usr/bin:/bin"},
+        log=directory / "nginx.log",
+    )
+    with serving(process, port, is_ready=lambda status: status > 0):
+        seen = replace(server, name="counted", endpoint=f"http://{LOOPBACK}:{port}")
+        yield CountingProxy(seen, directory / "requests")
