@@ -395,8 +395,10 @@ async def test_malformed_messages_are_kept_until_discarded(world: World) -> None
         MalformedRecord(3, 2, "sqs", "not-json", "line 2", b"\0\xff\x02"),
         MalformedRecord(2, 1, "webhook", "not-json", "line 1", b"\0\xff\x01"),
     ]
+    assert await world.journal.malformed_count() == 3
     assert await world.journal.discard_malformed() == 3
     assert await world.journal.discard_malformed() == 0
+    assert await world.journal.malformed_count() == 0
     assert list(await world.journal.malformed(limit=2)) == []
     await world.journal.keep_malformed(letters[:1], route="sqs", now_ms=3)
     assert [letter.id for letter in await world.journal.malformed(limit=2)] == [4]

@@ -13,8 +13,6 @@ from s3fanout.config.settings import Settings
 from s3fanout.service.status import Json, status_document
 from s3fanout.wiring import Journal, daemon_pid, system_clock
 
-MALFORMED_SHOWN_MAX = 1000
-
 
 @click.command()
 @config_option
@@ -50,7 +48,7 @@ async def current_status(settings: Settings, journal: Journal) -> Json:
         buckets={name: to.bucket for name, to in settings.enabled.items()},
         summaries=await journal.summaries(),
         views=(),
-        malformed=len(await journal.malformed(limit=MALFORMED_SHOWN_MAX)),
+        malformed=await journal.malformed_count(),
         daemon_pid=daemon_pid(settings),
         now_ms=system_clock().now_ms(),
     )

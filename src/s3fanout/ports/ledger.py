@@ -89,6 +89,10 @@ class Ledger(Protocol):
         """Kept messages, newest first."""
         ...
 
+    async def malformed_count(self) -> int:
+        """How many messages are kept; their payloads are not read."""
+        ...
+
     async def discard_malformed(self) -> int:
         """Forget all kept messages. Returns how many there were."""
         ...

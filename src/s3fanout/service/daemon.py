@@ -144,7 +144,7 @@ class RunningDaemon:
             buckets={name: to.bucket for name, to in self._settings.enabled.items()},
             summaries=await self.summaries(),
             views=self._parts.engine.views(),
-            malformed=len(await self._parts.ledger.malformed(limit=1000)),
+            malformed=await self._parts.ledger.malformed_count(),
             daemon_pid=os.getpid(),
             now_ms=self._parts.clock.now_ms(),
         )

@@ -316,6 +316,9 @@ class MemoryJournal:
     async def malformed(self, *, limit: int) -> Sequence[MalformedRecord]:
         return self._kept.letters[::-1][:limit]
 
+    async def malformed_count(self) -> int:
+        return len(self._kept.letters)
+
     async def discard_malformed(self) -> int:
         count = len(self._kept.letters)
         self._kept.letters.clear()

@@ -134,6 +134,12 @@ def summaries(connection: Connection, now_ms: int) -> list[DestinationSummary]:
     return sorted(map(_summary, _nested(text)), key=lambda summary: summary.destination)
 
 
+def malformed_count(connection: Connection) -> int:
+    """How many messages are kept."""
+    (count,) = connection.execute("SELECT count(*) FROM malformed").fetchone()
+    return int(count)
+
+
 def malformed(connection: Connection, limit: int) -> list[MalformedRecord]:
     """Kept messages, newest first."""
     rows = connection.execute(

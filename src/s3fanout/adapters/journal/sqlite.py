@@ -332,6 +332,9 @@ class SqliteJournal(Session):
     async def malformed(self, *, limit: int) -> Sequence[MalformedRecord]:
         return await self._read(reads.malformed, limit)
 
+    async def malformed_count(self) -> int:
+        return await self._read(reads.malformed_count)
+
     async def discard_malformed(self) -> int:
         return await self._change(lambda file: file.discard_malformed(), _nothing)
 
