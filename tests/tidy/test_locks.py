@@ -69,11 +69,14 @@ def _project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
+FUNCTIONS = "../src/s3fanout/deploy/lambda.txt"
+
+
 def lock(name: str) -> str:
     return (ROOT / "requirements" / name).read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", ["dev.txt", "run.txt", "uv.txt"])
+@pytest.mark.parametrize("name", ["dev.txt", "run.txt", "uv.txt", FUNCTIONS])
 def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     pins = locked(lock(name))
     assert pins != {}
@@ -84,6 +87,9 @@ def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
 def test_what_is_tested_is_what_users_install() -> None:
     run, dev = locked(lock("run.txt")), locked(lock("dev.txt"))
     assert {name: dev.get(name) for name in run} == run
+    versions = {name: version for name, (version, _) in dev.items()}
+    functions = {name: version for name, (version, _) in locked(lock(FUNCTIONS)).items()}
+    assert {name: versions.get(name) for name in functions} == functions
 
 
 def test_the_locks_hold_what_the_project_declares(project: dict[str, Any]) -> None:
@@ -95,6 +101,7 @@ def test_the_locks_hold_what_the_project_declares(project: dict[str, Any]) -> No
     assert unmet(product, locked(lock("run.txt"))) == [], hint
     assert unmet([*product, *groups["dev"], *backend], locked(lock("dev.txt"))) == [], hint
     assert unmet(groups["uv"], locked(lock("uv.txt"))) == [], hint
+    assert unmet(groups["lambda"], locked(lock(FUNCTIONS))) == [], hint
 
 
 def test_no_file_names_a_path_of_one_machine() -> None:

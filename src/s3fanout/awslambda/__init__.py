@@ -1,0 +1,1 @@
+"""The Lambda functions: what AWS starts, one function per destination."""

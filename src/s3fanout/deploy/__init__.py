@@ -1,0 +1,1 @@
+"""Everything that builds, changes and looks at the AWS side: template, package, stack."""
