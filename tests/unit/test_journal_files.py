@@ -165,7 +165,10 @@ async def test_only_the_owner_upgrades(
     newer = (*schema.MIGRATIONS, ("ALTER TABLE replica ADD COLUMN later TEXT",))
     monkeypatch.setattr(schema, "MIGRATIONS", newer)
     monkeypatch.setattr(schema, "SCHEMA_VERSION", len(newer))
-    with pytest.raises(Misconfigured, match="has version 1, this s3fanout needs 2") as raised:
+    have, need = len(newer) - 1, len(newer)
+    with pytest.raises(
+        Misconfigured, match=f"has version {have}, this s3fanout needs {need}"
+    ) as raised:
         await SqliteJournal.open(path, clock=clock, exclusive=False)
     assert "start the daemon" in raised.value.hint
     async with opened(path, clock) as journal:
@@ -183,11 +186,45 @@ async def test_a_failed_upgrade_changes_nothing(
     broken = ("ALTER TABLE replica ADD COLUMN later TEXT", "CREATE TABLE replica (a)")
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, broken))
-        patch.setattr(schema, "SCHEMA_VERSION", 2)
+        patch.setattr(schema, "SCHEMA_VERSION", len(schema.MIGRATIONS))
         with pytest.raises(LedgerUnavailable, match="already exists"):
             await SqliteJournal.open(path, clock=clock)
     async with opened(path, clock) as journal:
         assert await accept(journal, new_job()) == 1
+
+
+async def test_a_ledger_of_version_1_is_upgraded_with_its_counts(
+    path: Path, clock: StandingClock
+) -> None:
+    rows = [  # key, destination, state, settled_at_ms
+        ("done", 1, 2, 30),
+        ("earlier", 1, 2, 20),
+        ("gone", 1, 3, 50),
+        ("dead", 1, 4, 40),
+        ("ready", 1, 0, None),
+        ("dead", 2, 4, 60),
+    ]
+    with closing(schema.connect(path)) as connection:
+        for statement in schema.MIGRATIONS[0]:
+            connection.execute(statement)
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("INSERT INTO destination (name) VALUES ('a'), ('b'), ('never used')")
+        connection.executemany(
+            "INSERT INTO replica (key, destination_id, state, settled_at_ms, fence, kind,"
+            " event_at_ms, accepted_at_ms, due_at_ms) VALUES (?, ?, ?, ?, 1, 1, 7, 8, 0)",
+            rows,
+        )
+    async with opened(path, clock) as journal:
+        assert [
+            (one.destination, one.ready, one.settled, one.superseded, one.dead)
+            for one in await journal.summaries()
+        ] == [("a", 1, 2, 1, 1), ("b", 0, 0, 0, 1)]
+        assert [one.last_settled_at_ms for one in await journal.summaries()] == [30, None]
+        assert [one.key for one in await journal.failures(FailureSelection(), limit=9)] == [
+            "dead",
+            "dead",
+        ]
+        assert [job.key for job in await claim(journal)] == ["ready"]
 
 
 def test_an_old_sqlite_is_refused() -> None:
@@ -216,15 +253,49 @@ def test_a_page_of_the_backlog_reads_only_that_page(path: Path) -> None:
 def test_dead_letters_are_found_without_settled_ones(path: Path, destination: str | None) -> None:
     where, values = dead_letters(FailureSelection(destination=destination))
     plan = plan_of(path, f"SELECT count(*) FROM replica WHERE {where}", *values)
-    assert re.search(r"INDEX replica_final \(destination_id=\? AND state=\?", plan)
+    assert re.search(r"INDEX replica_dead \(destination_id=\?", plan)
 
 
-def test_summaries_read_indexes_only(path: Path) -> None:
+def test_summaries_meet_no_settled_row(path: Path) -> None:
     plan = plan_of(path, reads._SUMMARIES.replace(":now_ms", "1"))
     assert "COVERING INDEX replica_backlog" in plan
-    assert "COVERING INDEX replica_final" in plan
     assert "INDEX replica_error (destination_id=?)" in plan
     assert "SCAN replica\n" not in f"{plan}\n"
+
+
+def test_counts_follow_the_rows_whatever_changes_them(path: Path) -> None:
+    """Also statements that no call of the journal makes today."""
+    schema.prepare(path, create=True)
+    with closing(schema.connect(path)) as connection:
+        connection.execute("INSERT INTO destination (name) VALUES ('a'), ('b')")
+        insert = (
+            "INSERT INTO replica (key, destination_id, state, settled_at_ms, fence, kind,"
+            " event_at_ms, accepted_at_ms, due_at_ms) VALUES (?, ?, ?, ?, 1, 1, 1, 1, 0)"
+        )
+        states = [None, None, 5, 6, 7]
+        rows = [
+            (str(n), 1 + n % 2, state, at_ms)
+            for n in range(20)
+            for state, at_ms in enumerate(states)
+        ]
+        connection.executemany(insert, [(f"{row[0]}/{row[2]}", *row[1:]) for row in rows])
+        changes = (
+            "UPDATE replica SET state = 2, settled_at_ms = 9 WHERE id % 5 = 0",
+            "UPDATE replica SET state = 0, settled_at_ms = NULL WHERE id % 3 = 0",
+            "UPDATE replica SET state = 4, settled_at_ms = 8 WHERE id % 7 = 0",
+            "UPDATE replica SET attempts = attempts + 1",
+            "DELETE FROM replica WHERE id % 4 = 0",
+        )
+        for change in ("SELECT 1", *changes):
+            connection.execute(change)
+            counted = connection.execute(
+                "SELECT destination_id, sum(state = 2), sum(state = 3), sum(state = 4)"
+                " FROM replica GROUP BY destination_id"
+            ).fetchall()
+            kept = connection.execute("SELECT id, settled, superseded, dead FROM destination")
+            assert kept.fetchall() == counted
+        newest = connection.execute("SELECT last_settled_at_ms FROM destination").fetchall()
+        assert newest == [(9,), (9,)]
 
 
 def test_the_data_model_is_documented(path: Path) -> None:

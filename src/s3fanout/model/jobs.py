@@ -156,7 +156,8 @@ class DestinationSummary:
         backlog_bytes: Sum of the known sizes of the backlog.
         settled, superseded, dead: Records in those states.
         oldest_event_at_ms: Event time of the oldest unsettled change; ``None`` without backlog.
-        last_settled_at_ms: ``None`` when nothing was settled yet.
+        last_settled_at_ms: Newest settlement of any replica, also of one that changed again since;
+            ``None`` when nothing was settled yet.
         last_error, last_error_at_ms: Newest error among unsettled and dead records.
         paused_at_ms, paused_reason: Set while the destination is paused by a person.
     """

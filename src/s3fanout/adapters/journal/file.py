@@ -307,8 +307,7 @@ def _split(values: list[int], lengths: Iterable[int]) -> list[list[int]]:
 
 def dead_letters(selection: FailureSelection) -> tuple[str, tuple[Value | bytes, ...]]:
     """The condition on ``replica`` that selects dead letters, and its values."""
-    # The first term allows SQLite to use the partial index.
-    terms = ["settled_at_ms IS NOT NULL AND state = 4"]
+    terms = ["state = 4"]
     values: list[Value | bytes] = []
     if selection.destination is None:
         terms.append("destination_id IN (SELECT id FROM destination)")

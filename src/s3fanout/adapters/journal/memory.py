@@ -47,6 +47,8 @@ class _Kept:
     error_at_ms: dict[RecordId, int] = field(default_factory=dict)
     unsettled: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     """By destination: keys with a job, oldest first."""
+    last_settled_at_ms: dict[str, int] = field(default_factory=dict)
+    """By destination: the newest settlement ever, also of a record that has a newer job now."""
     paused: dict[str, tuple[int, str]] = field(default_factory=dict)
     letters: list[MalformedRecord] = field(default_factory=list)
     letter_id: int = 0
@@ -257,7 +259,6 @@ class MemoryJournal:
         now_ms = self._clock.now_ms()
         backlog = [record for record in records if record.state in UNSETTLED]
         ready = sum(_is_due(record, now_ms) for record in backlog)
-        settled = [record for record in records if record.state is JobState.SETTLED]
         error, error_at_ms = self._last_error(records)
         paused_at_ms, paused_reason = self._kept.paused.get(name, (None, ""))
         return DestinationSummary(
@@ -265,11 +266,11 @@ class MemoryJournal:
             ready=ready,
             waiting=len(backlog) - ready,
             backlog_bytes=sum(record.size_bytes or 0 for record in backlog),
-            settled=len(settled),
+            settled=sum(record.state is JobState.SETTLED for record in records),
             superseded=sum(record.state is JobState.SUPERSEDED for record in records),
             dead=sum(record.state is JobState.DEAD for record in records),
             oldest_event_at_ms=min((record.event_at_ms for record in backlog), default=None),
-            last_settled_at_ms=max((record.settled_at_ms or 0 for record in settled), default=None),
+            last_settled_at_ms=self._kept.last_settled_at_ms.get(name),
             last_error=error,
             last_error_at_ms=error_at_ms,
             paused_at_ms=paused_at_ms,
@@ -338,6 +339,11 @@ class MemoryJournal:
             self._wakeups.wake(record.destination)
         else:
             unsettled.pop(record.key, None)
+        if record.state is JobState.SETTLED and record.settled_at_ms is not None:
+            newest = self._kept.last_settled_at_ms
+            newest[record.destination] = max(
+                newest.get(record.destination, 0), record.settled_at_ms
+            )
 
 
 def _is_due(record: ReplicaRecord, now_ms: int) -> bool:
