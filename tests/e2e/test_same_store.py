@@ -22,6 +22,7 @@ from tests.servers.server import LOOPBACK, Server, boto3_client, closed_port
 pytestmark = pytest.mark.stores
 
 NAMES = ("paris", "tokyo", "lima")
+TEN_NAMES = (*NAMES, "oslo", "cairo", "quito", "delhi", "seoul", "accra", "perth")
 LOAD_OBJECTS = 10_000 if os.environ.get("S3FANOUT_E2E_LARGE") else 2_000
 
 # No empty or dot segments: this store joins a//b to a/b and refuses "." and "..".
@@ -95,6 +96,23 @@ def test_any_key_arrives_everywhere(install: Install, new_place: NewPlace, tmp_p
             assert keys(place) == set(KEYS)
             stored = get(place, KEYS[1])
             assert (stored.content_type, stored.metadata) == ("text/x-e2e", {"origin": "e2e"})
+        check_equal(source, *destinations.values())
+
+
+def test_one_process_is_enough_for_ten_destinations(
+    install: Install, new_place: NewPlace, tmp_path: Path
+) -> None:
+    port = closed_port()
+    with notifying_store(tmp_path / "store", port) as server:
+        source = new_place(server, "source")
+        destinations = {name: new_place(server, name) for name in TEN_NAMES}
+        notify(source)
+        with install(source=source, destinations=destinations, port=port) as installation:
+            installation.start()
+            put(source, {f"{index:03}": b"x" * index for index in range(40)})
+            rows = installation.wait_replicated(40)
+            assert len(rows) == 10
+            assert {row["failed"] for row in rows.values()} == {0}
         check_equal(source, *destinations.values())
 
 
