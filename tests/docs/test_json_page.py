@@ -210,5 +210,12 @@ def test_every_error_code_is_listed() -> None:
     assert set(first_spans(SECTIONS["Error codes"])) == codes
 
 
+def test_cost() -> None:
+    arguments = ["cost", "--from", "us-east-1", "--to", "nowhere-1", "--json"]
+    answer = CliRunner().invoke(root, arguments, catch_exceptions=False, standalone_mode=False)
+    document = json.loads(answer.stdout)
+    assert fields(document) == listed("cost")
+
+
 def test_fields_are_read_from_documents() -> None:
     assert fields({"a": {"b": 1}, "c": [{"d": None}], "e": []}) == {"a.b", "c[].d", "e[]"}

@@ -9,6 +9,7 @@ import click
 from s3fanout import __version__
 from s3fanout.cli.check import check
 from s3fanout.cli.config import config
+from s3fanout.cli.cost import cost
 from s3fanout.cli.demo import demo
 from s3fanout.cli.explain import explain
 from s3fanout.cli.failures import failures
@@ -50,6 +51,7 @@ for command in (
     redrive,
     pause,
     resume,
+    cost,
     demo,
 ):
     root.add_command(command)
