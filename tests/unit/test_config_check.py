@@ -50,7 +50,8 @@ def test_no_destination_and_no_intake_are_both_reported() -> None:
         ),
         (
             "c.toml: intake: changes cannot become known; "
-            "add [intake.webhook] (stores post events) or [intake.sqs] (events are fetched)"
+            "add [intake.webhook] (stores post events), [intake.sqs] (events are fetched), or "
+            "[aws] (a deployment on AWS)"
         ),
     ]
 

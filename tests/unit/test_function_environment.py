@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from s3fanout.awslambda.environment import FunctionSettings, Topology, from_environment
+from s3fanout.awslambda.environment import FunctionSettings, from_environment
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
+from s3fanout.model.topology import Topology
 
 REGION = {"AWS_REGION": "eu-west-1"}
 

@@ -24,12 +24,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
+from s3fanout.model.topology import Topology
 
 HANDLER = "s3fanout.awslambda.handler.handle"
 """What Lambda is told to call."""
@@ -38,15 +38,6 @@ CONCURRENCY = 16
 """Copies wait for S3, not for the processor: a small function keeps this many in flight."""
 
 Part = TypeVar("Part", KeyFilter, KeyMap, Limits)
-
-
-class Topology(StrEnum):
-    """How events reach the functions."""
-
-    CLASSIC = "classic"
-    """Topic → function: Lambda tries a failed event twice more, then its failure destination."""
-    DURABLE = "durable"
-    """Topic → queue → function, with a dead-letter queue and a ledger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from s3fanout.cli import live
 from s3fanout.cli.options import config_option, load_config
 from s3fanout.cli.output import err_console
 from s3fanout.config.settings import LogFormat
+from s3fanout.model.errors import Misconfigured
 from s3fanout.service import daemon, logs
 from s3fanout.wiring import event_loop_factory
 
@@ -27,6 +28,11 @@ def run(config_path: Path, *, no_live: bool) -> int:
     On a terminal it shows a live view; logs go to standard error.
     """
     settings = load_config(config_path).settings
+    if not settings.has_intake:
+        raise Misconfigured(
+            "the daemon would learn of no change: the configuration is for AWS only",
+            hint="s3fanout deploy puts it there; a daemon needs [intake.webhook] or [intake.sqs]",
+        )
     logs.configure(style=str(settings.log.format), level=str(settings.log.level))
     views: list[asyncio.Task[None]] = []
 

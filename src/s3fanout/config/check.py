@@ -3,7 +3,7 @@
 | relation | if not |
 |---|---|
 | some destination is enabled | error: accepted events would be thrown away |
-| some intake is on | error |
+| some intake is on, or an ``[aws]`` section | error |
 | replicas in the source bucket are wanted by no rule that leads back to them | error: a loop |
 | no two destinations write one key of one bucket | error |
 | the filter of a destination lets some key through | warning |
@@ -15,6 +15,8 @@
 | a server that others can reach asks for a token | error |
 | ``retry_base`` ≤ ``retry_cap``, ``connect_timeout`` ≤ ``request_timeout`` | error |
 | ``part_size`` ≤ ``stream_memory`` | error: such an object could never be streamed |
+
+With an ``[aws]`` section also those of ``check_aws``.
 
 Buckets are the same if endpoint and name are. Two names of one server are not seen through.
 """
@@ -28,6 +30,7 @@ from itertools import combinations
 from typing import Final
 from urllib.parse import urlsplit
 
+from s3fanout.config.check_aws import check_aws
 from s3fanout.config.keyspace import may_overlap, replica_keys, wanted_keys
 from s3fanout.config.locate import dotted
 from s3fanout.config.problems import Problem, Severity
@@ -49,6 +52,7 @@ def check(settings: Settings) -> list[Problem]:
         *_collisions(settings),
         *_server(settings),
         *_limits(settings),
+        *(check_aws(settings, settings.aws) if settings.aws is not None else ()),
     ]
 
 
@@ -69,11 +73,12 @@ def _intake_and_destinations(settings: Settings) -> Iterator[Problem]:
             "no destination is enabled, events would be accepted and thrown away",
             "enable one, or stop s3fanout",
         )
-    if settings.intake.webhook is None and settings.intake.sqs is None:
+    if not settings.has_intake and settings.aws is None:
         yield Problem(
             "intake",
             "changes cannot become known",
-            "add [intake.webhook] (stores post events) or [intake.sqs] (events are fetched)",
+            "add [intake.webhook] (stores post events), [intake.sqs] (events are fetched), or "
+            "[aws] (a deployment on AWS)",
         )
 
 

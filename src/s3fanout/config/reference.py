@@ -92,13 +92,14 @@ _SECTION_NOTES: Final[Mapping[str, str]] = {
     "a digit; they appear in the ledger, in metrics and in logs.",
     "intake.webhook": "On if the section is there.",
     "intake.sqs": "On if the section is there.",
+    "aws": "On if the section is there: [aws.md](aws.md).",
 }
 _TAIL: Final = """
 ## What is checked beyond single settings
 
 Errors:
 
-- No destination is enabled, or there is no intake.
+- No destination is enabled, or there is neither an intake nor `[aws]`.
 - A destination is in the source bucket and its replicas would be copied again, by itself or on a
   way through other destinations. It is allowed if key maps and filters prove that they are not:
   prefixes, suffixes and the fixed ends of globs count, sizes do not.
@@ -108,12 +109,17 @@ Errors:
   token that would be asked for.
 - `size_min` above `size_max`, `retry_base` above `retry_cap`, `connect_timeout` above
   `request_timeout`, `part_size` above `stream_memory`.
+- With `[aws]`: a source or destination that is not on AWS; a destination with credentials of its
+  own; `event_route = "eventbridge"` with topology classic; `attempts_max` below 5 with topology
+  durable; a `kms_key` of another Region than its bucket, or `aws.kms_key` than the source;
+  `request_timeout` above `aws.timeout`.
 
 Warnings:
 
 - A bucket name that AWS would not give out (other stores do).
 - `ca_file` for an endpoint without TLS.
 - A destination whose filters let no key pass.
+- `aws.alarm_email` with topology classic, which has no alarms.
 
 Buckets are taken to be the same if their endpoints and names are equal; two names of one server are
 not seen through.

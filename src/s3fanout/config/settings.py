@@ -18,6 +18,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from s3fanout.config.aws import AccountId, Aws, KeyArn
 from s3fanout.config.credentials import Credentials, SecretReference, Section
 from s3fanout.config.values import (
     BucketName,
@@ -104,6 +105,11 @@ class Store(Section):
         description="Where the credentials are found; {} is the standard AWS chain.",
         examples=['{ profile = "prod" }'],
     )
+    kms_key: KeyArn | None = Field(
+        default=None,
+        description="ARN of the KMS key that encrypts the bucket; deploy generates its grants.",
+        examples=['"arn:aws:kms:us-east-1:123456789012:key/1234abcd"'],
+    )
 
 
 class Source(Store):
@@ -131,6 +137,12 @@ class Destination(Store):
     """One bucket that is copied to."""
 
     enabled: Switch = Field(default=True, description="Whether changes are copied to it.")
+    account: AccountId | None = Field(
+        default=None,
+        description="AWS account that owns the bucket, if it is not the source's; plan then prints "
+        "the policies that it must add.",
+        examples=['"210987654321"'],
+    )
     copy_mode: CopyMode = Field(
         default=CopyMode.AUTO,
         alias="copy",
@@ -376,6 +388,14 @@ class Settings(Section):
         default_factory=Limits, description="Bounds on work, memory and patience."
     )
     log: Log = Field(default_factory=Log, description="What is written to standard error.")
+    aws: Aws | None = Field(
+        default=None, description="The serverless deployment on AWS, in place of a daemon."
+    )
+
+    @property
+    def has_intake(self) -> bool:
+        """Whether a daemon would learn of changes."""
+        return self.intake.webhook is not None or self.intake.sqs is not None
 
     @property
     def enabled(self) -> Mapping[str, Destination]:

@@ -1,0 +1,114 @@
+"""Relations that an ``[aws]`` section asks for.
+
+| relation | if not |
+|---|---|
+| source and destinations are on AWS | error: the functions reach only AWS |
+| destinations have the source's credentials | error: a function works as its own role |
+| ``event_route = "eventbridge"`` only with topology durable | error |
+| ``limits.attempts_max`` ≥ 5 with topology durable | error: throttled runs would be dead letters |
+| ``kms_key`` of a bucket is in the bucket's Region | error: S3 takes no other |
+| ``kms_key`` of the deployment is in the source's Region | error |
+| ``limits.request_timeout`` ≤ ``aws.timeout`` | error: a function would end before its request |
+| ``alarm_email`` only with topology durable | warning: classic has no alarms |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from s3fanout.config.aws import Aws
+from s3fanout.config.locate import dotted
+from s3fanout.config.problems import Problem, Severity
+from s3fanout.config.settings import Settings, Store
+from s3fanout.config.units import format_duration
+from s3fanout.model.topology import EventRoute, Topology
+
+RECEIVES_MIN: Final = 5
+"""AWS Lambda developer guide, "Creating and configuring an Amazon SQS event source mapping", read
+November 2026: a lower maxReceiveCount makes dead letters of messages that were only throttled."""
+
+
+def check_aws(settings: Settings, aws: Aws) -> Iterator[Problem]:
+    """All of these relations that do not hold."""
+    yield from _route(settings, aws)
+    yield from _endpoint(settings.source, "source")
+    yield from _key(settings.source, "source")
+    for name, each in settings.destinations.items():
+        path = dotted(("destinations", name))
+        if each.endpoint != settings.source.endpoint:
+            yield from _endpoint(each, path)
+        yield from _key(each, path)
+        if each.credentials != settings.source.credentials:
+            yield Problem(
+                f"{path}.credentials",
+                "have no effect on AWS: the destination's function works as a role of its own",
+                "remove them; for a bucket of another account set account",
+                related=("aws",),
+            )
+    if aws.kms_key is not None and _is_elsewhere(aws.kms_key, settings.source.region):
+        yield Problem(
+            "aws.kms_key",
+            f"the key is not in the source's Region, {settings.source.region}",
+            'use a key of that Region, or "new"',
+            related=("source.region",),
+        )
+    if settings.limits.request_timeout_s > aws.timeout_s:
+        yield Problem(
+            "aws.timeout",
+            f"{format_duration(aws.timeout_s)} is less than "
+            f"limits.request_timeout = {format_duration(settings.limits.request_timeout_s)}",
+            related=("limits.request_timeout",),
+        )
+
+
+def _route(settings: Settings, aws: Aws) -> Iterator[Problem]:
+    if aws.topology is Topology.DURABLE:
+        if settings.limits.attempts_max < RECEIVES_MIN:
+            yield Problem(
+                "limits.attempts_max",
+                f"{settings.limits.attempts_max} is too few on AWS, where a delivery that was only "
+                "throttled counts too",
+                f"use {RECEIVES_MIN} or more",
+                related=("aws.topology",),
+            )
+        return
+    if aws.event_route is EventRoute.EVENTBRIDGE:
+        yield Problem(
+            "aws.event_route",
+            "eventbridge needs queues, and topology classic has none",
+            'use topology "durable"',
+            related=("aws.topology",),
+        )
+    if aws.alarm_email is not None:
+        yield Problem(
+            "aws.alarm_email",
+            "has no effect, topology classic has no alarms",
+            severity=Severity.WARNING,
+            related=("aws.topology",),
+        )
+
+
+def _endpoint(store: Store, path: str) -> Iterator[Problem]:
+    if store.endpoint is not None:
+        yield Problem(
+            f"{path}.endpoint",
+            "a deployment on AWS copies between buckets on AWS",
+            "remove [aws] and use a daemon (s3fanout run); an emulator is aws.endpoint",
+            related=("aws",),
+        )
+
+
+def _key(store: Store, path: str) -> Iterator[Problem]:
+    if store.kms_key is not None and _is_elsewhere(store.kms_key, store.region):
+        yield Problem(
+            f"{path}.kms_key",
+            f"the key is not in the bucket's Region, {store.region}",
+            "S3 encrypts with keys of the bucket's Region only",
+            related=(f"{path}.region",),
+        )
+
+
+def _is_elsewhere(key: str, region: str) -> bool:
+    """Whether a key's ARN names another Region; ``new`` names none."""
+    return key.startswith("arn:") and key.split(":")[3] != region
