@@ -34,17 +34,19 @@ from s3fanout.engine.engine import Engine
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
+from s3fanout.engine.remover import Remover
 from s3fanout.engine.settler import Settler
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.queue import Queue
+from s3fanout.ports.removals import Removals
 from s3fanout.ports.system import Clock
 from s3fanout.ports.telemetry import Telemetry
 
 
-class Journal(Queue, Ledger, Protocol):
+class Journal(Queue, Ledger, Removals, Protocol):
     """A ledger that is also the queue, as one file."""
 
     async def close(self) -> None:
@@ -172,6 +174,9 @@ def limits_of(settings: config.Settings) -> Limits:
         circuit_failures=chosen.circuit_failures,
         circuit_cap_s=chosen.circuit_cap_s,
         drain_s=chosen.drain_s,
+        deletes_max=chosen.deletes_max,
+        deletes_percent_max=chosen.deletes_percent_max,
+        deletes_window_s=chosen.deletes_window_s,
     )
 
 
@@ -232,7 +237,9 @@ async def build(
         lanes = [
             Lane(
                 name,
-                copier=_copier(settings, name, source=source, stores=stores, reads=reads),
+                copier=_copier(
+                    settings, name, source=source, stores=stores, reads=reads, ledger=ledger
+                ),
                 queue=ledger,
                 settler=settler,
                 clock=clock,
@@ -268,20 +275,29 @@ def _copier(
     source: ObjectStore,
     stores: Stores,
     reads: SharedReads,
+    ledger: Journal,
 ) -> Copier:
     to = settings.destinations[name]
     rules = {rule.destination: rule for rule in rules_of(settings)}
     streamed = [rule for rule in rules.values() if not settings.copies_on_server(rule.destination)]
+    destination, limits = stores.open(to), limits_of(settings)
     return Copier(
         rule=rules[name],
         way=Way.SERVER if settings.copies_on_server(name) else Way.STREAM,
         source=source,
-        destination=stores.open(to),
+        destination=destination,
         reads=reads,
+        remover=Remover(
+            destination=destination,
+            ledger=ledger,
+            removals=ledger,
+            clock=SystemClock(),
+            limits=limits,
+        ),
         takers_of=lambda key: sum(refusal(rule, key, None) is None for rule in streamed),
         # AWS documents that it checks copy conditions; of other stores some ignore them in silence.
         conditions_honoured=to.endpoint is None,
-        limits=limits_of(settings),
+        limits=limits,
     )
 
 

@@ -12,6 +12,7 @@ from s3fanout.model.events import ChangeKind, OrderPoint
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, NewJob, Settlement
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.queue import Queue
+from s3fanout.ports.removals import Removals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +21,8 @@ START_MS = 1_700_000_000_000
 BROKEN = ErrorRecord(code="unavailable", message="503", hint="wait")
 
 
-class Journal(Queue, Ledger, Protocol):
-    """Both ports in one."""
+class Journal(Queue, Ledger, Removals, Protocol):
+    """All ports in one."""
 
     async def close(self) -> None: ...
 

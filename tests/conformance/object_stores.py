@@ -37,6 +37,8 @@ class Quirk(StrEnum):
     """Any access key and secret are welcome (an emulator)."""
     COPY_INTO_NO_BUCKET_BREAKS = "copy-into-no-bucket-breaks"
     """A copy into a bucket that does not exist is answered with 500."""
+    DELETE_CONDITIONS_IGNORED = "delete-conditions-ignored"
+    """A delete pinned to another etag deletes, without a word."""
     KEYS_UNLIMITED = "keys-unlimited"
     """Keys of more than 1,024 bytes are taken."""
     LISTS_BY_DIRECTORY = "lists-by-directory"
@@ -112,7 +114,7 @@ PROFILES: Mapping[str, Profile] = {
         },
     ),
     "minio": Profile(
-        quirks=frozenset({Quirk.KEYS_UNLIMITED}),
+        quirks=frozenset({Quirk.DELETE_CONDITIONS_IGNORED, Quirk.KEYS_UNLIMITED}),
         lost_headers=frozenset({"content-encoding", "content-language", "expires"}),
         keys={
             "double-slash": Renames(_PATHS, lambda key: key.replace("//", "/")),

@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from s3fanout.model.events import ChangeKind, OrderPoint
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, NewJob, ReplicaRecord
+from s3fanout.model.limits import Limits
+from s3fanout.model.removals import DELETES_HELD
 from s3fanout.ports.ledger import FailureSelection
 from tests.conformance.journals import Journal, StandingClock, World, settlement
 
@@ -24,7 +26,7 @@ T = TypeVar("T")
 
 DESTINATIONS = ("a", "b")
 KEYS = ("k", "k\0", "ü", "x", "y", "z")
-CODES = ("refused", "unavailable")
+CODES = ("refused", "unavailable", DELETES_HELD)
 
 orders = st.none() | st.builds(
     OrderPoint, st.sampled_from(["aws", "minio"]), st.sampled_from("123"), st.booleans()
@@ -49,7 +51,7 @@ endings = st.fixed_dictionaries(
         "attempts": st.integers(0, 3),
         "source_etag": st.sampled_from([None, "s"]),
         "source_version_id": st.sampled_from([None, "sv"]),
-        "replica_etag": st.sampled_from([None, "r"]),
+        "replica_etag": st.sampled_from([None, "", "r"]),
         "size_bytes": st.sampled_from([None, 9]),
         "error": st.none() | errors,
     }
@@ -238,6 +240,21 @@ class Pair(RuleBasedStateMachine):
     def resume(self, destination: str) -> None:
         self.same(lambda journal: journal.resume(destination))
 
+    @rule(destination=st.sampled_from(DESTINATIONS), age_ms=st.integers(0, 2000))
+    def admit_delete(self, destination: str, age_ms: int) -> None:
+        now_ms = self.clock.at_ms
+        limits = Limits(deletes_max=2, deletes_window_s=1)
+        self.same(
+            lambda journal: journal.admit_delete(
+                destination, accepted_at_ms=now_ms - age_ms, now_ms=now_ms, limits=limits
+            )
+        )
+
+    @rule(destination=st.sampled_from(DESTINATIONS))
+    def release_deletes(self, destination: str) -> None:
+        now_ms = self.clock.at_ms
+        self.same(lambda journal: journal.release_deletes(destination, now_ms=now_ms))
+
     @rule(selection=selections)
     def failures(self, selection: FailureSelection) -> None:
         async def call(journal: Journal) -> list[ReplicaRecord]:
@@ -251,13 +268,13 @@ class Pair(RuleBasedStateMachine):
         if not self.worlds:
             return
 
-        async def call(journal: Journal) -> tuple[object, object]:
+        async def call(journal: Journal) -> tuple[object, object, object]:
             records = [
                 replace(record, fence=0)
                 for key in KEYS
                 for record in await journal.records_of_key(key)
             ]
-            return records, await journal.summaries()
+            return records, await journal.summaries(), await journal.delete_guards()
 
         self.same(call)
 

@@ -378,6 +378,26 @@ async def test_delete_leaves_neighbours(store: ObjectStore, unique: str) -> None
     assert await listed(store, f"{unique}/") == [f"{unique}/ab", f"{unique}/b"]
 
 
+async def test_a_delete_pinned_to_another_state(
+    subject: Subject, store: ObjectStore, unique: str
+) -> None:
+    old = await store.put(unique, body_of(b"1"), PLAIN)
+    await store.put(unique, body_of(b"2"), PLAIN)
+    if subject.has(Quirk.DELETE_CONDITIONS_IGNORED):
+        await store.delete(unique, if_match=old.etag)
+        assert await listed(store, unique) == []
+    else:
+        with pytest.raises(SourceChanged):
+            await store.delete(unique, if_match=old.etag)
+        assert (await read(store, unique)).content == b"2"
+
+
+async def test_a_delete_pinned_to_the_state_of_now(store: ObjectStore, unique: str) -> None:
+    written = await store.put(unique, body_of(b"1"), PLAIN)
+    await store.delete(unique, if_match=written.etag)
+    assert await listed(store, unique) == []
+
+
 async def test_delete_in_no_bucket(subject: Subject, unique: str) -> None:
     with pytest.raises(NoSuchBucket):
         await subject.open(subject.missing).delete(unique)

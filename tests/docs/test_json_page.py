@@ -28,6 +28,7 @@ from s3fanout.model.jobs import (
     MalformedRecord,
     ReplicaRecord,
 )
+from s3fanout.model.removals import DELETES_HELD
 from s3fanout.service.check import Finding, Grade
 from s3fanout.service.explain import _seen, explain_key
 from s3fanout.service.http import _receipt_document
@@ -166,7 +167,11 @@ def test_a_receipt() -> None:
 
 @pytest.mark.parametrize(
     ("section", "arguments"),
-    [("version", ["version", "--json"]), ("redrive", ["redrive", "--json"])],
+    [
+        ("version", ["version", "--json"]),
+        ("redrive", ["redrive", "--json"]),
+        ("release-deletes", ["release-deletes", "-d", "paris", "--json"]),
+    ],
 )
 def test_what_a_command_prints(
     section: str, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -206,7 +211,8 @@ def test_every_error_code_is_listed() -> None:
         for each in vars(errors).values()
         if isinstance(each, type) and issubclass(each, errors.S3FanoutError)
     ]
-    codes = {each.code for each in classes} | {"too-large", "defect"}
+    codes = {each.code for each in classes}
+    codes |= {"too-large", "defect", "foreign-replica", DELETES_HELD}
     assert set(first_spans(SECTIONS["Error codes"])) == codes
 
 

@@ -25,12 +25,13 @@ from s3fanout.engine.engine import Engine
 from s3fanout.engine.lane import Lane, LaneView
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receipt, Receiver
+from s3fanout.engine.remover import Remover
 from s3fanout.engine.settler import Settler
 from s3fanout.model.events import Malformed
 from s3fanout.model.jobs import Job, JobState, NewJob, ReplicaRecord, Settlement
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import ObjectAttributes
-from s3fanout.model.rules import KeyFilter, KeyMap, Rule
+from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Rule
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.queue import Accepted
 from tests.functional.clock import VirtualClock, quiet
@@ -58,11 +59,12 @@ class To:
     key_map: KeyMap = field(default_factory=KeyMap)
     conditions_honoured: bool = True
     concurrency: int = 8
+    deletes: Deletes = Deletes.IGNORE
     wrap: Callable[[ObjectStore], ObjectStore] = field(default=lambda store: store)
 
     @property
     def rule(self) -> Rule:
-        return Rule(self.name, self.filter, self.key_map)
+        return Rule(self.name, self.filter, self.key_map, self.deletes)
 
 
 class GatedJournal(MemoryJournal):
@@ -332,6 +334,13 @@ class World:
             source=self.source_port,
             destination=self.ports[to.name],
             reads=self.reads,
+            remover=Remover(
+                destination=self.ports[to.name],
+                ledger=self.journal,
+                removals=self.journal,
+                clock=self.clock,
+                limits=self.limits,
+            ),
             takers_of=lambda _key: takers,
             conditions_honoured=to.conditions_honoured,
             limits=self.limits,

@@ -31,6 +31,8 @@ OF_UPLOADS = (Operation.CREATE_UPLOAD, Operation.UPLOAD_PART_COPY, Operation.ABO
 ALL = (*READS, *WRITES, *OF_BUCKET, *OF_UPLOADS)
 WITH_SOURCE = (*READS, Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY)
 WITHOUT_SOURCE = tuple(operation for operation in ALL if operation not in WITH_SOURCE)
+PINNED = (*WITH_SOURCE, Operation.DELETE_OBJECT)
+NOT_PINNED = tuple(operation for operation in ALL if operation not in PINNED)
 TOO_LARGE = (
     "The specified copy source is larger than the maximum allowable size for a copy source: "
     "5368709120"
@@ -67,12 +69,12 @@ ROWS: list[tuple[str, int, tuple[Operation, ...], type[StoreError]]] = [
     ("BandwidthLimitExceeded", 503, ALL, Throttled),
     ("PriorRequestNotComplete", 400, ALL, Throttled),
     ("", 429, ALL, Throttled),
-    ("PreconditionFailed", 412, WITH_SOURCE, SourceChanged),
-    ("PreconditionFailed", 412, WITHOUT_SOURCE, Refused),
-    ("", 412, WITH_SOURCE, SourceChanged),
-    ("", 412, WITHOUT_SOURCE, Refused),
-    ("NoSuchVersion", 404, WITH_SOURCE, SourceChanged),
-    ("NoSuchVersion", 404, WITHOUT_SOURCE, Refused),
+    ("PreconditionFailed", 412, PINNED, SourceChanged),
+    ("PreconditionFailed", 412, NOT_PINNED, Refused),
+    ("", 412, PINNED, SourceChanged),
+    ("", 412, NOT_PINNED, Refused),
+    ("NoSuchVersion", 404, PINNED, SourceChanged),
+    ("NoSuchVersion", 404, NOT_PINNED, Refused),
     ("NoSuchKey", 404, WITH_SOURCE, SourceAbsent),
     ("NoSuchKey", 404, WITHOUT_SOURCE, Refused),
     ("NoSuchBucket", 404, ALL, NoSuchBucket),

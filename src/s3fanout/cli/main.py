@@ -17,6 +17,7 @@ from s3fanout.cli.init import init
 from s3fanout.cli.output import print_block, print_error, print_json, print_note
 from s3fanout.cli.pause import pause, resume
 from s3fanout.cli.redrive import redrive
+from s3fanout.cli.release_deletes import release_deletes
 from s3fanout.cli.run import run
 from s3fanout.cli.status import status
 from s3fanout.model.errors import ExitCode, S3FanoutError
@@ -49,6 +50,7 @@ for command in (
     explain,
     failures,
     redrive,
+    release_deletes,
     pause,
     resume,
     cost,

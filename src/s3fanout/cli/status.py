@@ -51,4 +51,5 @@ async def current_status(settings: Settings, journal: Journal) -> Json:
         malformed=await journal.malformed_count(),
         daemon_pid=daemon_pid(settings),
         now_ms=system_clock().now_ms(),
+        guards=await journal.delete_guards(),
     )

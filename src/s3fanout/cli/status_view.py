@@ -37,6 +37,8 @@ def _row(row: dict[str, Any]) -> list[Text | str]:
     shown = "-" if error is None else f"{error['code']}: {error['message']}"
     if row["paused_reason"]:
         shown = f"paused: {row['paused_reason']}"
+    elif row["deletes_held_reason"]:
+        shown = f"deletes held: {row['deletes_held_reason']}; s3fanout release-deletes -d NAME"
     return [
         row["name"],
         row["bucket"] or "(not configured)",

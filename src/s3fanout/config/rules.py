@@ -26,4 +26,5 @@ def rule_of(name: str, destination: Destination) -> Rule:
             size_bytes_max=destination.size_max_bytes,
         ),
         key_map=KeyMap(strip_prefix=destination.strip_prefix, add_prefix=destination.add_prefix),
+        deletes=destination.deletes,
     )

@@ -37,6 +37,7 @@ from s3fanout.config.values import (
     Switch,
     Text,
 )
+from s3fanout.model.rules import Deletes
 
 SCHEMA: Final = 1
 """Version of the file's shape. Raised only when a valid file would change its meaning."""
@@ -168,6 +169,11 @@ class Destination(Store):
         alias="size_max",
         description="Larger objects are not copied.",
         examples=['"5GiB"'],
+    )
+    deletes: Deletes = Field(
+        default=Deletes.IGNORE,
+        description="What happens to a replica when its source object goes away: it stays (ignore) "
+        "or is deleted (replicate; a versioned bucket gets a delete marker).",
     )
     concurrency: Count | None = Field(
         default=None,
@@ -338,6 +344,26 @@ class Limits(Section):
         ge=1,
         le=3600,
         description="Longest time that a failing destination is left alone before it is tried.",
+    )
+    deletes_max: Count = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000_000,
+        description="Replicas of one destination that may be deleted within deletes_window; then "
+        "its deletes wait for: s3fanout release-deletes.",
+    )
+    deletes_percent_max: Count = Field(
+        default=25,
+        ge=0,
+        le=100,
+        description="The same as a share of the destination's replicas; ten are always allowed.",
+    )
+    deletes_window_s: Seconds = Field(
+        default=3600.0,
+        alias="deletes_window",
+        ge=1,
+        le=2_592_000,
+        description="The time that deletes are counted over.",
     )
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from s3fanout.model.events import ChangeEvent, ChangeKind
 from s3fanout.model.jobs import NewJob
-from s3fanout.model.rules import KeyFilter, KeyMap, Rule
+from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,14 @@ def match(event: ChangeEvent, *, source_bucket: str, rules: Sequence[Rule]) -> M
     """The jobs that ``event`` makes, by the order of ``rules``."""
     if event.bucket != source_bucket:
         return Matched((), (Unwanted(None, "other-bucket"),))
-    if event.kind is ChangeKind.REMOVED:
-        return Matched((), tuple(Unwanted(rule.destination, "deletes-ignored") for rule in rules))
     jobs: list[NewJob] = []
     unwanted: list[Unwanted] = []
     for rule in rules:
-        reason = refusal(rule, event.key, event.size_bytes)
+        if event.kind is ChangeKind.REMOVED:
+            # Of what is gone only the key matters; some stores send the size it had, others 0.
+            reason = _removal_refusal(rule, event.key)
+        else:
+            reason = refusal(rule, event.key, event.size_bytes)
         if reason is not None:
             unwanted.append(Unwanted(rule.destination, reason))
             continue
@@ -60,6 +62,10 @@ def match(event: ChangeEvent, *, source_bucket: str, rules: Sequence[Rule]) -> M
             )
         )
     return Matched(tuple(jobs), tuple(unwanted))
+
+
+def _removal_refusal(rule: Rule, key: str) -> str | None:
+    return "deletes-ignored" if rule.deletes is Deletes.IGNORE else refusal(rule, key, None)
 
 
 def refusal(rule: Rule, key: str, size_bytes: int | None) -> str | None:

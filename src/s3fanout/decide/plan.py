@@ -8,7 +8,9 @@
 | hinted or read | stream | ≤ one part | Stream pinned to the etag |
 | hinted | any | larger | Probe (a dead letter needs proof) |
 | read | any | larger | Refuse ``too-large`` |
-| absent | any | – | Skip ``source-absent`` |
+| absent, and the rule ignores deletes | any | – | Skip ``source-absent`` |
+| absent, and the rule replicates deletes | any | – | Delete |
+| not read, the change is a removal | any | – | Probe |
 | read, not wanted by the rule | any | – | Skip ``filtered-…`` |
 """
 
@@ -18,10 +20,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from s3fanout.decide.match import refusal
+from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import COPY_BYTES_MAX
 from s3fanout.model.objects import Absent, Probe
-from s3fanout.model.rules import Rule
+from s3fanout.model.rules import Deletes, Rule
 
 
 class Way(StrEnum):
@@ -63,6 +66,11 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
+class Delete:
+    """The source object is confirmed absent: the replica has to go."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """Cannot be done: a dead letter."""
 
@@ -71,16 +79,18 @@ class Refuse:
     hint: str
 
 
-CopyPlan = ProbeFirst | ServerCopy | Stream | Skip | Refuse
+CopyPlan = ProbeFirst | ServerCopy | Stream | Delete | Skip | Refuse
 
 
 def plan_copy(job: Job, facts: Probe | None, *, rule: Rule, way: Way, part_bytes: int) -> CopyPlan:
     """What the attempt should do next. ``facts`` is ``None`` until the source was read."""
     if isinstance(facts, Absent):
+        if rule.deletes is Deletes.REPLICATE:
+            return Delete()
         return Skip("source-absent", "the source object was deleted before it was copied")
     if facts is not None:
         etag, size_bytes = facts.etag, facts.size_bytes
-    elif job.etag and job.size_bytes is not None:
+    elif job.kind is not ChangeKind.REMOVED and job.etag and job.size_bytes is not None:
         etag, size_bytes = job.etag, job.size_bytes
     else:
         return ProbeFirst()

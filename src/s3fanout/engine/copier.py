@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from s3fanout.decide.match import replica_key
 from s3fanout.decide.plan import (
+    Delete,
     ProbeFirst,
     Refuse,
     ServerCopy,
@@ -24,6 +25,7 @@ from s3fanout.decide.plan import (
     plan_copy,
 )
 from s3fanout.engine.reads import SharedReads
+from s3fanout.engine.remover import Held, Removed, Remover
 from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import Limits
@@ -44,7 +46,7 @@ class Replicated:
     reason: str
 
 
-Outcome = Replicated | Skip | Refuse
+Outcome = Replicated | Removed | Held | Skip | Refuse
 
 
 class Copier:
@@ -58,6 +60,7 @@ class Copier:
         source: ObjectStore,
         destination: ObjectStore,
         reads: SharedReads,
+        remover: Remover,
         takers_of: Callable[[str], int],
         conditions_honoured: bool,
         limits: Limits,
@@ -70,6 +73,7 @@ class Copier:
             source: The source bucket.
             destination: The destination bucket.
             reads: Shared reads of the source, for ``Way.STREAM``.
+            remover: Deletes replicas, if the rule asks for it.
             takers_of: How many destinations stream a source key.
             conditions_honoured: Whether the destination's store is known to check
                 ``x-amz-copy-source-if-match``.
@@ -80,6 +84,7 @@ class Copier:
         self._source = source
         self._destination = destination
         self._reads = reads
+        self._remover = remover
         self._takers_of = takers_of
         self._conditions_honoured = conditions_honoured
         self._limits = limits
@@ -109,6 +114,9 @@ class Copier:
                         facts = await self._source.head(job.key)
                     case Stream():
                         return await self._stream(job, plan)
+                    case Delete():
+                        target = replica_key(self._rule.key_map, job.key)
+                        return await self._remover.remove(job, target)
                     case Skip() | Refuse():
                         return plan
             except (SourceChanged, SourceAbsent):

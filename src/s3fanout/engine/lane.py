@@ -15,6 +15,7 @@ from s3fanout.decide import pace as paces
 from s3fanout.decide.plan import Refuse, Skip
 from s3fanout.decide.retry import blames_destination, decide_retry
 from s3fanout.engine.copier import Copier, Outcome
+from s3fanout.engine.remover import Held, Removed
 from s3fanout.engine.settler import Settler
 from s3fanout.model.errors import (
     AccessDenied,
@@ -27,11 +28,15 @@ from s3fanout.model.errors import (
 )
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, Settlement
 from s3fanout.model.limits import Limits
+from s3fanout.model.removals import DELETES_HELD
 from s3fanout.ports.queue import Queue
 from s3fanout.ports.system import Clock, Rand
 from s3fanout.ports.telemetry import Telemetry
 
 LOG = logging.getLogger(__name__)
+
+HELD_RECHECK_MS = 3_600_000
+"""A release puts held jobs back at once; this only catches what it cannot reach."""
 
 IDLE_WAIT_S = 5.0
 """How long an idle lane sleeps before it asks the queue again by itself."""
@@ -198,6 +203,18 @@ class Lane:
             return Settlement(
                 job, JobState.SUPERSEDED, now_ms, outcome.reason, attempts=job.attempts
             )
+        if isinstance(outcome, Removed):
+            return Settlement(
+                job,
+                JobState.SUPERSEDED,
+                now_ms,
+                outcome.reason,
+                attempts=job.attempts,
+                source_etag="",
+                replica_etag="",
+            )
+        if isinstance(outcome, Held):
+            return _held(job, now_ms)
         if isinstance(outcome, Refuse):
             return _dead(job, now_ms, ErrorRecord(outcome.code, outcome.reason, outcome.hint))
         return Settlement(
@@ -267,6 +284,23 @@ def error_record(error: S3FanoutError) -> ErrorRecord:
     if isinstance(error, StoreError) and error.s3_code:
         code = f"{error.code}:{error.s3_code}"
     return ErrorRecord(code, error.message, error.hint)
+
+
+def _held(job: Job, now_ms: int) -> Settlement:
+    error = ErrorRecord(
+        DELETES_HELD,
+        "the mass-delete guard holds the deletes of this destination back",
+        f"are they meant? then: s3fanout release-deletes -d {job.destination}",
+    )
+    return Settlement(
+        job,
+        JobState.WAITING,
+        now_ms,
+        error.message,
+        attempts=job.attempts,
+        due_at_ms=now_ms + HELD_RECHECK_MS,
+        error=error,
+    )
 
 
 def _dead(job: Job, now_ms: int, error: ErrorRecord, *, attempts: int | None = None) -> Settlement:

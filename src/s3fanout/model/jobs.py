@@ -83,6 +83,9 @@ class Job:
     attempts: int = 0
 
 
+EARLIER_ETAGS_MAX = 8
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:
     """The last error of a job, fit to print: no secrets, no raw key bytes."""
@@ -104,7 +107,7 @@ class Settlement:
         attempts: Counted attempts, this one included if it counts.
         due_at_ms: For ``WAITING`` only: when it may be claimed again.
         source_etag, size_bytes, source_version_id: The source state that the replica now equals.
-        replica_etag: What the destination answered.
+        replica_etag: What the destination answered; ``""`` after the replica was deleted.
         error: For ``WAITING`` and ``DEAD``.
     """
 
@@ -123,7 +126,13 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaRecord:
-    """One row of the ledger: everything known about one (destination, key)."""
+    """One row of the ledger: everything known about one (destination, key).
+
+    Attributes:
+        earlier_etags: Hints of the jobs that this one replaced since the replica's state was last
+            known, oldest first, at most ``EARLIER_ETAGS_MAX``: what a lost attempt may have
+            written.
+    """
 
     destination: str
     key: str
@@ -144,6 +153,7 @@ class ReplicaRecord:
     source_version_id: str | None
     replica_etag: str | None
     error: ErrorRecord | None
+    earlier_etags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

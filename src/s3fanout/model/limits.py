@@ -27,6 +27,7 @@ class Limits:
         circuit_base_s, circuit_cap_s: How long it stays open before one attempt probes, doubling.
         drain_s: How long a graceful stop waits for attempts in hand before it gives them back.
         unsettled_max: Finished attempts that may wait for the ledger before workers pause.
+        deletes_max, deletes_percent_max, deletes_window_s: See ``decide.guard``.
     """
 
     attempts_max: int = 8
@@ -40,3 +41,6 @@ class Limits:
     circuit_cap_s: float = 60.0
     drain_s: float = 20.0
     unsettled_max: int = 4096
+    deletes_max: int = 1000
+    deletes_percent_max: int = 25
+    deletes_window_s: float = 3600.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,15 @@ class KeyMap:
     add_prefix: str = ""
 
 
+class Deletes(StrEnum):
+    """What happens to a replica when its source object goes away."""
+
+    IGNORE = "ignore"
+    """It stays."""
+    REPLICATE = "replicate"
+    """It is deleted; a versioned bucket gets a delete marker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What one destination wants of the source bucket.
@@ -52,8 +62,10 @@ class Rule:
     Attributes:
         destination: Name of the destination, unique in a configuration.
         filter, key_map: As above.
+        deletes: What happens to a replica when its source object goes away.
     """
 
     destination: str
     filter: KeyFilter = KeyFilter()
     key_map: KeyMap = KeyMap()
+    deletes: Deletes = Deletes.IGNORE

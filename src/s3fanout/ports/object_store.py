@@ -65,8 +65,18 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def delete(self, key: str) -> None:
-        """Remove the current object; nothing happens if there is none. One request."""
+    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+        """Remove the current object; nothing happens if there is none. One request.
+
+        A versioned bucket gets a delete marker.
+
+        Args:
+            key: The object.
+            if_match: Etag that the object must have. A store may ignore it without a word.
+
+        Raises:
+            SourceChanged: The object's etag is another one.
+        """
         ...
 
     async def list_page(

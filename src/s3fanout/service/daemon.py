@@ -147,6 +147,7 @@ class RunningDaemon:
             malformed=await self._parts.ledger.malformed_count(),
             daemon_pid=os.getpid(),
             now_ms=self._parts.clock.now_ms(),
+            guards=await self._parts.ledger.delete_guards(),
         )
 
     async def metrics(self) -> bytes:

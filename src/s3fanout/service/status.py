@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from s3fanout.engine.lane import LaneView
 from s3fanout.model.jobs import DestinationSummary, ErrorRecord, MalformedRecord, ReplicaRecord
+from s3fanout.model.removals import DeleteGuard
 
 SCHEMA_VERSION = 1
 Json = dict[str, object]
@@ -46,6 +47,7 @@ def status_document(
     malformed: int,
     daemon_pid: int | None,
     now_ms: int,
+    guards: Mapping[str, DeleteGuard] | None = None,
 ) -> Json:
     """Everything about all destinations.
 
@@ -57,6 +59,7 @@ def status_document(
         malformed: Kept messages.
         daemon_pid: Of the daemon that holds the ledger.
         now_ms: Now.
+        guards: Mass-delete guards by destination name.
     """
     by_name = {summary.destination: summary for summary in summaries}
     lanes = {view.destination: view for view in views}
@@ -73,6 +76,7 @@ def status_document(
                 by_name.get(name, DestinationSummary(name)),
                 buckets.get(name),
                 lanes.get(name),
+                (guards or {}).get(name, DeleteGuard()),
                 now_ms,
             )
             for name in names
@@ -94,7 +98,7 @@ def record_document(record: ReplicaRecord) -> Json:
         "settled_at": rfc3339(record.settled_at_ms),
         "size_bytes": record.size_bytes,
         "source_etag": record.source_etag or record.etag,
-        "replica_etag": record.replica_etag,
+        "replica_etag": record.replica_etag or None,
         "error": error_document(record.error),
     }
 
@@ -142,7 +146,11 @@ def _stuck(summary: DestinationSummary) -> bool:
 
 
 def _destination(
-    summary: DestinationSummary, bucket: str | None, view: LaneView | None, now_ms: int
+    summary: DestinationSummary,
+    bucket: str | None,
+    view: LaneView | None,
+    guard: DeleteGuard,
+    now_ms: int,
 ) -> Json:
     error = error_document(summary.last_error)
     if error is not None:
@@ -162,6 +170,8 @@ def _destination(
         "last_replicated_at": rfc3339(summary.last_settled_at_ms),
         "paused_at": rfc3339(summary.paused_at_ms),
         "paused_reason": summary.paused_reason or None,
+        "deletes_held_at": rfc3339(guard.held_at_ms),
+        "deletes_held_reason": guard.held_reason or None,
         "last_error": error,
         "in_flight": None if view is None else view.in_flight,
         "circuit_open": None if view is None else view.circuit_open,

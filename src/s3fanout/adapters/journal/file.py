@@ -10,7 +10,7 @@ from contextlib import suppress
 from sqlite3 import Error
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.journal import statements
+from s3fanout.adapters.journal import removals, statements
 from s3fanout.adapters.journal.letters import check_room
 from s3fanout.adapters.journal.schema import KIND_CODES, STATE_CODES
 from s3fanout.model.jobs import JobState
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from s3fanout.adapters.journal.statements import Row, Value
     from s3fanout.model.events import Malformed
     from s3fanout.model.jobs import Job, NewJob, Settlement
+    from s3fanout.model.limits import Limits
     from s3fanout.ports.ledger import FailureSelection
 
 DUPLICATE = 0
@@ -159,7 +160,14 @@ class LedgerFile:
         if cursor.rowcount == len(piece):
             return {}
         fences = {index: fence for index, fence, _ in self._found(piece)}
-        return {index: REFUSED for index, row in enumerate(piece) if fences.get(index) != row[3]}
+        refused = [index for index, row in enumerate(piece) if fences.get(index) != row[3]]
+        for index in refused:
+            destination_id, key = piece[index][:2]
+            replica = piece[index][10:13]
+            if replica[2] is not None:
+                # It settles nothing, but the replica is what this attempt made of it.
+                self.connection.execute(statements.NOTE_REPLICA, (*replica, destination_id, key))
+        return dict.fromkeys(refused, REFUSED)
 
     def release(self, jobs: Sequence[Job], due_at_ms: int) -> bool:
         """Make jobs wait that are still to be done. Returns whether all were."""
@@ -187,6 +195,20 @@ class LedgerFile:
             (now_ms, self._fences(1), *values),
         )
         return cursor.rowcount
+
+    def admit_delete(
+        self, destination: str, accepted_at_ms: int, now_ms: int, limits: Limits
+    ) -> bool:
+        """Whether one more replica may be deleted; see ``decide.guard``."""
+        return removals.admit_delete(
+            self.connection, self._id(destination), accepted_at_ms, now_ms, limits
+        )
+
+    def release_deletes(self, destination: str, now_ms: int) -> int:
+        """Let held deletes go. One fence serves all their jobs, as for ``redrive``."""
+        return removals.release_deletes(
+            self.connection, self._id(destination), now_ms, self._fences(1)
+        )
 
     def pause(self, destination: str, now_ms: int, reason: str) -> None:
         """Note a pause; one that is there stays as it is."""

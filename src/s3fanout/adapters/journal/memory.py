@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 from s3fanout.adapters.journal.letters import check_room
 from s3fanout.adapters.journal.states import UNSETTLED, check_settleable
 from s3fanout.adapters.journal.wakeups import Wakeups
+from s3fanout.decide.guard import admit, release
 from s3fanout.decide.order import Order, compare
 from s3fanout.model.jobs import (
+    EARLIER_ETAGS_MAX,
     DestinationSummary,
     ErrorRecord,
     Job,
@@ -24,12 +26,14 @@ from s3fanout.model.jobs import (
     ReplicaRecord,
     Settlement,
 )
+from s3fanout.model.removals import DELETES_HELD, DeleteGuard
 from s3fanout.ports.queue import Accepted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from s3fanout.model.events import Malformed
+    from s3fanout.model.limits import Limits
     from s3fanout.ports.ledger import FailureSelection
     from s3fanout.ports.system import Clock
 
@@ -50,6 +54,7 @@ class _Kept:
     last_settled_at_ms: dict[str, int] = field(default_factory=dict)
     """By destination: the newest settlement ever, also of a record that has a newer job now."""
     paused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    guards: dict[str, DeleteGuard] = field(default_factory=dict)
     letters: list[MalformedRecord] = field(default_factory=list)
     letter_id: int = 0
     fence: int = 0
@@ -121,6 +126,7 @@ class MemoryJournal:
                 source_version_id=recorded.source_version_id if recorded else None,
                 replica_etag=recorded.replica_etag if recorded else None,
                 error=None,
+                earlier_etags=_earlier_etags(recorded) if recorded else (),
             )
         )
 
@@ -191,7 +197,12 @@ class MemoryJournal:
         job = settlement.job
         at = (job.destination, job.key)
         record = self._kept.records.get(at)
-        if record is None or record.fence != job.fence:
+        if record is None:
+            return False
+        if record.fence != job.fence:
+            if settlement.replica_etag is not None:
+                # It settles nothing, but the replica is what this attempt made of it.
+                self._put(_with_replica(record, settlement))
             return False
         fence = job.fence
         if settlement.state is JobState.WAITING:
@@ -297,6 +308,49 @@ class MemoryJournal:
         self._wakeups.wake(destination)
         return was_paused
 
+    # Removals
+
+    async def admit_delete(
+        self, destination: str, *, accepted_at_ms: int, now_ms: int, limits: Limits
+    ) -> bool:
+        guard, admitted = admit(
+            self._kept.guards.get(destination, DeleteGuard()),
+            accepted_at_ms=accepted_at_ms,
+            now_ms=now_ms,
+            replicas=lambda: sum(
+                record.destination == destination
+                and (
+                    record.state is JobState.SETTLED
+                    or (record.state in UNSETTLED and bool(record.replica_etag))
+                )
+                for record in self._kept.records.values()
+            ),
+            limits=limits,
+        )
+        self._kept.guards[destination] = guard
+        return admitted
+
+    async def delete_guards(self) -> Mapping[str, DeleteGuard]:
+        return dict(self._kept.guards)
+
+    async def release_deletes(self, destination: str, *, now_ms: int) -> int:
+        guard = self._kept.guards.get(destination, DeleteGuard())
+        self._kept.guards[destination] = release(guard, now_ms=now_ms)
+        held = [
+            record
+            for key in self._kept.unsettled[destination]
+            if (record := self._kept.records[destination, key]).state is JobState.WAITING
+            and record.error is not None
+            and record.error.code == DELETES_HELD
+        ]
+        for record in held:
+            self._put(
+                replace(record, fence=self._next_fence(), state=JobState.READY, due_at_ms=now_ms)
+            )
+        return len(held)
+
+    # Letters
+
     async def keep_malformed(
         self, letters: Sequence[Malformed], *, route: str, now_ms: int
     ) -> None:
@@ -393,6 +447,25 @@ def _settled(record: ReplicaRecord, settlement: Settlement, fence: int) -> Repli
         source_version_id=_first(after.source_version_id, record.source_version_id),
         replica_etag=_first(after.replica_etag, record.replica_etag),
     )
+
+
+def _with_replica(record: ReplicaRecord, settlement: Settlement) -> ReplicaRecord:
+    return replace(
+        record,
+        source_etag=settlement.source_etag,
+        source_version_id=settlement.source_version_id,
+        replica_etag=settlement.replica_etag,
+    )
+
+
+def _earlier_etags(record: ReplicaRecord) -> tuple[str, ...]:
+    """What a job that replaces ``record``'s has to remember of it."""
+    known = record.state is JobState.SETTLED or (
+        record.state is JobState.SUPERSEDED and record.replica_etag == ""
+    )
+    if known or record.etag is None or record.etag in record.earlier_etags:
+        return () if known else record.earlier_etags
+    return (*record.earlier_etags, record.etag)[-EARLIER_ETAGS_MAX:]
 
 
 def _first(new: T | None, known: T | None) -> T | None:

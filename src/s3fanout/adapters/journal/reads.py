@@ -34,7 +34,8 @@ _RECORD = """
 json_array(
     destination.name, key, fence, state, kind, event_at_ms, accepted_at_ms, due_at_ms, attempts,
     order_scheme, order_token, order_trusted, etag, size_bytes, version_id, reason, settled_at_ms,
-    source_etag, source_version_id, replica_etag, error_code, error_message, error_hint
+    source_etag, source_version_id, replica_etag, error_code, error_message, error_hint,
+    earlier_etags
 )
 """
 
@@ -211,6 +212,7 @@ def _record(row: Sequence[Any]) -> ReplicaRecord:
         source_version_id=row[18],
         replica_etag=row[19],
         error=None if row[20] is None else ErrorRecord(*row[20:23]),
+        earlier_etags=() if row[23] is None else tuple(json.loads(row[23])),
     )
 
 

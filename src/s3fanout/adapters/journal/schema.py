@@ -176,7 +176,23 @@ _VERSION_2 = (
     "DROP INDEX replica_final",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = (
+    # What a lost attempt may have written; one JSON array, so that one row stays one row.
+    "ALTER TABLE replica ADD COLUMN earlier_etags TEXT",
+    """
+    CREATE TABLE delete_guard (
+        destination_id INTEGER PRIMARY KEY REFERENCES destination (id),
+        window_at_ms INTEGER NOT NULL,
+        deleted INTEGER NOT NULL,
+        replicas INTEGER NOT NULL,
+        held_at_ms INTEGER,
+        held_reason TEXT NOT NULL,
+        released_at_ms INTEGER NOT NULL
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
 released: append the next."""
 

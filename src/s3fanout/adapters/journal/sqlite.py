@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.journal import reads
+from s3fanout.adapters.journal import reads, removals
 from s3fanout.adapters.journal.backlog import NOW, Backlog
 from s3fanout.adapters.journal.file import DUPLICATE, REFUSED, STALE
 from s3fanout.adapters.journal.session import (
@@ -35,7 +35,7 @@ from s3fanout.model.jobs import Job, JobState
 from s3fanout.ports.queue import Accepted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from s3fanout.adapters.journal.backlog import Page
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
         ReplicaRecord,
         Settlement,
     )
+    from s3fanout.model.limits import Limits
+    from s3fanout.model.removals import DeleteGuard
     from s3fanout.ports.ledger import FailureSelection
     from s3fanout.ports.system import Clock
 
@@ -322,6 +324,27 @@ class SqliteJournal(Session):
             self._wakeups.wake(destination)
 
         return await self._change(lambda file: file.resume(destination), apply)
+
+    # Removals
+
+    async def admit_delete(
+        self, destination: str, *, accepted_at_ms: int, now_ms: int, limits: Limits
+    ) -> bool:
+        return await self._change(
+            lambda file: file.admit_delete(destination, accepted_at_ms, now_ms, limits), _nothing
+        )
+
+    async def delete_guards(self) -> Mapping[str, DeleteGuard]:
+        return await self._read(removals.guards)
+
+    async def release_deletes(self, destination: str, *, now_ms: int) -> int:
+        def apply(_: int) -> None:
+            self._backlog(destination).leave()
+            self._wakeups.wake(destination)
+
+        return await self._change(lambda file: file.release_deletes(destination, now_ms), apply)
+
+    # Letters
 
     async def keep_malformed(
         self, letters: Sequence[Malformed], *, route: str, now_ms: int

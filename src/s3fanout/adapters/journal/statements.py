@@ -12,6 +12,8 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from s3fanout.model.jobs import EARLIER_ETAGS_MAX
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
@@ -28,10 +30,23 @@ _OFFER_COLUMNS = (
 )
 _OFFER_VALUES = 13
 
+_EARLIER = f"""
+CASE
+    WHEN replica.state = 2 OR (replica.state = 3 AND replica.replica_etag = '') THEN NULL
+    WHEN replica.etag IS NULL THEN replica.earlier_etags
+    WHEN replica.earlier_etags IS NULL THEN json_array(replica.etag)
+    WHEN EXISTS (SELECT 1 FROM json_each(replica.earlier_etags) WHERE value = replica.etag)
+        THEN replica.earlier_etags
+    WHEN json_array_length(replica.earlier_etags) < {EARLIER_ETAGS_MAX}
+        THEN json_insert(replica.earlier_etags, '$[#]', replica.etag)
+    ELSE json_remove(json_insert(replica.earlier_etags, '$[#]', replica.etag), '$[0]')
+END
+"""  # noqa: S608 - our own text
+
 _OFFER = """
 INSERT INTO replica (state, {columns}) VALUES {{rows}}
 ON CONFLICT (key, destination_id) DO UPDATE SET
-    state = 0, ({columns}) = ({excluded}),
+    state = 0, ({columns}) = ({excluded}), earlier_etags = {earlier},
     attempts = 0, reason = '', settled_at_ms = NULL,
     error_code = NULL, error_message = NULL, error_hint = NULL, error_at_ms = NULL
 WHERE replica.order_token IS NULL
@@ -50,6 +65,7 @@ WHERE replica.order_token IS NULL
 """.format(
     columns=_OFFER_COLUMNS,
     excluded=", ".join(f"excluded.{name}" for name in _OFFER_COLUMNS.split(", ")),
+    earlier=_EARLIER,
 )
 """``decide.order`` in SQL. The facts about the replica itself outlive the job."""
 
@@ -71,6 +87,12 @@ WHERE replica.destination_id = new.column1 AND replica.key = new.column2
 """
 """Columns: destination_id, key, fence, new fence, state, attempts, due, reason, settled at, size,
 source etag, source version id, replica etag, error code, message, hint, error at."""
+
+NOTE_REPLICA = """
+UPDATE replica SET source_etag = ?, source_version_id = ?, replica_etag = ?
+WHERE destination_id = ? AND key = ?
+"""
+"""What an overtaken attempt made of the replica."""
 
 _RELEASE = """
 UPDATE replica SET state = 1, due_at_ms = new.column4

@@ -7,8 +7,8 @@ The code of the error document decides, the status where there is no code that w
 |---|---|---|
 | ``SlowDown*``, ``Throttling*`` and their like, 429 | Throttled | |
 | 503 with ``Retry-After`` | Throttled | |
-| ``PreconditionFailed``, 412 | SourceChanged | of a read or a copy; else Refused |
-| ``NoSuchVersion`` | SourceChanged | of a read or a copy |
+| ``PreconditionFailed``, 412 | SourceChanged | of a read, copy or delete; else Refused |
+| ``NoSuchVersion`` | SourceChanged | likewise |
 | ``NoSuchKey`` | SourceAbsent | of a read or a copy (the source); else Refused |
 | ``NoSuchBucket`` | NoSuchBucket | of a copy: source or destination |
 | 404 | SourceAbsent | of a read, ``s3_code == ""``: the caller confirms it |
@@ -77,6 +77,7 @@ class Target:
 _WRITES = frozenset({Operation.PUT_OBJECT, Operation.COPY_OBJECT, Operation.DELETE_OBJECT})
 _READS = frozenset({Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING})
 _HAS_SOURCE = _READS | {Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY}
+_PINNED = _HAS_SOURCE | {Operation.DELETE_OBJECT}
 
 _ACTIONS = {
     Operation.HEAD_OBJECT: "s3:GetObject, and s3:ListBucket so that a missing object shows as such",
@@ -205,7 +206,7 @@ def _verdict(
         case "NoSuchKey":
             return (SourceAbsent if has_source else Refused), None
         case "NoSuchVersion" | "PreconditionFailed":
-            return (SourceChanged if has_source else Refused), None
+            return (SourceChanged if operation in _PINNED else Refused), None
         case "AccessDenied":
             return AccessDenied, f"grant to these credentials: {_ACTIONS[operation]}"
         case "InvalidObjectState":
@@ -229,7 +230,7 @@ def _verdict_of_status(
             return SourceAbsent, None
         case 404 if operation in (Operation.LIST_OBJECTS, Operation.HEAD_BUCKET):
             return NoSuchBucket, None
-        case 412 if operation in _HAS_SOURCE:
+        case 412 if operation in _PINNED:
             return SourceChanged, None
         case status if 300 <= status < 400:  # noqa: PLR2004 -- HTTP classes
             return Refused, _region_hint(answer, document)

@@ -136,8 +136,10 @@ class FaultyStore:
             ),
         )
 
-    async def delete(self, key: str) -> None:
-        return await self._play("DeleteObject", key, lambda: self._store.delete(key))
+    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+        return await self._play(
+            "DeleteObject", key, lambda: self._store.delete(key, if_match=if_match)
+        )
 
     async def list_page(
         self, prefix: str = "", *, token: str | None = None, limit: int = 1000

@@ -160,8 +160,11 @@ class MemoryStore:
         objects[key] = StoredObject.of(source.content, source.attributes, now_ms=now_ms)
         return Written(source.etag)
 
-    async def delete(self, key: str) -> None:
-        self._request("DeleteObject", key).pop(key, None)
+    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+        objects = self._request("DeleteObject", key)
+        if if_match is not None:
+            _pinned(objects, key, if_match, "DeleteObject")
+        objects.pop(key, None)
 
     async def list_page(
         self, prefix: str = "", *, token: str | None = None, limit: int = 1000

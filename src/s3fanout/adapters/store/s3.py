@@ -194,8 +194,9 @@ class S3Store:
             raise classify_document(target, answer, result, now_ms=self._clock.now_ms())
         return _written(result, answer.headers)
 
-    async def delete(self, key: str) -> None:
-        await self.send(Operation.DELETE_OBJECT, "DELETE", key, expected=_GONE)
+    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+        pinned = {} if if_match is None else {"if-match": self._pin(if_match)}
+        await self.send(Operation.DELETE_OBJECT, "DELETE", key, headers=pinned, expected=_GONE)
 
     async def list_page(
         self, prefix: str = "", *, token: str | None = None, limit: int = 1000
