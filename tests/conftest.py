@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.servers import ceph as ceph_server
 from tests.servers import minio_frontend as minio_frontend_server
 from tests.servers import ministack as ministack_server
+from tests.servers import moto as moto_server
 from tests.servers import seaweedfs as seaweedfs_server
 
 if TYPE_CHECKING:
@@ -36,6 +38,22 @@ def minio_frontend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An emulator of S3, SQS and SNS."""
     with ministack_server.ministack(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another emulator; it ignores copy conditions."""
+    with moto_server.moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Ceph RGW, where its packages are installed; ignores copy conditions."""
+    if reason := ceph_server.why_missing():
+        pytest.skip(reason)
+    with ceph_server.ceph(tmp_path_factory.mktemp("ceph")) as server:
         yield server
 
 

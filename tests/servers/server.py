@@ -29,7 +29,7 @@ class Server:
     """One endpoint with credentials that may do everything there.
 
     Attributes:
-        name: ``seaweedfs``, ``minio`` or ``ministack``.
+        name: ``seaweedfs``, ``minio``, ``ceph``, ``ministack`` or ``moto``.
         endpoint: ``http://127.0.0.1:<port>``.
         notification_arns: Where bucket notifications can go; empty where that is not prepared.
         pid: Of the server.

@@ -1,0 +1,76 @@
+"""Run the whole matrix: every store as a source of all of them, small and multipart.
+
+``scripts/vendor-matrix`` calls this. It writes the record and the page, and fails if there is a
+difference that nobody expects.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.matrix import record as recorded
+from tests.matrix.differences import needless, unexpected
+from tests.matrix.replication import Cells, items
+from tests.matrix.stores import STARTERS, cells_of
+from tests.matrix.table import PAGE, with_tables
+from tests.servers.server import Server
+
+SIZES = ("small", "multipart")
+
+
+def run(directory: Path) -> dict[str, Cells]:
+    """All cells. A minute for each store."""
+    found: dict[str, Cells] = {}
+    for source in STARTERS:
+        # Fresh servers for each source: they keep gigabytes in memory otherwise.
+        with ExitStack() as running:
+            servers = {}
+            for name, start in STARTERS.items():
+                home = directory / source / name
+                home.mkdir(parents=True)
+                servers[name] = running.enter_context(start(home))
+            parts = [_part(source, servers, directory, locked=locked) for locked in (False, True)]
+        print(f"{source}: {len(parts[0].held) + len(parts[1].held)} objects", file=sys.stderr)
+        found[source] = Cells(
+            {**parts[0].held, **parts[1].held},
+            {to: {**rows, **parts[1].replicas[to]} for to, rows in parts[0].replicas.items()},
+        )
+    return found
+
+
+def _part(source: str, servers: Mapping[str, Server], directory: Path, *, locked: bool) -> Cells:
+    numbers = itertools.count()
+    return cells_of(
+        source,
+        servers,
+        directory / source / f"installation-{locked}",
+        items(SIZES, locked=locked),
+        name=lambda purpose: f"{purpose}-{'locked' if locked else 'plain'}-{next(numbers)}",
+        sizes=() if locked else SIZES,
+        locked=locked,
+    )
+
+
+def main() -> int:
+    """Exit code 1 if anything is unexpected; the files are written all the same."""
+    parser = argparse.ArgumentParser(prog="scripts/vendor-matrix")
+    parser.add_argument("--page", action="store_true", help="only write the page from the record")
+    if not parser.parse_args().page:
+        with tempfile.TemporaryDirectory() as directory:
+            recorded.save(run(Path(directory)))
+    record = recorded.load()
+    PAGE.write_text(with_tables(PAGE.read_text("utf-8"), record), "utf-8")
+    problems = [f"unexpected: {each}" for each in unexpected(record)]
+    problems += [f"known, and shown by nothing: {each}" for each in needless(record)]
+    print("\n".join(problems or ["every cell is exact or a known difference"]))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The differences that are known, each with its name and its reason; any other one fails.
+
+A replica may lack what its store does not hold: then boto3 loses it there too, and nothing is said
+here. Everything else that is different is a difference of ours and needs an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tests.matrix.attributes import ATTRIBUTES
+from tests.matrix.replication import EXACT, NOTHING, Cells
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A difference of ours.
+
+    Attributes:
+        name: How tables name it.
+        why: One sentence for the reader of the page.
+        what: ``lost: FIELD`` or ``stopped: CODE``; a pattern.
+        item, source, destination: Where it may be; patterns.
+        always: Also where the destination's store would not hold it: it was not even tried.
+    """
+
+    name: str
+    why: str
+    what: str
+    item: str = "*"
+    source: str = "*"
+    destination: str = "*"
+    always: bool = False
+
+    def covers(self, what: str, *, item: str, source: str, destination: str) -> bool:
+        """Whether the difference is this one."""
+        pairs = (
+            (what, self.what),
+            (item, self.item),
+            (source, self.source),
+            (destination, self.destination),
+        )
+        return all(fnmatchcase(text, pattern) for text, pattern in pairs)
+
+
+KNOWN: tuple[Known, ...] = (
+    Known("size", "Larger than what is streamed in one piece.", "stopped: too-large", always=True),
+    Known("class", "The storage class is not carried over.", "lost: storage-class"),
+    Known("encryption", "Server-side encryption is not carried over.", "lost: sse"),
+    Known("customer key", "Objects under SSE-C cannot be read.", "stopped: *", "sse-c*"),
+    Known("checksum", "The checksum is not carried over.", "lost: checksum"),
+    Known("redirect", "The website redirect is not carried over.", "lost: redirect"),
+    Known("acl", "Grants are not carried over.", "lost: acl"),
+    Known("lock", "Object lock is not carried over.", "lost: retention"),
+    Known("lock", "Object lock is not carried over.", "lost: legal-hold"),
+)
+
+
+def explained(
+    record: Mapping[str, Cells], source: str, destination: str, item: str
+) -> Mapping[str, str]:
+    """How one replica differs: what is different → whose difference it is.
+
+    ``"store"`` if the destination's store holds no such thing, the name of a ``Known``, or ``""``
+    if nobody expects it. Empty if it is exact, or there was nothing to keep.
+    """
+    verdict = record[source].replicas[destination][item]
+    if verdict in {EXACT, NOTHING}:
+        return {}
+    store = store_of(destination)
+    kind, _, detail = verdict.partition(": ")
+    parts = [f"lost: {name}" for name in detail.split(", ")] if kind == "lost" else [verdict]
+    return {part: _whose(record, part, item, source=source, store=store) for part in parts}
+
+
+def store_of(destination: str) -> str:
+    """The store of a destination; ``STORE, streamed`` is its source's store too."""
+    return destination.partition(",")[0]
+
+
+def _whose(record: Mapping[str, Cells], what: str, item: str, *, source: str, store: str) -> str:
+    name, _, size = item.rpartition(", ")
+    held = record[store].held
+    whole = name == "all of these"
+    lost = what.removeprefix("lost: ")
+    asked = [case.name for case in ATTRIBUTES if lost in case.expects or lost == what]
+    limited = any(
+        held.get(f"{each}, {size}", EXACT) != EXACT for each in (asked if whole else [name])
+    )
+    for known in KNOWN:
+        applies = known.always or not limited
+        if applies and known.covers(what, item=item, source=source, destination=store):
+            return known.name
+    return "store" if limited else ""
+
+
+def unexpected(record: Mapping[str, Cells]) -> list[str]:
+    """Every difference that nobody expects, in words."""
+    return [
+        f"{source} → {destination}, {item}: {what}"
+        for source, cells in record.items()
+        for destination, replicas in cells.replicas.items()
+        for item in replicas
+        for what, whose in explained(record, source, destination, item).items()
+        if not whose
+    ]
+
+
+def needless(record: Mapping[str, Cells]) -> list[str]:
+    """Names of known differences that nothing shows any more."""
+    shown = {
+        whose
+        for source, cells in record.items()
+        for destination, replicas in cells.replicas.items()
+        for item in replicas
+        for whose in explained(record, source, destination, item).values()
+    }
+    return sorted({known.name for known in KNOWN} - shown)
