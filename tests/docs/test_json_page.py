@@ -16,8 +16,11 @@ from s3fanout.adapters.system import SystemClock
 from s3fanout.cli.main import root
 from s3fanout.config.explain import explain, to_json
 from s3fanout.config.load import LoadedConfig, parse
+from s3fanout.decide.compare import Standing, Verdict
 from s3fanout.engine.lane import LaneView
 from s3fanout.engine.receive import Receipt
+from s3fanout.engine.verify import Depth, Tally
+from s3fanout.engine.verify import Finding as VerifyFinding
 from s3fanout.model import errors
 from s3fanout.model.errors import Unavailable
 from s3fanout.model.events import ChangeKind
@@ -28,11 +31,13 @@ from s3fanout.model.jobs import (
     MalformedRecord,
     ReplicaRecord,
 )
+from s3fanout.model.objects import Listed
 from s3fanout.model.removals import DELETES_HELD
 from s3fanout.service.check import Finding, Grade
 from s3fanout.service.explain import _seen, explain_key
 from s3fanout.service.http import _receipt_document
 from s3fanout.service.status import malformed_document, record_document, status_document
+from s3fanout.service.verify import Compared, Scope, finding_document, summary_document
 from s3fanout.wiring import open_ledger
 from tests.docs.pages import first_spans, page, sections
 
@@ -225,3 +230,13 @@ def test_cost() -> None:
 
 def test_fields_are_read_from_documents() -> None:
     assert fields({"a": {"b": 1}, "c": [{"d": None}], "e": []}) == {"a.b", "c[].d", "e[]"}
+
+
+def test_verify() -> None:
+    key = "line\nfeed"
+    row = Listed(key, 1, "e", 5)
+    verdict = Verdict(Standing.DIFFERS, "etag", "etags differ")
+    finding = finding_document(VerifyFinding("paris", key, key, verdict, row, row))
+    compared = Compared("paris", "photos-paris", Tally(), 1, 2.0)
+    summary = summary_document(compared, Scope(["paris"], depth=Depth.BYTES))
+    assert fields(finding) | fields(summary) | {"schema_version"} == listed("verify")

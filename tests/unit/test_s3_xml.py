@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from urllib.parse import quote_plus
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from s3fanout.adapters.store.s3_xml import (
     ErrorDocument,
+    _plain_page,
     parse_copy_result,
     parse_error,
     parse_list_page,
@@ -19,6 +23,7 @@ from s3fanout.adapters.store.s3_xml import (
 from s3fanout.model.errors import Unavailable
 from s3fanout.model.objects import Listed, ListPage
 
+COMMENTED = b"<ListBucketResult><!-- -->"
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACES = {
     "none": "",
@@ -70,7 +75,7 @@ def test_documents_are_read_in_any_namespace_and_after_keep_alive_space(
 def test_a_page_is_read_in_any_namespace(namespace: str) -> None:
     rows = ROW.format(key="a") + "<CommonPrefixes><Prefix>p/</Prefix></CommonPrefixes>"
     assert parse_list_page(page(rows, namespace=namespace)) == ListPage(
-        (Listed("a", 12, "e1", ROW_MODIFIED_AT_MS),), None
+        (Listed("a", 12, "e1", ROW_MODIFIED_AT_MS),), None, ("p/",)
     )
 
 
@@ -196,3 +201,57 @@ def test_whatever_comes_is_an_answer_or_unavailable(body: bytes) -> None:
 @pytest.mark.parametrize("etag", ['"e"', "e", ' "e" '])
 def test_an_etag_has_no_quotes(etag: str) -> None:
     assert unquoted(etag) == "e"
+
+
+PLAIN_TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=12)
+ELEMENTS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            re.findall(
+                r"\S+",
+                "<Contents> </Contents> <Key>k</Key> <Size>1</Size> <Owner></Owner> <a/> &amp; é x"
+                " <ETag>&quot;e&quot;</ETag> <LastModified>2026-11-23T01:00:00Z</LastModified>"
+                " <StorageClass>GLACIER</StorageClass> <IsTruncated>true</IsTruncated> <!---->"
+                " <NextContinuationToken>t</NextContinuationToken> <Key>%2B+</Key>"
+                " <EncodingType>url</EncodingType> </ListBucketResult>",
+            )
+        ),
+        st.just(
+            "<Contents><Key>a%20b</Key><LastModified>2026-11-23T01:00:00.000Z</LastModified>"
+            "<ETag>&quot;e-2&quot;</ETag><Size>7</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        ),
+    ),
+    max_size=8,
+)
+
+
+@given(ELEMENTS)
+def test_a_page_without_surprises_is_read_as_the_parser_reads_it(elements: list[str]) -> None:
+    body = f"<ListBucketResult>{''.join(elements)}</ListBucketResult>".encode()
+    plain = _plain_page(body)
+    if plain is not None:
+        # A comment sends it to the parser and changes nothing else.
+        assert plain == parse_list_page(body.replace(b"<ListBucketResult>", COMMENTED))
+
+
+@given(st.lists(PLAIN_TEXT, min_size=1, max_size=5), st.booleans())
+def test_rows_as_the_vendors_write_them_need_no_tree(keys: list[str], encoded: bool) -> None:
+    rows = "".join(
+        f"<Contents><Key>{quote_plus(key) if encoded else escape(key)}</Key>"
+        "<LastModified>2026-11-23T01:00:00.123Z</LastModified><ETag>&quot;e1&quot;</ETag>"
+        "<Size>12</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        for key in keys
+    )
+    plain = _plain_page(page(rows, encoded=encoded))
+    assert plain is not None or (not encoded and set("".join(keys)) & set("&<>"))
+    if plain is not None:
+        assert [row.key for row in plain.objects] == keys
+        assert plain.objects[0] == Listed(keys[0], 12, "e1", ROW_MODIFIED_AT_MS, "STANDARD")
+
+
+@pytest.mark.parametrize(
+    "tail", ["<Contents>", "x", "</Contents>", "<CommonPrefixes/>x", "<Key>a</Size>", "&bad;"]
+)
+def test_a_malformed_page_never_passes_for_a_plain_one(tail: str) -> None:
+    body = page(ROW.format(key="a"), tail=tail)
+    assert _plain_page(body) is None

@@ -12,6 +12,7 @@ from s3fanout.cli.options import (
     json_option,
     known_destination,
     load_config,
+    prefix_option,
     with_ledger,
 )
 from s3fanout.cli.output import print_json, print_line, print_note, print_table
@@ -30,7 +31,7 @@ from s3fanout.service.status import (
 @config_option
 @json_option
 @destination_option
-@click.option("--prefix", default="", help="Only source keys that start with it.")
+@prefix_option
 @click.option("--code", help="Only this error code.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--malformed", is_flag=True, help="Messages that could not be understood instead.")

@@ -20,6 +20,7 @@ from s3fanout.cli.redrive import redrive
 from s3fanout.cli.release_deletes import release_deletes
 from s3fanout.cli.run import run
 from s3fanout.cli.status import status
+from s3fanout.cli.verify import verify
 from s3fanout.model.errors import ExitCode, S3FanoutError
 
 
@@ -51,6 +52,7 @@ for command in (
     failures,
     redrive,
     release_deletes,
+    verify,
     pause,
     resume,
     cost,

@@ -32,6 +32,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (
 destination_option = click.option(
     "-d", "--destination", metavar="NAME", help="Only this destination."
 )
+prefix_option = click.option("--prefix", default="", help="Only source keys that start with it.")
 
 
 def load_config(path: Path) -> LoadedConfig:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from s3fanout.model.errors import S3FanoutError
+from s3fanout.model.errors import Misconfigured, S3FanoutError
 from s3fanout.service.logs import printable
 
 _KIB = 1024
+_TICK_S = 0.5
 _PIPE_COLUMNS = 400
 _ROUND_FROM_S, _MINUTE_S, _HOUR_S = 10, 60, 3600
 
@@ -103,3 +105,52 @@ def human_seconds(seconds: float) -> str:
     if whole < _HOUR_S:
         return f"{whole // _MINUTE_S}m{whole % _MINUTE_S:02}s"
     return f"{whole // _HOUR_S}h{whole % _HOUR_S // _MINUTE_S:02}m"
+
+
+def write_pieces(pieces: Iterable[str], path: Path | None) -> None:
+    """Write a text as it comes, to a file or to standard output.
+
+    Raises:
+        Misconfigured: The file cannot be written.
+    """
+    if path is None:
+        for piece in pieces:
+            sys.stdout.write(piece)
+        return
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(pieces)
+    except OSError as error:
+        raise Misconfigured(f"cannot write {path}: {error.strerror}") from error
+
+
+class Ticker:
+    """A line of progress that is rewritten on a terminal; nothing elsewhere.
+
+    Attributes:
+        began_s: When the work began, by the caller's clock.
+    """
+
+    def __init__(self) -> None:
+        self.began_s = 0.0
+        self._next_s = 0.0
+        self._is_shown = False
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is time for a new line, and somebody looks."""
+        if now_s < self._next_s or not sys.stderr.isatty():
+            return False
+        self._next_s = now_s + _TICK_S
+        return True
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        sys.stderr.write(f"\r\x1b[K{printable(text)}")
+        sys.stderr.flush()
+        self._is_shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            self._is_shown = False

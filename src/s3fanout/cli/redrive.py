@@ -12,6 +12,7 @@ from s3fanout.cli.options import (
     json_option,
     known_destination,
     load_config,
+    prefix_option,
     with_ledger,
 )
 from s3fanout.cli.output import print_json, print_line
@@ -24,7 +25,7 @@ from s3fanout.wiring import system_clock
 @config_option
 @json_option
 @destination_option
-@click.option("--prefix", default="", help="Only source keys that start with it.")
+@prefix_option
 @click.option("--code", help="Only this error code.")
 def redrive(
     config_path: Path, *, as_json: bool, destination: str | None, prefix: str, code: str | None

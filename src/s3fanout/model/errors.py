@@ -14,6 +14,7 @@ S3FanoutError
     ├── AccessDenied       403                                       the destination may be to blame
     ├── NoSuchBucket       404 for the bucket                        the destination is to blame
     ├── Refused            any other 4xx: never works as it is       dead letter
+    ├── ListingUnordered   keys do not come in byte order        list again and sort
     └── ReplicaMismatch    what was written is not what was read     try again, never settle
 ```
 """
@@ -181,3 +182,10 @@ class ReplicaMismatch(StoreError):
 
     code = "replica-mismatch"
     default_hint = "written again by itself; if it stays, the destination alters objects"
+
+
+class ListingUnordered(StoreError):
+    """A listing does not come in the order of the keys' bytes; whoever needs it sorts it."""
+
+    code = "listing-unordered"
+    default_hint = "nothing to do: the listing is read again and sorted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +91,22 @@ class Written:
     version_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One row of a listing."""
+class Listed(NamedTuple):
+    """One row of a listing. A tuple, because a million of them are made at a time.
+
+    Attributes:
+        key: The object's key.
+        size_bytes: Its size.
+        etag: Opaque validator without quotes; ``""`` when the store sent none.
+        last_modified_at_ms: Unix milliseconds; 0 when the store sent none.
+        storage_class: As the store spells it; ``""`` when it sent none.
+    """
 
     key: str
     size_bytes: int
     etag: str
     last_modified_at_ms: int
+    storage_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,22 @@ class ListPage:
     Attributes:
         objects: In the store's own order (not every store lists in byte order).
         next_token: Pass it to get the next page; ``None`` on the last one.
+        prefixes: With a delimiter: what stands for the keys below it, delimiter included.
     """
 
     objects: tuple[Listed, ...]
     next_token: str | None
+    prefixes: tuple[str, ...] = ()
+
+
+def is_text(key: str) -> bool:
+    """Whether a listed key is UTF-8.
+
+    The bytes of another are surrogate escapes in it: it can be read and written as it is, and the
+    ledger cannot hold it.
+    """
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

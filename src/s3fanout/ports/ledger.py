@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +50,10 @@ class Ledger(Protocol):
 
     async def records_of_key(self, key: str) -> Sequence[ReplicaRecord]:
         """The records of one source key in all destinations, by destination name."""
+        ...
+
+    async def records(self, destination: str, keys: Sequence[str]) -> Mapping[str, ReplicaRecord]:
+        """The records of these keys in one destination, by key; those that there are."""
         ...
 
     async def failures(

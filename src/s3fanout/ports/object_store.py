@@ -80,9 +80,13 @@ class ObjectStore(Protocol):
         ...
 
     async def list_page(
-        self, prefix: str = "", *, token: str | None = None, limit: int = 1000
+        self, prefix: str = "", *, token: str | None = None, limit: int = 1000, delimiter: str = ""
     ) -> ListPage:
-        """One page of current objects whose key starts with ``prefix``. One request."""
+        """One page of current objects whose key starts with ``prefix``. One request.
+
+        With a ``delimiter`` the keys that have it behind ``prefix`` are not listed: ``prefixes``
+        names what they start with, up to and with the first delimiter.
+        """
         ...
 
     async def close(self) -> None:

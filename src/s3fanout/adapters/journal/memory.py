@@ -225,6 +225,9 @@ class MemoryJournal:
         names = sorted(name for name, of in self._kept.records if of == key)
         return [record for name in names if (record := await self.get(name, key)) is not None]
 
+    async def records(self, destination: str, keys: Sequence[str]) -> Mapping[str, ReplicaRecord]:
+        return {key: record for key in keys if (record := await self.get(destination, key))}
+
     async def failures(
         self, selection: FailureSelection, *, limit: int, offset: int = 0
     ) -> Sequence[ReplicaRecord]:

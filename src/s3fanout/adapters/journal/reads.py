@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from s3fanout.adapters.journal import statements
 from s3fanout.adapters.journal.backlog import Page, page_of
 from s3fanout.adapters.journal.file import dead_letters
 from s3fanout.adapters.journal.schema import KIND_CODES, STATE_CODES
@@ -102,6 +103,23 @@ def records_of_key(connection: Connection, key: str) -> list[ReplicaRecord]:
         (key,),
     ).fetchone()
     return sorted(map(_record, _nested(text)), key=lambda found: found.destination)
+
+
+def records(connection: Connection, destination: str, keys: Sequence[str]) -> list[ReplicaRecord]:
+    """The records of these keys in one destination; those that there are."""
+    found: list[ReplicaRecord] = []
+    for piece in statements.pieces([(destination, key) for key in keys]):
+        values = ", ".join(["(?, ?)"] * len(piece))
+        statement = (
+            f"SELECT json_group_array({_RECORD})"  # noqa: S608 - our own text
+            f" FROM (VALUES {values}) AS wanted"
+            " CROSS JOIN destination ON destination.name = wanted.column1"
+            " CROSS JOIN replica ON replica.destination_id = destination.id"
+            " AND replica.key = wanted.column2"
+        )
+        (text,) = statements.execute(connection, statement, piece).fetchone()
+        found += map(_record, _nested(text))
+    return found
 
 
 def failures(

@@ -288,6 +288,10 @@ class SqliteJournal(Session):
     async def records_of_key(self, key: str) -> Sequence[ReplicaRecord]:
         return [self._with_lease(found) for found in await self._read(reads.records_of_key, key)]
 
+    async def records(self, destination: str, keys: Sequence[str]) -> Mapping[str, ReplicaRecord]:
+        found = await self._read(reads.records, destination, tuple(keys))
+        return {record.key: self._with_lease(record) for record in found}
+
     def _with_lease(self, record: ReplicaRecord) -> ReplicaRecord:
         """The file does not know leases; the process that holds one does."""
         backlog = self._backlogs.get(record.destination)

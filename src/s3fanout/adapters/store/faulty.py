@@ -142,12 +142,12 @@ class FaultyStore:
         )
 
     async def list_page(
-        self, prefix: str = "", *, token: str | None = None, limit: int = 1000
+        self, prefix: str = "", *, token: str | None = None, limit: int = 1000, delimiter: str = ""
     ) -> ListPage:
         return await self._play(
             "ListObjectsV2",
             prefix,
-            lambda: self._store.list_page(prefix, token=token, limit=limit),
+            lambda: self._store.list_page(prefix, token=token, limit=limit, delimiter=delimiter),
         )
 
     async def close(self) -> None:

@@ -167,16 +167,17 @@ class MemoryStore:
         objects.pop(key, None)
 
     async def list_page(
-        self, prefix: str = "", *, token: str | None = None, limit: int = 1000
+        self, prefix: str = "", *, token: str | None = None, limit: int = 1000, delimiter: str = ""
     ) -> ListPage:
         objects = self._request("ListObjectsV2")
         after = (token or "").encode()
-        keys = sorted(
-            key
-            for key in (name.encode() for name in objects if name.startswith(prefix))
-            if key > after
+        entries = sorted(
+            entry
+            for entry in {_entry(key, prefix, delimiter).encode() for key in objects}
+            if entry and entry > after
         )
-        page = [key.decode() for key in keys[: min(limit, _PAGE_MAX)]]
+        listed = [entry.decode() for entry in entries[: min(limit, _PAGE_MAX)]]
+        page = [key for key in listed if not _is_prefix(key, prefix, delimiter)]
         rows = tuple(
             Listed(
                 key=key,
@@ -186,7 +187,8 @@ class MemoryStore:
             )
             for key in page
         )
-        return ListPage(rows, page[-1] if len(page) < len(keys) else None)
+        below = tuple(entry for entry in listed if _is_prefix(entry, prefix, delimiter))
+        return ListPage(rows, listed[-1] if len(listed) < len(entries) else None, below)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -213,6 +215,19 @@ class MemoryStore:
                 s3_code="NoSuchBucket",
             )
         return objects
+
+
+def _entry(key: str, prefix: str, delimiter: str) -> str:
+    """What a listing shows for ``key``: itself, what it starts with, or (``""``) nothing."""
+    if not key.startswith(prefix):
+        return ""
+    if not delimiter or delimiter not in key[len(prefix) :]:
+        return key
+    return prefix + key[len(prefix) :].partition(delimiter)[0] + delimiter
+
+
+def _is_prefix(entry: str, prefix: str, delimiter: str) -> bool:
+    return bool(delimiter) and delimiter in entry[len(prefix) :]
 
 
 def _pinned(

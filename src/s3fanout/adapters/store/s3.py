@@ -199,7 +199,7 @@ class S3Store:
         await self.send(Operation.DELETE_OBJECT, "DELETE", key, headers=pinned, expected=_GONE)
 
     async def list_page(
-        self, prefix: str = "", *, token: str | None = None, limit: int = 1000
+        self, prefix: str = "", *, token: str | None = None, limit: int = 1000, delimiter: str = ""
     ) -> ListPage:
         query = [
             ("encoding-type", "url"),
@@ -209,6 +209,8 @@ class S3Store:
         ]
         if token is not None:
             query.append(("continuation-token", token))
+        if delimiter:
+            query.append(("delimiter", delimiter))
         return parse_list_page((await self.send(Operation.LIST_OBJECTS, "GET", query=query)).body)
 
     async def close(self) -> None:

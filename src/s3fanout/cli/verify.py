@@ -1,0 +1,135 @@
+"""``s3fanout verify``: is every replica what its source object is? Never writes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import click
+
+from s3fanout.cli.options import (
+    config_option,
+    destination_option,
+    known_destination,
+    load_config,
+    prefix_option,
+)
+from s3fanout.cli.output import Ticker, human_seconds, print_note, write_pieces
+from s3fanout.config.settings import Settings
+from s3fanout.engine.verify import Depth, Tally
+from s3fanout.model.errors import ExitCode
+from s3fanout.service.verify import (
+    Compared,
+    Findings,
+    ReportFormat,
+    Scope,
+    compare_destinations,
+    report,
+)
+from s3fanout.wiring import Stores, event_loop_factory, open_ledger, system_clock
+
+
+class Share(click.ParamType[float]):
+    """A share: ``0.01`` or ``1%``."""
+
+    name = "share"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0.0 < share <= 1.0:
+            self.fail(f"{text!r} is no share between 0 and 1: write 0.01 or 1%", param, ctx)
+        return share
+
+
+@click.command()
+@config_option
+@destination_option
+@prefix_option
+@click.option(
+    "--attributes", is_flag=True, help="Compare headers, metadata, number of tags (HEAD)."
+)
+@click.option("--deep", is_flag=True, help="Compare bytes, headers, metadata and tags: reads all.")
+@click.option(
+    "--sample",
+    type=Share(),
+    default="1",
+    help="With --attributes or --deep: only this share of the objects, 0.01 or 1%.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([form.value for form in ReportFormat]),
+    default=ReportFormat.TEXT.value,
+    show_default=True,
+    help="Form of the report.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to a file."
+)
+def verify(
+    config_path: Path,
+    *,
+    destination: str | None,
+    prefix: str,
+    attributes: bool,
+    deep: bool,
+    sample: float,
+    form: str,
+    output: Path | None,
+) -> int:
+    """Compare every replica with its source object and report. Never writes to a store.
+
+    Ends with 4 if anything differs, is missing, is extra, or could not be compared.
+    """
+    settings = load_config(config_path).settings
+    known_destination(settings, destination)
+    depth = Depth.BYTES if deep else Depth.ATTRIBUTES if attributes else Depth.LISTING
+    if sample < 1 and depth is Depth.LISTING:
+        raise click.UsageError("--sample goes with --attributes or --deep")
+    scope = Scope([destination] if destination else list(settings.enabled), prefix, depth, sample)
+    with Findings() as findings, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        compared = runner.run(_compared(settings, scope, findings))
+        pieces = report(ReportFormat(form), compared, findings.documents(), scope)
+        write_pieces(pieces, output)
+    for each in compared:
+        rate = each.tally.keys / max(each.took_s, 0.001)
+        print_note(
+            f"{each.destination}: {each.tally.keys} keys listed in {human_seconds(each.took_s)}, "
+            f"{rate:.0f} keys/s"
+        )
+    equal = all(each.tally.is_equal for each in compared)
+    return ExitCode.OK if equal else ExitCode.DIFFERENT
+
+
+async def _compared(settings: Settings, scope: Scope, findings: Findings) -> list[Compared]:
+    clock = system_clock()
+    ticker = Ticker()
+
+    def progress(name: str, tally: Tally) -> None:
+        now_s = clock.monotonic_s()
+        if ticker.is_due(now_s):
+            rate = tally.keys / max(now_s - ticker.began_s, 0.001)
+            ticker.show(f"{name}: {tally.keys} keys listed, {rate:.0f} keys/s")
+
+    async with AsyncExitStack() as opened:
+        stores = Stores(settings, os.environ, clock=clock)
+        opened.push_async_callback(stores.close)
+        ledger = None
+        if settings.ledger.path.exists():
+            ledger = await open_ledger(settings, exclusive=False)
+            opened.push_async_callback(ledger.close)
+        ticker.began_s = clock.monotonic_s()
+        try:
+            return await compare_destinations(
+                settings, stores, ledger, scope, findings, clock=clock, progress=progress
+            )
+        finally:
+            ticker.clear()

@@ -1,0 +1,130 @@
+"""Every row of the table of ``decide.compare``, and the merge of two listings."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3fanout.decide.compare import (
+    Standing,
+    Verdict,
+    compare,
+    compare_attributes,
+    share_wrong_max,
+)
+from s3fanout.decide.reconcile import Join, Pair
+from s3fanout.model.events import ChangeKind
+from s3fanout.model.jobs import JobState, ReplicaRecord
+from s3fanout.model.objects import Listed, ObjectAttributes
+from s3fanout.model.rules import KeyFilter, Rule
+
+A, B = "a" * 32, "b" * 32
+RULE = Rule("paris", KeyFilter(exclude_prefixes=("tmp/",)))
+
+
+def row(etag: str = A, size_bytes: int = 1, key: str = "k") -> Listed:
+    return Listed(key, size_bytes, etag, 0)
+
+
+def record(
+    source_etag: str | None, replica_etag: str | None, state: JobState = JobState.SETTLED
+) -> ReplicaRecord:
+    return ReplicaRecord(
+        destination="paris",
+        key="k",
+        fence=1,
+        state=state,
+        kind=ChangeKind.CREATED,
+        event_at_ms=1,
+        accepted_at_ms=1,
+        due_at_ms=0,
+        attempts=0,
+        order=None,
+        etag=None,
+        size_bytes=None,
+        version_id=None,
+        reason="because",
+        settled_at_ms=1,
+        source_etag=source_etag,
+        source_version_id=None,
+        replica_etag=replica_etag,
+        error=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "replica", "known", "expected"),
+    [
+        (None, row(), None, "- foreign"),
+        (None, row(), record(A, A), "- source-gone"),
+        (row(key="tmp/k"), None, None, None),
+        (row(key="tmp/k"), row(), None, "- filtered-key"),
+        (row(), None, None, "+ missing"),
+        (row(), None, record(B, B), "+ missing"),
+        (row(), None, record(A, A, JobState.WAITING), "+ missing"),
+        (row(), None, record(A, A), "+ replica-gone drift"),
+        (row(), row(A, 2), None, "* size"),
+        (row(), row(B, 2), record(A, A), "* size drift"),
+        (row(), row(), None, "= etag"),
+        (row(), row("x-2"), record(A, "x-2"), "= ledger"),
+        (row(), row(B), record(A, B), "= ledger"),
+        (row(), row("x-2"), record(B, "x-2"), "* outdated"),
+        (row(), row("y-2"), record(A, "x-2"), "* replica-changed drift"),
+        (row(), row(B), None, "* etag"),
+        (row(), row(B), record(A, B, JobState.READY), "* etag"),
+        (row(), row("x-2"), None, "? etag-says-nothing"),
+        (row("", 1), row("", 1), None, "? etag-says-nothing"),
+        (row(), row("x-2"), record(A, None), "? etag-says-nothing"),
+    ],
+)
+def test_the_table(
+    source: Listed | None, replica: Listed | None, known: ReplicaRecord | None, expected: str | None
+) -> None:
+    verdict = compare(source, replica, known, rule=RULE)
+    shown = verdict and f"{verdict.standing.value} {verdict.code}" + " drift" * verdict.drift
+    assert shown == expected
+
+
+def test_attributes_differ_by_name() -> None:
+    ours = ObjectAttributes({"content-type": "a"}, {"x": "1", "y": "2"}, None)
+    theirs = ObjectAttributes({"content-type": "a"}, {"x": "1", "z": "2"}, {"t": "1"})
+    assert compare_attributes(ours, theirs) == Verdict(
+        Standing.DIFFERS, "metadata", "metadata differ: y, z"
+    )
+    assert compare_attributes(ours, ours) is None
+
+
+@pytest.mark.parametrize(
+    ("checked", "wrong", "expected"),
+    # 0 of n: 1 - 0.05**(1/n); 1 of 100 and 5 of 50: the usual tables of Clopper and Pearson.
+    [(0, 0, 1.0), (10, 10, 1.0), (300, 0, 0.00994), (100, 1, 0.04656), (50, 5, 0.19884)],
+)
+def test_what_a_sample_proves(checked: int, wrong: int, expected: float) -> None:
+    assert share_wrong_max(checked, wrong) == pytest.approx(expected, abs=2e-5)
+
+
+NAMES = st.sets(st.text(st.characters(codec="utf-8"), min_size=1, max_size=3))
+
+
+@given(NAMES, NAMES, st.integers(1, 4), st.integers(1, 4))
+def test_two_listings_in_step_make_the_pairs_of_two_sets(
+    ours: set[str], theirs: set[str], left_piece: int, right_piece: int
+) -> None:
+    left = [row(key="s/" + name) for name in sorted(ours)]
+    right = [row(key=name) for name in sorted(theirs)]
+    join = Join(source_cut=2)
+    found: list[Pair] = []
+    while join.wants_source or join.wants_replica:
+        if join.wants_source:
+            join.offer_source(left[:left_piece] or None)
+            del left[:left_piece]
+        if join.wants_replica:
+            join.offer_replica(right[:right_piece] or None)
+            del right[:right_piece]
+        found += join.pairs()
+    names = [(s and s.key[2:], r and r.key) for s, r in found]
+    assert names == [
+        (name if name in ours else None, name if name in theirs else None)
+        for name in sorted(ours | theirs)
+    ]
