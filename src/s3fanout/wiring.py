@@ -35,7 +35,7 @@ from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
 from s3fanout.engine.remover import Remover
-from s3fanout.engine.settler import Settler
+from s3fanout.engine.settler import GATHER_S, Settler
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
 from s3fanout.ports.ledger import Ledger
@@ -231,7 +231,11 @@ async def build(
         source = stores.open(settings.source)
         limits = limits_of(settings)
         settler = Settler(
-            queue=ledger, ledger=ledger, clock=clock, unsettled_max=limits.unsettled_max
+            queue=ledger,
+            ledger=ledger,
+            clock=clock,
+            unsettled_max=limits.unsettled_max,
+            gather_s=GATHER_S,
         )
         reads = SharedReads(source, budget_bytes=limits.stream_bytes, part_bytes=limits.part_bytes)
         lanes = [

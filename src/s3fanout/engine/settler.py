@@ -19,13 +19,34 @@ from s3fanout.ports.system import Clock
 LOG = logging.getLogger(__name__)
 
 BATCH_MAX = 512
+GATHER_S = 0.01
+"""What ``gather_s`` should be: a flush of the ledger costs as much as several replicas."""
 LEDGER_RETRY_S = 1.0
 
 
 class Settler:
     """Takes settlements from workers and makes them durable."""
 
-    def __init__(self, *, queue: Queue, ledger: Ledger, clock: Clock, unsettled_max: int) -> None:
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        ledger: Ledger,
+        clock: Clock,
+        unsettled_max: int,
+        gather_s: float = 0.0,
+    ) -> None:
+        """Bind to the ports.
+
+        Args:
+            queue: Lets go of what was settled.
+            ledger: Records it.
+            clock: Times ``gather_s`` and the pause after a refusal.
+            unsettled_max: Settlements on their way after which ``put`` waits.
+            gather_s: How long the first settlement of a batch waits for others. Nobody waits for
+                it: the replica is there, and the lane goes on.
+        """
+        self._gather_s = gather_s
         self._queue = queue
         self._ledger = ledger
         self._clock = clock
@@ -70,6 +91,8 @@ class Settler:
     async def _run(self) -> None:
         while True:
             batch = [await self._pending.get()]
+            if self._gather_s and self._pending.qsize() < BATCH_MAX:
+                await self._clock.sleep(self._gather_s)
             while len(batch) < BATCH_MAX and not self._pending.empty():
                 batch.append(self._pending.get_nowait())
             await self._write(batch)
