@@ -35,12 +35,26 @@ class Quirk(StrEnum):
     """A write to a bucket that does not exist makes it (SeaweedFS, for an identity that may)."""
     CREDENTIALS_UNCHECKED = "credentials-unchecked"
     """Any access key and secret are welcome (an emulator)."""
+    COPIED_PARTS_HAVE_OTHER_ETAGS = "copied-parts-have-other-etags"
+    """The etag of a part that was copied is not the digest of its bytes."""
+    COPIES_LOSE_CHECKSUMS = "copies-lose-checksums"
+    """A copy has no checksum although its source has one."""
+    LAYOUT_UNTOLD = "layout-untold"
+    """Nothing says what the parts of an object were."""
+    NO_CHECKSUMS = "no-checksums"
+    """Checksums that are sent are neither compared nor kept."""
+    ONE_STORAGE_CLASS = "one-storage-class"
+    """A storage class other than the default is refused."""
+    UPLOADS_LOSE_TAGS = "uploads-lose-tags"
+    """Tags that a multipart upload was begun with are not on the object."""
     COPY_INTO_NO_BUCKET_BREAKS = "copy-into-no-bucket-breaks"
     """A copy into a bucket that does not exist is answered with 500."""
     DELETE_CONDITIONS_IGNORED = "delete-conditions-ignored"
     """A delete pinned to another etag deletes, without a word."""
     KEYS_UNLIMITED = "keys-unlimited"
     """Keys of more than 1,024 bytes are taken."""
+    LISTS_REPLACED_PARTS = "lists-replaced-parts"
+    """A part that was uploaded twice with other bytes is listed twice."""
     LISTS_BY_DIRECTORY = "lists-by-directory"
     """Keys are sorted segment by segment: ``o/a/x`` before ``o/a-b`` (directories below)."""
     METADATA_IN_LATIN_1 = "metadata-in-latin-1"
@@ -99,8 +113,10 @@ PROFILES: Mapping[str, Profile] = {
         quirks=frozenset(
             {
                 Quirk.BUCKETS_APPEAR,
+                Quirk.COPIED_PARTS_HAVE_OTHER_ETAGS,
                 Quirk.COPY_INTO_NO_BUCKET_BREAKS,
                 Quirk.LISTS_BY_DIRECTORY,
+                Quirk.LISTS_REPLACED_PARTS,
             }
         ),
         keys={
@@ -114,7 +130,15 @@ PROFILES: Mapping[str, Profile] = {
         },
     ),
     "minio": Profile(
-        quirks=frozenset({Quirk.DELETE_CONDITIONS_IGNORED, Quirk.KEYS_UNLIMITED}),
+        quirks=frozenset(
+            {
+                Quirk.DELETE_CONDITIONS_IGNORED,
+                Quirk.KEYS_UNLIMITED,
+                Quirk.LAYOUT_UNTOLD,
+                Quirk.NO_CHECKSUMS,
+                Quirk.ONE_STORAGE_CLASS,
+            }
+        ),
         lost_headers=frozenset({"content-encoding", "content-language", "expires"}),
         keys={
             "double-slash": Renames(_PATHS, lambda key: key.replace("//", "/")),
@@ -130,9 +154,11 @@ PROFILES: Mapping[str, Profile] = {
             {
                 Quirk.CREDENTIALS_UNCHECKED,
                 Quirk.KEYS_UNLIMITED,
+                Quirk.LAYOUT_UNTOLD,
                 Quirk.METADATA_IN_LATIN_1,
                 Quirk.SELF_COPY_ALLOWED,
                 Quirk.TAGS_SURVIVE,
+                Quirk.UPLOADS_LOSE_TAGS,
             }
         )
     ),

@@ -21,13 +21,25 @@ from s3fanout.model.errors import (
     StoreError,
     Throttled,
     Unavailable,
+    UploadGone,
 )
 
 NOW_MS = 1_795_395_600_000
 READS = (Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING)
-WRITES = (Operation.PUT_OBJECT, Operation.COPY_OBJECT, Operation.DELETE_OBJECT)
-OF_BUCKET = (Operation.LIST_OBJECTS, Operation.HEAD_BUCKET)
-OF_UPLOADS = (Operation.CREATE_UPLOAD, Operation.UPLOAD_PART_COPY, Operation.ABORT_UPLOAD)
+WRITES = (
+    Operation.PUT_OBJECT,
+    Operation.COPY_OBJECT,
+    Operation.DELETE_OBJECT,
+    Operation.COMPLETE_UPLOAD,
+)
+OF_BUCKET = (Operation.LIST_OBJECTS, Operation.LIST_UPLOADS, Operation.HEAD_BUCKET)
+OF_UPLOADS = (
+    Operation.CREATE_UPLOAD,
+    Operation.UPLOAD_PART,
+    Operation.UPLOAD_PART_COPY,
+    Operation.LIST_PARTS,
+    Operation.ABORT_UPLOAD,
+)
 ALL = (*READS, *WRITES, *OF_BUCKET, *OF_UPLOADS)
 WITH_SOURCE = (*READS, Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY)
 WITHOUT_SOURCE = tuple(operation for operation in ALL if operation not in WITH_SOURCE)
@@ -78,6 +90,9 @@ ROWS: list[tuple[str, int, tuple[Operation, ...], type[StoreError]]] = [
     ("NoSuchKey", 404, WITH_SOURCE, SourceAbsent),
     ("NoSuchKey", 404, WITHOUT_SOURCE, Refused),
     ("NoSuchBucket", 404, ALL, NoSuchBucket),
+    ("NoSuchUpload", 404, ALL, UploadGone),
+    ("KMS.NotFoundException", 400, ALL, Refused),
+    ("KMS.DisabledException", 400, ALL, Refused),
     ("", 404, READS, SourceAbsent),
     ("", 404, OF_BUCKET, NoSuchBucket),
     ("", 404, (*WRITES, *OF_UPLOADS), Refused),
@@ -143,6 +158,18 @@ def test_every_code_of_the_rows_is_decided_before_the_status() -> None:
         if expected in (Throttled, SourceChanged, SourceAbsent, NoSuchBucket):
             for operation in operations if code else ():
                 assert type(verdict(operation, 400, document(code))) is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("AccessDenied", "User is not authorized to perform: kms:GenerateDataKey on this resource"),
+        ("KMS.DisabledException", "the key is disabled"),
+    ],
+)
+def test_a_key_without_grants_is_named(code: str, message: str) -> None:
+    error = verdict(Operation.PUT_OBJECT, 403, document(code, message))
+    assert "kms:GenerateDataKey" in error.hint
 
 
 @pytest.mark.parametrize("operation", ALL)
@@ -296,6 +323,10 @@ def test_a_denial_names_the_permission_that_is_missing(operation: Operation) -> 
         Operation.CREATE_UPLOAD: "s3:PutObject",
         Operation.UPLOAD_PART_COPY: "s3:PutObject",
         Operation.ABORT_UPLOAD: "s3:AbortMultipartUpload",
+        Operation.UPLOAD_PART: "s3:PutObject",
+        Operation.COMPLETE_UPLOAD: "s3:PutObject",
+        Operation.LIST_PARTS: "s3:ListMultipartUploadParts",
+        Operation.LIST_UPLOADS: "s3:ListBucketMultipartUploads",
     }.get(operation, "s3:GetObject")
     assert verdict(operation, 403).hint.startswith(f"grant to these credentials: {permission}")
 

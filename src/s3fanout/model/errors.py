@@ -13,6 +13,7 @@ S3FanoutError
     ├── SourceAbsent       the source object was *confirmed* gone    settle: nothing to copy
     ├── AccessDenied       403                                       the destination may be to blame
     ├── NoSuchBucket       404 for the bucket                        the destination is to blame
+    ├── UploadGone         a multipart upload is not there any more  begin another one
     ├── Refused            any other 4xx: never works as it is       dead letter
     ├── ListingUnordered   keys do not come in byte order        list again and sort
     └── ReplicaMismatch    what was written is not what was read     try again, never settle
@@ -168,6 +169,13 @@ class NoSuchBucket(StoreError):
     code = "no-such-bucket"
     exit_code = ExitCode.CONFIGURATION
     default_hint = "create the bucket or correct its name; the backlog then drains by itself"
+
+
+class UploadGone(StoreError):
+    """The store knows no such multipart upload: aborted, expired, or completed before."""
+
+    code = "upload-gone"
+    default_hint = "begun again by itself"
 
 
 class Refused(StoreError):

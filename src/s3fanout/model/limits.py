@@ -10,6 +10,13 @@ GIB = 1024 * MIB
 COPY_BYTES_MAX = 5 * GIB
 """Largest source of one CopyObject request (AWS, "CopyObject" API reference, 2026-11)."""
 
+PART_BYTES_MIN = 5 * MIB
+"""Smallest part of an upload but for the last one (AWS user guide, "Multipart upload limits")."""
+PART_BYTES_MAX = 5 * GIB
+"""Largest part; likewise."""
+PARTS_MAX = 10_000
+"""Most parts of an upload; likewise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

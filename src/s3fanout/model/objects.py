@@ -4,7 +4,87 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
+
+
+class ChecksumAlgorithm(StrEnum):
+    """Checksums that S3 keeps with an object, as it spells them."""
+
+    CRC64NVME = "CRC64NVME"
+    CRC32C = "CRC32C"
+    CRC32 = "CRC32"
+    SHA1 = "SHA1"
+    SHA256 = "SHA256"
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """A checksum that a store keeps with an object.
+
+    Attributes:
+        algorithm: Which.
+        value: Base64, as on the wire; of a composite one with ``-`` and the number of parts.
+        full_object: It is of the object's bytes. Otherwise it is of the checksums of its parts, and
+            comparable only with one of the same layout.
+    """
+
+    algorithm: ChecksumAlgorithm
+    value: str
+    full_object: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """How a store encrypts an object at rest.
+
+    Attributes:
+        method: As on the wire: ``AES256``, ``aws:kms``, ``aws:kms:dsse``; ``SSE-C`` for a key of
+            the customer's, which comes with every request.
+        kms_key: Key id or ARN; ``""`` is the store's default.
+        bucket_key: Whether KMS is spared by a key of the bucket; ``None`` when not said.
+    """
+
+    method: str
+    kms_key: str = ""
+    bucket_key: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectLock:
+    """Retention and legal hold of an object; all text as on the wire.
+
+    Attributes:
+        mode: ``GOVERNANCE`` or ``COMPLIANCE``; ``""`` without retention.
+        retain_until: Time in ISO 8601; ``""`` without retention.
+        legal_hold: Whether one is on.
+    """
+
+    mode: str = ""
+    retain_until: str = ""
+    legal_hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What an object carries that ``CopyObject`` does not copy by itself.
+
+    Attributes:
+        storage_class: ``""`` is the default one (``STANDARD``).
+        redirect: Where a website sends those who ask for the object; ``""`` is nowhere.
+        encryption: ``None`` is the bucket's default, or not said.
+        lock: ``None`` without retention and legal hold.
+        acl: Canned ACL to write with; ``""`` sends none. Never read.
+    """
+
+    storage_class: str = ""
+    redirect: str = ""
+    encryption: Encryption | None = None
+    lock: ObjectLock | None = None
+    acl: str = ""
+
+
+NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +98,13 @@ class ObjectAttributes:
         metadata: User metadata by lower-case name without ``x-amz-meta-``; values as sent on the
             wire (not decoded).
         tags: Tag set; ``None`` when it was not read.
+        extras: What else it carries.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] | None = None
+    extras: Extras = NO_EXTRAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +118,10 @@ class Present:
         version_id: ``None`` when the store sent none.
         last_modified_at_ms: Unix milliseconds, second resolution; 0 when the store sent none.
         tag_count: Number of tags, where the store says so; 0 otherwise.
-        attributes: Headers and metadata as read; ``tags`` is ``None`` (a probe does not read them).
+        attributes: Headers, metadata and extras as read; ``tags`` is ``None`` (a probe does not
+            read them).
+        checksums: Those that the store keeps and tells.
+        archived: Its bytes cannot be read before it is restored.
     """
 
     key: str
@@ -46,6 +131,8 @@ class Present:
     last_modified_at_ms: int = 0
     tag_count: int = 0
     attributes: ObjectAttributes = field(default_factory=ObjectAttributes)
+    checksums: tuple[Checksum, ...] = ()
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +176,57 @@ class Written:
 
     etag: str
     version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartBody:
+    """A range of an object, in memory.
+
+    Attributes:
+        content: The bytes.
+        md5_hex, sha256_hex: Digests of ``content``.
+    """
+
+    content: bytes
+    md5_hex: str
+    sha256_hex: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedPart:
+    """A part that a store has.
+
+    Attributes:
+        number: From 1.
+        etag: Validator of the part, without quotes.
+        size_bytes: Its length.
+    """
+
+    number: int
+    etag: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPart:
+    """What a store tells about the layout of an object that was uploaded in parts.
+
+    Attributes:
+        size_bytes: Length of part 1, and so of all but the last one, if the uploader was usual.
+        count: How many parts there are.
+    """
+
+    size_bytes: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedUpload:
+    """A multipart upload that was begun and neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    begun_at_ms: int
 
 
 class Listed(NamedTuple):

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from s3fanout.model.objects import Body, ListPage, ObjectAttributes, Probe, Written
+from s3fanout.model.objects import (
+    NO_EXTRAS,
+    Body,
+    Checksum,
+    ChecksumAlgorithm,
+    Extras,
+    FirstPart,
+    ListedUpload,
+    ListPage,
+    ObjectAttributes,
+    PartBody,
+    Probe,
+    UploadedPart,
+    Written,
+)
 
 
 class ObjectStore(Protocol):
@@ -40,21 +55,59 @@ class ObjectStore(Protocol):
             SourceChanged: The object's etag is another one.
             SourceAbsent: Confirmed absence.
             Refused: ``s3_code == "EntityTooLarge"`` when larger than ``size_bytes_max``.
-            Unavailable: Also when the body ended early or has another length than announced.
+            Unavailable: Also when the body ended early (``s3_code == "TruncatedBody"``), or is not
+                the one of a checksum that the store sent with it (``"WrongChecksum"``; CRC32, SHA1
+                and SHA256 of the whole object are compared).
+        """
+        ...
+
+    async def get_range(self, key: str, *, first: int, last: int, if_match: str) -> PartBody:
+        """Bytes ``first`` to ``last``, inclusive, of the object at ``if_match``. One request.
+
+        Raises:
+            SourceChanged: The object's etag is another one, also if the store ignored the pin.
+            SourceAbsent: Confirmed absence.
+            Unavailable: The answer is not exactly the range.
+        """
+        ...
+
+    async def get_tags(self, key: str) -> Mapping[str, str]:
+        """The current object's tag set. One request.
+
+        Raises:
+            SourceAbsent: Confirmed absence.
+        """
+        ...
+
+    async def first_part(self, key: str, *, if_match: str) -> FirstPart | None:
+        """How the object was uploaded; ``None`` if the store does not tell. One request.
+
+        Raises:
+            SourceChanged: The object's etag is another one.
+            SourceAbsent: There is none (not confirmed).
         """
         ...
 
     async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
         """Write ``body`` with exactly ``attributes`` (tags too, where not ``None``). One request.
 
-        The store checks the bytes against a digest sent with them.
+        The store checks the bytes against a digest sent with them, and keeps the first full-object
+        checksum of ``body.facts``, if it keeps any.
         """
         ...
 
     async def copy(
-        self, key: str, *, source_bucket: str, source_key: str, if_match: str | None
+        self,
+        key: str,
+        *,
+        source_bucket: str,
+        source_key: str,
+        if_match: str | None,
+        extras: Extras = NO_EXTRAS,
     ) -> Written:
         """Server-side copy into ``key`` of this bucket, attributes and tags included. One request.
+
+        ``extras`` are not copied but set.
 
         A store may ignore ``if_match`` without a word: the caller compares ``Written.etag``.
 
@@ -62,6 +115,99 @@ class ObjectStore(Protocol):
             SourceChanged: The source's etag is another one.
             SourceAbsent: Confirmed absence of the source.
             Refused: ``s3_code == "EntityTooLarge"`` beyond the store's one-request limit.
+        """
+        ...
+
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, checksum: ChecksumAlgorithm | None = None
+    ) -> str:
+        """Begin a multipart upload; its id. The object will have exactly ``attributes``.
+
+        ``checksum`` asks the store to keep one of the whole object (CRC algorithms only).
+        One request. Nothing of it is visible before ``complete_upload``.
+        """
+        ...
+
+    async def upload_part(
+        self, key: str, upload_id: str, number: int, body: PartBody
+    ) -> UploadedPart:
+        """Upload part ``number``, in place of an earlier one of the same number. One request.
+
+        The store checks the bytes against a digest sent with them.
+
+        Raises:
+            UploadGone: There is no such upload any more.
+        """
+        ...
+
+    async def upload_part_copy(
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        *,
+        source_bucket: str,
+        source_key: str,
+        if_match: str,
+        first: int,
+        last: int,
+    ) -> UploadedPart:
+        """Make part ``number`` of bytes ``first`` to ``last``, inclusive, of another object.
+
+        One request. A store may ignore ``if_match`` without a word: the caller reads the source
+        again before it completes the upload.
+
+        Raises:
+            SourceChanged: The source's etag is another one.
+            SourceAbsent: Confirmed absence of the source.
+            UploadGone: There is no such upload any more.
+        """
+        ...
+
+    async def list_parts(self, key: str, upload_id: str) -> Sequence[UploadedPart]:
+        """All parts that the store has, by number. One request per 1,000 parts.
+
+        Of a part that was uploaded twice with other bytes, some stores tell an older try.
+
+        Raises:
+            UploadGone: There is no such upload any more.
+        """
+        ...
+
+    async def complete_upload(
+        self,
+        key: str,
+        upload_id: str,
+        parts: Sequence[UploadedPart],
+        *,
+        checksum: Checksum | None = None,
+    ) -> Written:
+        """Make the object of ``parts``, by number and without gaps. One request.
+
+        Args:
+            key: As begun.
+            upload_id: As begun.
+            parts: They are compared by number and etag; stores that can do so compare the sum of
+                their sizes too.
+            checksum: Of the whole object, of the algorithm that the upload was begun with; the
+                store compares.
+
+        Raises:
+            UploadGone: There is no such upload any more. A try before this one may have completed
+                it: only the object tells.
+            Refused: A part is not there, or too small, or the checksum is another one.
+            Unavailable: Also when a 200 carries an error.
+        """
+        ...
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        """Forget an upload and its parts; nothing happens if there is none. One request."""
+        ...
+
+    async def list_uploads(self, prefix: str = "") -> Sequence[ListedUpload]:
+        """Unfinished uploads of keys that start with ``prefix``; one page, at most 1,000.
+
+        One request. Some stores list only uploads of exactly ``prefix`` (MinIO, 2026-11).
         """
         ...
 

@@ -10,7 +10,9 @@ The code of the error document decides, the status where there is no code that w
 | ``PreconditionFailed``, 412 | SourceChanged | of a read, copy or delete; else Refused |
 | ``NoSuchVersion`` | SourceChanged | likewise |
 | ``NoSuchKey`` | SourceAbsent | of a read or a copy (the source); else Refused |
+| ``NoSuchUpload`` | UploadGone | |
 | ``NoSuchBucket`` | NoSuchBucket | of a copy: source or destination |
+| ``KMS.*`` | Refused | the hint is about the key; likewise for a 403 about ``kms:`` |
 | 404 | SourceAbsent | of a read, ``s3_code == ""``: the caller confirms it |
 | 404 | NoSuchBucket | of a listing or a bucket |
 | 404 | Refused | of a write: nothing that S3 knows |
@@ -43,6 +45,7 @@ from s3fanout.model.errors import (
     StoreError,
     Throttled,
     Unavailable,
+    UploadGone,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +65,11 @@ class Operation(StrEnum):
     HEAD_BUCKET = "HeadBucket"
     CREATE_UPLOAD = "CreateMultipartUpload"
     UPLOAD_PART_COPY = "UploadPartCopy"
+    UPLOAD_PART = "UploadPart"
+    LIST_PARTS = "ListParts"
+    COMPLETE_UPLOAD = "CompleteMultipartUpload"
     ABORT_UPLOAD = "AbortMultipartUpload"
+    LIST_UPLOADS = "ListMultipartUploads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,16 @@ class Target:
     key: str = ""
 
 
-_WRITES = frozenset({Operation.PUT_OBJECT, Operation.COPY_OBJECT, Operation.DELETE_OBJECT})
+_WRITES = frozenset(
+    {
+        Operation.PUT_OBJECT,
+        Operation.COPY_OBJECT,
+        Operation.DELETE_OBJECT,
+        Operation.COMPLETE_UPLOAD,
+    }
+)
+"""Operations after which the bucket may hold another object."""
+_OF_BUCKET = (Operation.LIST_OBJECTS, Operation.LIST_UPLOADS, Operation.HEAD_BUCKET)
 _READS = frozenset({Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING})
 _HAS_SOURCE = _READS | {Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY}
 _PINNED = _HAS_SOURCE | {Operation.DELETE_OBJECT}
@@ -89,7 +105,14 @@ _ACTIONS = {
     Operation.DELETE_OBJECT: "s3:DeleteObject",
     Operation.LIST_OBJECTS: "s3:ListBucket",
     Operation.HEAD_BUCKET: "s3:ListBucket",
-    Operation.CREATE_UPLOAD: "s3:PutObject",
+    Operation.CREATE_UPLOAD: "s3:PutObject, s3:PutObjectTagging for objects with tags, and "
+    "kms:GenerateDataKey and kms:Decrypt on the key of a bucket that KMS encrypts",
+    Operation.UPLOAD_PART: "s3:PutObject, and kms:GenerateDataKey and kms:Decrypt on the key of a "
+    "bucket that KMS encrypts",
+    Operation.LIST_PARTS: "s3:ListMultipartUploadParts",
+    Operation.COMPLETE_UPLOAD: "s3:PutObject, and kms:Decrypt on the key of a bucket that KMS "
+    "encrypts",
+    Operation.LIST_UPLOADS: "s3:ListBucketMultipartUploads",
     Operation.UPLOAD_PART_COPY: "s3:PutObject here, and s3:GetObject on the source",
     Operation.ABORT_UPLOAD: "s3:AbortMultipartUpload",
 }
@@ -100,6 +123,10 @@ _THROTTLED = re.compile(
 )
 _CLOCK_HINT = "set this machine's clock (NTP): the store compares it with its own"
 _TOKEN_HINT = "renew the session credentials: their token expired or is not valid"  # noqa: S105
+_KMS_HINT = (
+    "the encryption key must exist, be enabled and in the bucket's region, and its policy grant "
+    "these credentials kms:Decrypt (source), kms:GenerateDataKey and kms:Decrypt (destination)"
+)
 _CREDENTIAL_HINTS = {
     "InvalidAccessKeyId": "the store does not know this access key: right endpoint, right account?",
     "SignatureDoesNotMatch": "the secret key does not belong to the access key, or a proxy changed "
@@ -122,6 +149,16 @@ _TRANSIENT = {
     "TemporaryRedirect": "the bucket is new and its name not known everywhere yet; wait",
     "QuotaExceeded": "the destination's quota is used up: raise it or free space",
 }
+_FINAL: dict[str, tuple[type[StoreError], str | None]] = {
+    "NoSuchBucket": (NoSuchBucket, None),
+    "NoSuchUpload": (UploadGone, None),
+    "InvalidObjectState": (
+        Refused,
+        "the object is archived: restore it, then: s3fanout redrive",
+    ),
+    **{code: (AccessDenied, hint) for code, hint in _CREDENTIAL_HINTS.items()},
+}
+"""Codes that mean the same whatever was asked."""
 _OTHER_REGION = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
@@ -191,26 +228,23 @@ def _verdict(
     target: Target, answer: Response, document: ErrorDocument, *, asked_to_wait: bool
 ) -> tuple[type[StoreError], str | None]:
     code, operation = document.code, target.operation
-    has_source = operation in _HAS_SOURCE
     if _THROTTLED.match(code):
         return Throttled, None
     if code in _TRANSIENT and not (asked_to_wait and answer.status == 503):  # noqa: PLR2004
         return Unavailable, _TRANSIENT[code]
-    if code in _CREDENTIAL_HINTS:
-        return AccessDenied, _CREDENTIAL_HINTS[code]
+    if code in _FINAL:
+        return _FINAL[code]
     if code in _OTHER_REGION:
         return Refused, _region_hint(answer, document)
     match code:
-        case "NoSuchBucket":
-            return NoSuchBucket, None
         case "NoSuchKey":
-            return (SourceAbsent if has_source else Refused), None
+            return (SourceAbsent if operation in _HAS_SOURCE else Refused), None
         case "NoSuchVersion" | "PreconditionFailed":
             return (SourceChanged if operation in _PINNED else Refused), None
         case "AccessDenied":
-            return AccessDenied, f"grant to these credentials: {_ACTIONS[operation]}"
-        case "InvalidObjectState":
-            return Refused, "the object is archived: restore it, then: s3fanout redrive"
+            return AccessDenied, _grant_hint(operation, document.message)
+        case _ if code.startswith("KMS."):
+            return Refused, _KMS_HINT
         case _:
             return _verdict_of_status(target, answer, document, asked_to_wait=asked_to_wait)
 
@@ -225,10 +259,10 @@ def _verdict_of_status(
         case 503 if asked_to_wait:
             return Throttled, None
         case 401 | 403:
-            return AccessDenied, f"grant to these credentials: {_ACTIONS[operation]}"
+            return AccessDenied, _grant_hint(operation, document.message)
         case 404 if operation in _READS:
             return SourceAbsent, None
-        case 404 if operation in (Operation.LIST_OBJECTS, Operation.HEAD_BUCKET):
+        case 404 if operation in _OF_BUCKET:
             return NoSuchBucket, None
         case 412 if operation in _PINNED:
             return SourceChanged, None
@@ -239,6 +273,12 @@ def _verdict_of_status(
             return Refused, _region_hint(answer, document) if region else None
         case _:
             return Unavailable, None
+
+
+def _grant_hint(operation: Operation, message: str) -> str:
+    if "kms:" in message:
+        return _KMS_HINT
+    return f"grant to these credentials: {_ACTIONS[operation]}"
 
 
 def _region_hint(answer: Response, document: ErrorDocument) -> str:

@@ -18,11 +18,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from s3fanout.model.objects import NO_EXTRAS
+
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from s3fanout.model.errors import StoreError
-    from s3fanout.model.objects import Body, ListPage, ObjectAttributes, Probe, Written
+    from s3fanout.model.objects import (
+        Body,
+        Checksum,
+        ChecksumAlgorithm,
+        Extras,
+        FirstPart,
+        ListedUpload,
+        ListPage,
+        ObjectAttributes,
+        PartBody,
+        Probe,
+        UploadedPart,
+        Written,
+    )
     from s3fanout.ports.object_store import ObjectStore
 
 Answer = TypeVar("Answer")
@@ -125,15 +140,110 @@ class FaultyStore:
     async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
         return await self._play("PutObject", key, lambda: self._store.put(key, body, attributes))
 
+    async def get_range(self, key: str, *, first: int, last: int, if_match: str) -> PartBody:
+        return await self._play(
+            "GetObject",
+            key,
+            lambda: self._store.get_range(key, first=first, last=last, if_match=if_match),
+        )
+
+    async def get_tags(self, key: str) -> Mapping[str, str]:
+        return await self._play("GetObjectTagging", key, lambda: self._store.get_tags(key))
+
+    async def first_part(self, key: str, *, if_match: str) -> FirstPart | None:
+        return await self._play(
+            "HeadObject", key, lambda: self._store.first_part(key, if_match=if_match)
+        )
+
     async def copy(
-        self, key: str, *, source_bucket: str, source_key: str, if_match: str | None
+        self,
+        key: str,
+        *,
+        source_bucket: str,
+        source_key: str,
+        if_match: str | None,
+        extras: Extras = NO_EXTRAS,
     ) -> Written:
         return await self._play(
             "CopyObject",
             key,
             lambda: self._store.copy(
-                key, source_bucket=source_bucket, source_key=source_key, if_match=if_match
+                key,
+                source_bucket=source_bucket,
+                source_key=source_key,
+                if_match=if_match,
+                extras=extras,
             ),
+        )
+
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, checksum: ChecksumAlgorithm | None = None
+    ) -> str:
+        return await self._play(
+            "CreateMultipartUpload",
+            key,
+            lambda: self._store.create_upload(key, attributes, checksum=checksum),
+        )
+
+    async def upload_part(
+        self, key: str, upload_id: str, number: int, body: PartBody
+    ) -> UploadedPart:
+        return await self._play(
+            "UploadPart", key, lambda: self._store.upload_part(key, upload_id, number, body)
+        )
+
+    async def upload_part_copy(
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        *,
+        source_bucket: str,
+        source_key: str,
+        if_match: str,
+        first: int,
+        last: int,
+    ) -> UploadedPart:
+        return await self._play(
+            "UploadPartCopy",
+            key,
+            lambda: self._store.upload_part_copy(
+                key,
+                upload_id,
+                number,
+                source_bucket=source_bucket,
+                source_key=source_key,
+                if_match=if_match,
+                first=first,
+                last=last,
+            ),
+        )
+
+    async def list_parts(self, key: str, upload_id: str) -> Sequence[UploadedPart]:
+        return await self._play("ListParts", key, lambda: self._store.list_parts(key, upload_id))
+
+    async def complete_upload(
+        self,
+        key: str,
+        upload_id: str,
+        parts: Sequence[UploadedPart],
+        *,
+        checksum: Checksum | None = None,
+    ) -> Written:
+        return await self._play(
+            "CompleteMultipartUpload",
+            key,
+            lambda: self._store.complete_upload(key, upload_id, parts, checksum=checksum),
+        )
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        return await self._play(
+            "AbortMultipartUpload", key, lambda: self._store.abort_upload(key, upload_id)
+        )
+
+    async def list_uploads(self, prefix: str = "") -> Sequence[ListedUpload]:
+        return await self._play(
+            "ListMultipartUploads", prefix, lambda: self._store.list_uploads(prefix)
         )
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:

@@ -12,20 +12,38 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from s3fanout.model.errors import NoSuchBucket, Refused, SourceAbsent, SourceChanged
-from s3fanout.model.limits import COPY_BYTES_MAX
+from s3fanout.adapters.store.memory_uploads import MemoryUploads, Upload, part_of
+from s3fanout.adapters.store.s3_headers import wrong_checksum
+from s3fanout.model.errors import (
+    NoSuchBucket,
+    Refused,
+    SourceAbsent,
+    SourceChanged,
+    Unavailable,
+)
+from s3fanout.model.limits import COPY_BYTES_MAX, PART_BYTES_MIN
 from s3fanout.model.objects import (
+    NO_EXTRAS,
     Absent,
     Body,
+    Checksum,
+    ChecksumAlgorithm,
+    Extras,
+    FirstPart,
     Listed,
+    ListedUpload,
     ListPage,
     ObjectAttributes,
+    PartBody,
     Present,
     Probe,
+    UploadedPart,
     Written,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from s3fanout.ports.system import Clock
 
 KEY_BYTES_MAX = 1024
@@ -36,18 +54,27 @@ _PAGE_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object; ``attributes.tags`` is never ``None``."""
+    """One object; ``attributes.tags`` is never ``None``.
+
+    ``layout`` is of an object that was uploaded in parts.
+    """
 
     content: bytes
     etag: str
     attributes: ObjectAttributes
     last_modified_at_ms: int
+    checksums: tuple[Checksum, ...] = ()
+    layout: FirstPart | None = None
 
     @staticmethod
     def of(
-        content: bytes, attributes: ObjectAttributes | None = None, *, now_ms: int = 0
+        content: bytes,
+        attributes: ObjectAttributes | None = None,
+        *,
+        now_ms: int = 0,
+        checksums: tuple[Checksum, ...] = (),
     ) -> StoredObject:
-        """The object that writing ``content`` makes."""
+        """The object that writing ``content`` at once makes."""
         kept = attributes or ObjectAttributes()
         return StoredObject(
             content=content,
@@ -56,8 +83,10 @@ class StoredObject:
                 headers=dict(kept.headers),
                 metadata=dict(kept.metadata),
                 tags=dict(kept.tags or {}),
+                extras=replace(kept.extras, acl=""),
             ),
             last_modified_at_ms=now_ms // 1000 * 1000,
+            checksums=checksums,
         )
 
 
@@ -68,12 +97,17 @@ class MemoryStores:
     Attributes:
         clock: Says when an object was modified.
         copy_bytes_max: Larger sources cannot be copied in one request.
+        part_bytes_min: Smaller parts, but for the last one, make no object.
         buckets: Objects by key by bucket, for tests to look into and to change.
+        uploads: Unfinished multipart uploads by id, likewise.
     """
 
     clock: Clock
     copy_bytes_max: int = COPY_BYTES_MAX
+    part_bytes_min: int = PART_BYTES_MIN
     buckets: dict[str, dict[str, StoredObject]] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    uploads_begun: int = 0
 
     def create_bucket(self, bucket: str) -> MemoryStore:
         """Make an empty bucket, or empty the one that is there."""
@@ -96,6 +130,7 @@ class MemoryStore:
         self.requests: Counter[str] = Counter()
         self._stores = stores
         self._bucket = bucket
+        self._uploads = MemoryUploads(stores, bucket)
 
     @property
     def bucket(self) -> str:
@@ -124,14 +159,21 @@ class MemoryStore:
         return Body(
             facts=_facts(key, stored, with_tags=True),
             content=stored.content,
-            md5_hex=stored.etag,
+            md5_hex=hashlib.md5(stored.content, usedforsecurity=False).hexdigest(),
             sha256_hex=hashlib.sha256(stored.content).hexdigest(),
         )
 
     async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
         objects = self._request("PutObject", key)
-        stored = StoredObject.of(body.content, attributes, now_ms=self._stores.clock.now_ms())
-        if stored.etag != body.md5_hex:
+        stored = StoredObject.of(
+            body.content,
+            attributes,
+            now_ms=self._stores.clock.now_ms(),
+            checksums=body.facts.checksums[:1],
+        )
+        if stored.etag != body.md5_hex or wrong_checksum(
+            body.content, body.sha256_hex, stored.checksums
+        ):
             raise Refused(
                 f"the bytes are not those of their digest key={key!r}",
                 operation="PutObject",
@@ -141,8 +183,27 @@ class MemoryStore:
         objects[key] = stored
         return Written(stored.etag)
 
+    async def get_range(self, key: str, *, first: int, last: int, if_match: str) -> PartBody:
+        stored = _pinned(self._request("GetObject", key), key, if_match, "GetObject")
+        if last >= len(stored.content):
+            raise Unavailable(f"no such range key={key!r}", operation="GetObject")
+        return part_of(stored.content[first : last + 1])
+
+    async def get_tags(self, key: str) -> Mapping[str, str]:
+        stored = _pinned(self._request("GetObjectTagging", key), key, None, "GetObjectTagging")
+        return dict(stored.attributes.tags or {})
+
+    async def first_part(self, key: str, *, if_match: str) -> FirstPart | None:
+        return _pinned(self._request("HeadObject", key), key, if_match, "HeadObject").layout
+
     async def copy(
-        self, key: str, *, source_bucket: str, source_key: str, if_match: str | None
+        self,
+        key: str,
+        *,
+        source_bucket: str,
+        source_key: str,
+        if_match: str | None,
+        extras: Extras = NO_EXTRAS,
     ) -> Written:
         objects = self._request("CopyObject", key)
         sources = self._objects_of(source_bucket, "CopyObject")
@@ -156,9 +217,76 @@ class MemoryStore:
             )
         if len(source.content) > self._stores.copy_bytes_max:
             raise _too_large("CopyObject", source_key)
-        now_ms = self._stores.clock.now_ms()
-        objects[key] = StoredObject.of(source.content, source.attributes, now_ms=now_ms)
-        return Written(source.etag)
+        copied = StoredObject.of(
+            source.content,
+            replace(source.attributes, extras=extras),
+            now_ms=self._stores.clock.now_ms(),
+            checksums=source.checksums,
+        )
+        objects[key] = copied
+        return Written(copied.etag)
+
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, checksum: ChecksumAlgorithm | None = None
+    ) -> str:
+        self._request("CreateMultipartUpload", key)
+        return self._uploads.begin(key, attributes, checksum)
+
+    async def upload_part(
+        self, key: str, upload_id: str, number: int, body: PartBody
+    ) -> UploadedPart:
+        self._request("UploadPart", key)
+        return self._uploads.put_part(key, upload_id, number, body)
+
+    async def upload_part_copy(
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        *,
+        source_bucket: str,
+        source_key: str,
+        if_match: str,
+        first: int,
+        last: int,
+    ) -> UploadedPart:
+        self._request("UploadPartCopy", key)
+        sources = self._objects_of(source_bucket, "UploadPartCopy")
+        source = _pinned(sources, source_key, if_match, "UploadPartCopy")
+        content = part_of(source.content[first : last + 1])
+        return self._uploads.put_part(key, upload_id, number, content)
+
+    async def list_parts(self, key: str, upload_id: str) -> Sequence[UploadedPart]:
+        self._request("ListParts", key)
+        return self._uploads.parts(key, upload_id)
+
+    async def complete_upload(
+        self,
+        key: str,
+        upload_id: str,
+        parts: Sequence[UploadedPart],
+        *,
+        checksum: Checksum | None = None,
+    ) -> Written:
+        objects = self._request("CompleteMultipartUpload", key)
+        upload, content, etag = self._uploads.take(key, upload_id, parts)
+        whole = StoredObject.of(
+            content,
+            upload.attributes,
+            now_ms=self._stores.clock.now_ms(),
+            checksums=() if checksum is None else (checksum,),
+        )
+        layout = FirstPart(parts[0].size_bytes, len(parts))
+        objects[key] = replace(whole, etag=etag, layout=layout)
+        return Written(etag)
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        self._request("AbortMultipartUpload", key)
+        self._uploads.forget(key, upload_id)
+
+    async def list_uploads(self, prefix: str = "") -> Sequence[ListedUpload]:
+        self._request("ListMultipartUploads")
+        return self._uploads.listed(prefix)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         objects = self._request("DeleteObject", key)
@@ -269,4 +397,5 @@ def _facts(key: str, stored: StoredObject, *, with_tags: bool) -> Present:
         last_modified_at_ms=stored.last_modified_at_ms,
         tag_count=len(attributes.tags or ()),
         attributes=attributes if with_tags else replace(attributes, tags=None),
+        checksums=stored.checksums,
     )

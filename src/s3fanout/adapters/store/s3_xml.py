@@ -75,10 +75,10 @@ class ErrorDocument:
 def parse_error(body: bytes) -> ErrorDocument | None:
     """The error document in ``body``, or ``None`` if there is none (HTML, nothing, garbage)."""
     try:
-        root = _root(body)
+        root = root_of(body)
     except Unavailable:
         return None
-    return _error(root) if root.tag == "Error" else None
+    return error_of(root) if root.tag == "Error" else None
 
 
 def parse_copy_result(body: bytes) -> str | ErrorDocument:
@@ -90,11 +90,11 @@ def parse_copy_result(body: bytes) -> str | ErrorDocument:
     plain = _COPY_RESULT.match(body)
     if plain is not None:
         return unquoted(plain[1].decode("ascii").replace("&quot;", '"').replace("&#34;", '"'))
-    root = _root(body)
+    root = root_of(body)
     if root.tag == "CopyObjectResult":
-        return unquoted(_text(root, "ETag"))
+        return unquoted(text_of(root, "ETag"))
     if root.tag == "Error":
-        return _error(root)
+        return error_of(root)
     raise Unavailable(f"broken answer: unexpected document root={root.tag[:40]!r}")
 
 
@@ -104,10 +104,10 @@ def parse_tags(body: bytes) -> dict[str, str]:
     Raises:
         Unavailable: Not such a document.
     """
-    root = _root(body)
+    root = root_of(body)
     if root.tag != "Tagging":
         raise Unavailable(f"broken answer: unexpected document root={root.tag[:40]!r}")
-    return {_text(tag, "Key"): _text(tag, "Value") for tag in root.iter("Tag")}
+    return {text_of(tag, "Key"): text_of(tag, "Value") for tag in root.iter("Tag")}
 
 
 def parse_list_page(body: bytes) -> ListPage:
@@ -123,19 +123,19 @@ def parse_list_page(body: bytes) -> ListPage:
     plain = _plain_page(body)
     if plain is not None:
         return plain
-    root = _root(body)
+    root = root_of(body)
     if root.tag != "ListBucketResult":
         raise Unavailable(f"broken answer: unexpected document root={root.tag[:40]!r}")
-    encoded = _text(root, "EncodingType") == "url"
-    next_token = _text(root, "NextContinuationToken") or None
-    if _text(root, "IsTruncated") != "true":
+    encoded = text_of(root, "EncodingType") == "url"
+    next_token = text_of(root, "NextContinuationToken") or None
+    if text_of(root, "IsTruncated") != "true":
         next_token = None
     elif next_token is None:
         raise Unavailable("broken answer: truncated listing without a continuation token")
     return ListPage(
         tuple(_listed(item, encoded) for item in root.iter("Contents")),
         next_token,
-        tuple(_key(_text(item, "Prefix"), encoded) for item in root.iter("CommonPrefixes")),
+        tuple(_key(text_of(item, "Prefix"), encoded) for item in root.iter("CommonPrefixes")),
     )
 
 
@@ -145,16 +145,16 @@ def unquoted(etag: str) -> str:
 
 
 def _listed(item: Element, encoded: bool) -> Listed:  # noqa: FBT001 -- one private caller
-    raw = _text(item, "Key")
-    size = _text(item, "Size")
+    raw = text_of(item, "Key")
+    size = text_of(item, "Size")
     if not raw or not _SIZE.fullmatch(size):
         raise Unavailable("broken answer: listing row without key or size")
     return Listed(
         _key(raw, encoded),
         int(size),
-        unquoted(_text(item, "ETag")),
-        _ms(_text(item, "LastModified")),
-        _text(item, "StorageClass"),
+        unquoted(text_of(item, "ETag")),
+        instant_ms(text_of(item, "LastModified")),
+        text_of(item, "StorageClass"),
     )
 
 
@@ -193,7 +193,7 @@ def _plain_page(body: bytes) -> ListPage | None:
                 _key(key, encoded) if "%" in key or "+" in key else key,
                 int(size),
                 etag,
-                _ms(modified),
+                instant_ms(modified),
                 storage_class,
             )
             for _, key, modified, etag, size, storage_class in rows
@@ -203,7 +203,7 @@ def _plain_page(body: bytes) -> ListPage | None:
 
 
 @lru_cache(maxsize=4096)
-def _ms(text: str) -> int:
+def instant_ms(text: str) -> int:
     """A time in UTC unless it names an offset; 0 for what is no time."""
     try:
         at = datetime.fromisoformat(text)
@@ -212,21 +212,28 @@ def _ms(text: str) -> int:
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _error(root: Element) -> ErrorDocument:
+def error_of(root: Element) -> ErrorDocument:
+    """What an ``<Error>`` says."""
     return ErrorDocument(
-        code=_text(root, "Code").strip(),
-        message=_text(root, "Message").strip(),
-        request_id=_text(root, "RequestId").strip(),
-        region=_text(root, "Region").strip(),
-        resource_bucket=_text(root, "BucketName").strip(),
+        code=text_of(root, "Code").strip(),
+        message=text_of(root, "Message").strip(),
+        request_id=text_of(root, "RequestId").strip(),
+        region=text_of(root, "Region").strip(),
+        resource_bucket=text_of(root, "BucketName").strip(),
     )
 
 
-def _text(parent: Element, name: str) -> str:
+def text_of(parent: Element, name: str) -> str:
+    """The text of a child, ``""`` without one."""
     return parent.findtext(name) or ""
 
 
-def _root(body: bytes) -> Element:
+def root_of(body: bytes) -> Element:
+    """A document, its namespaces taken off.
+
+    Raises:
+        Unavailable: Not XML, or XML that S3 never sends.
+    """
     # A NUL is in no ASCII-compatible document, and in all UTF-16, where a doctype would hide.
     if b"<!DOCTYPE" in body or b"\0" in body:
         raise Unavailable("broken answer: document with a doctype or a NUL")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ _NEVER_SENT = (
     aiohttp.ClientProxyConnectionError,
 )
 _HEADER_BYTES_MAX = 64 * 1024
+_WHOLE_BYTES_MAX = 1024 * 1024
+"""aiohttp warns of larger bodies that are not files."""
 
 
 class AiohttpTransport:
@@ -84,7 +87,9 @@ class AiohttpTransport:
             self._session = self._open()
         url = yarl.URL(f"{base}{raw_path}?{query}" if query else base + raw_path, encoded=True)
         timeout = self._timeout(self._settings.total_s if total_s is None else total_s)
-        data = body if body or method == "PUT" else None
+        data: bytes | BytesIO | None = body if body or method == "PUT" else None
+        if len(body) > _WHOLE_BYTES_MAX:
+            data = BytesIO(body)  # written in pieces, so that other requests get their turn
         sent: list[str] = []
         try:
             async with self._session.request(

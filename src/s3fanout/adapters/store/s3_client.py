@@ -1,0 +1,240 @@
+"""One bucket over HTTP: sign, send, classify. The store's operations are made of its requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from s3fanout.adapters.store.classify import Operation, Target, classify
+from s3fanout.adapters.store.sigv4 import (
+    EMPTY_SHA256_HEX,
+    Signer,
+    SigningDate,
+    canonical_query,
+    canonical_value,
+)
+from s3fanout.model.errors import (
+    AccessDenied,
+    Refused,
+    SourceChanged,
+    StoreError,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from s3fanout.adapters.store.credentials import Credentials, CredentialSource
+    from s3fanout.adapters.store.endpoint import Endpoint
+    from s3fanout.adapters.store.s3_customer_key import CustomerKey
+    from s3fanout.adapters.store.transport import Header, Response, Transport
+    from s3fanout.ports.system import Clock
+
+DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
+"""Largest XML answer that is read: a page of 1,000 keys of 1,024 bytes, encoded, is below 4 MiB."""
+SAFE = "-_.~"
+"""What needs no escape, beside letters and digits."""
+SAFE_IN_PATH = "/" + SAFE
+_OK = frozenset({200})
+_ANSWERED = frozenset({200, 206, 416})
+_OF_BUCKET = frozenset({Operation.LIST_OBJECTS, Operation.LIST_UPLOADS, Operation.HEAD_BUCKET})
+
+
+class Draft(NamedTuple):
+    """What is to be signed, beside what every request has; path and query are encoded."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body_sha256_hex: str
+
+
+class S3Client:
+    """Requests to one bucket. Attributes are for the operations that are made of them."""
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        endpoint: Endpoint,
+        credentials: CredentialSource,
+        transport: Transport,
+        clock: Clock,
+        customer_key: CustomerKey | None = None,
+        source_customer_key: CustomerKey | None = None,
+    ) -> None:
+        """Bind to a bucket.
+
+        Args:
+            bucket: Its name.
+            endpoint: Where it is.
+            credentials: Who asks.
+            transport: May be shared; ``close`` closes it.
+            clock: Dates signatures.
+            customer_key: Every object of the bucket is encrypted with it (SSE-C).
+            source_customer_key: Likewise, of the bucket that is copied from.
+        """
+        self._bucket = bucket
+        self._credentials = credentials
+        self._transport = transport
+        self._clock = clock
+        self._address = endpoint.address(bucket)
+        self._signer = Signer(endpoint.region)
+        self._date = SigningDate.of_ms(0)
+        self._date_s = 0
+        self._key_headers = customer_key.headers() if customer_key else {}
+        self._source_key_headers = (
+            source_customer_key.headers(of_copy_source=True) if source_customer_key else {}
+        )
+
+    @property
+    def bucket(self) -> str:
+        return self._bucket
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def send(
+        self,
+        operation: Operation,
+        method: str,
+        key: str = "",
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        body_sha256_hex: str = EMPTY_SHA256_HEX,
+        response_bytes_max: int = DOCUMENT_BYTES_MAX,
+        expected: frozenset[int] = _OK,
+    ) -> Response:
+        """One signed request to the bucket, or to ``key`` in it; the building block of all others.
+
+        Args:
+            operation: For error texts and classification.
+            method: HTTP method.
+            key: ``""`` is the bucket itself, which operations on objects refuse: ``DELETE`` of an
+                object without a key would be ``DeleteBucket``.
+            query: Not encoded.
+            headers: Lower-case names; signed.
+            body: Request body.
+            body_sha256_hex: Its digest.
+            response_bytes_max: As ``Transport.request``.
+            expected: Statuses that are a success.
+
+        Raises:
+            StoreError: Any other status, or no answer.
+        """
+        if not key and operation not in _OF_BUCKET:
+            raise Refused(
+                f"an object has no empty key operation={operation} bucket={self._bucket}",
+                operation=operation,
+            )
+        credentials = await self._credentials.current()
+        now_ms = self._clock.now_ms()
+        path = self._path(key)
+        encoded_query = canonical_query(query) if query else ""
+        sent = self._signed(
+            Draft(method, path, encoded_query, headers or {}, body_sha256_hex), credentials, now_ms
+        )
+        try:
+            answer = await self._transport.request(
+                method,
+                self._address.base,
+                path,
+                encoded_query,
+                sent,
+                body,
+                response_bytes_max=response_bytes_max,
+            )
+        except Unavailable as error:
+            raise classify(Target(operation, self._bucket, key), error, now_ms=now_ms) from error
+        if answer.status in expected:
+            return answer
+        refusal = classify(Target(operation, self._bucket, key), answer, now_ms=now_ms)
+        if method == "HEAD" and isinstance(refusal, (AccessDenied, Refused)):
+            refusal = await self._explained(operation, key, refusal)
+        raise refusal
+
+    def _signed(self, draft: Draft, credentials: Credentials, now_ms: int) -> list[Header]:
+        """All headers of a request, signature included."""
+        date = self._signing_date(now_ms)
+        signed: dict[str, str] = {
+            **draft.headers,
+            "host": self._address.host,
+            "x-amz-content-sha256": draft.body_sha256_hex,
+            "x-amz-date": date.amz_date,
+        }
+        if credentials.token is not None:
+            signed["x-amz-security-token"] = credentials.token
+        headers: list[Header] = sorted(signed.items())
+        authorization = self._signer.authorization(
+            method=draft.method,
+            raw_path=draft.path,
+            query=draft.query,
+            headers=[(name, canonical_value(value)) for name, value in headers],
+            payload_sha256_hex=draft.body_sha256_hex,
+            date=date,
+            access_key=credentials.access_key,
+            secret_key=credentials.secret_key,
+        )
+        headers.append(("authorization", authorization))
+        return headers
+
+    async def _confirm_bucket(self) -> None:
+        """Raise ``NoSuchBucket`` if there is none: it must not pass for a missing object."""
+        await self.send(Operation.HEAD_BUCKET, "HEAD")
+
+    async def _explained(self, operation: Operation, key: str, refusal: StoreError) -> StoreError:
+        """The refusal with its code, which an answer to ``HEAD`` cannot name.
+
+        A 400 may be an expired token, a 403 a wrong secret. One more request, for as little as
+        there is to ask for.
+        """
+        query = () if key else (("list-type", "2"), ("max-keys", "1"))
+        headers = {"range": "bytes=0-0", **self._key_headers} if key else None
+        try:
+            await self.send(operation, "GET", key, query=query, headers=headers, expected=_ANSWERED)
+        except (AccessDenied, Refused) as explained:
+            return explained
+        except StoreError:
+            return refusal
+        return refusal
+
+    def _pin(self, etag: str) -> str:
+        if not etag.isascii() or not etag.isprintable() or '"' in etag:
+            # Hints come from messages that anybody may have sent: no object has such an etag.
+            raise SourceChanged(f"no object has this etag etag={etag!r} bucket={self._bucket}")
+        return f'"{etag}"'
+
+    def _path(self, key: str) -> str:
+        if not key:
+            return self._address.path_prefix or "/"
+        return f"{self._address.path_prefix}/{encoded(key, SAFE_IN_PATH)}"
+
+    def _signing_date(self, now_ms: int) -> SigningDate:
+        if now_ms // 1000 != self._date_s:
+            self._date_s = now_ms // 1000
+            self._date = SigningDate.of_ms(now_ms)
+        return self._date
+
+    def _broken(
+        self, operation: Operation, key: str, fact: str, *, s3_code: str = ""
+    ) -> Unavailable:
+        return Unavailable(
+            f"broken answer: {fact} operation={operation} bucket={self._bucket} key={key!r}",
+            operation=operation,
+            s3_code=s3_code,
+        )
+
+
+def encoded(text: str, safe: str) -> str:
+    """Percent-encoded UTF-8; bytes that were read from a listing and are not UTF-8, as they were.
+
+    Raises:
+        Refused: Half a surrogate pair, which is no text and no bytes.
+    """
+    try:
+        return quote(text, safe, errors="surrogateescape")
+    except UnicodeEncodeError as error:
+        raise Refused(f"not a text that can be sent text={text!r}") from error
