@@ -60,7 +60,7 @@ class Copier:
         source: ObjectStore,
         destination: ObjectStore,
         reads: SharedReads,
-        remover: Remover,
+        remover: Remover | None,
         takers_of: Callable[[str], int],
         conditions_honoured: bool,
         limits: Limits,
@@ -73,7 +73,7 @@ class Copier:
             source: The source bucket.
             destination: The destination bucket.
             reads: Shared reads of the source, for ``Way.STREAM``.
-            remover: Deletes replicas, if the rule asks for it.
+            remover: Deletes replicas, if the rule asks for it; ``None`` where no rule can.
             takers_of: How many destinations stream a source key.
             conditions_honoured: Whether the destination's store is known to check
                 ``x-amz-copy-source-if-match``.
@@ -116,6 +116,7 @@ class Copier:
                         return await self._stream(job, plan)
                     case Delete():
                         target = replica_key(self._rule.key_map, job.key)
+                        assert self._remover is not None, "the rule asks for deletes"
                         return await self._remover.remove(job, target)
                     case Skip() | Refuse():
                         return plan

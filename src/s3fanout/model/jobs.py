@@ -70,6 +70,7 @@ class Job:
             not the record's is refused.
         kind, event_at_ms, etag, size_bytes, version_id: From the newest accepted change.
         attempts: Attempts that failed so far and counted (throttling does not).
+        order: From the change, where a queue hands it on because no fence keeps attempts apart.
     """
 
     destination: str
@@ -81,6 +82,7 @@ class Job:
     size_bytes: int | None = None
     version_id: str | None = None
     attempts: int = 0
+    order: OrderPoint | None = None
 
 
 EARLIER_ETAGS_MAX = 8

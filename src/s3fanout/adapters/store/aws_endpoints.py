@@ -31,7 +31,11 @@ def aws_endpoint(region: str, *, addressing: Addressing = Addressing.AUTO) -> En
             f"not the name of an AWS region region={region!r}",
             hint="write it as us-east-1, or set an endpoint for a store that is not AWS",
         )
-    suffix = next(
+    return Endpoint("https", f"s3.{region}.{dns_suffix(region)}", 443, region, addressing)
+
+
+def dns_suffix(region: str) -> str:
+    """What host names of the region's partition end with."""
+    return next(
         (suffix for prefix, suffix in _DNS_SUFFIXES if region.startswith(prefix)), "amazonaws.com"
     )
-    return Endpoint("https", f"s3.{region}.{suffix}", 443, region, addressing)

@@ -107,9 +107,17 @@ class Endpoint:
         if self._in_host(bucket):
             host = f"{bucket}.{host}"
             path = self.base_path
-        if self.port != _DEFAULT_PORTS[self.scheme]:
-            host = f"{host}:{self.port}"
+        host += self._port_suffix
         return BucketAddress(f"{self.scheme}://{host}", host, path)
+
+    @property
+    def authority(self) -> str:
+        """Host and, unless it is the scheme's own, port: the value of a ``host`` header."""
+        return self.host + self._port_suffix
+
+    @property
+    def _port_suffix(self) -> str:
+        return "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
 
     def _in_host(self, bucket: str) -> bool:
         if self.addressing is not Addressing.AUTO:

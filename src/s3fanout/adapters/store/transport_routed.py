@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.store.transport_aiohttp import AiohttpTransport
 from s3fanout.adapters.store.transport_pyreqwest import (
     HeaderUnreadable,
     PyreqwestTransport,
@@ -33,8 +32,9 @@ class RoutedTransport:
     """``Transport`` that sends every path verbatim and reads every header."""
 
     def __init__(self, settings: TransportSettings) -> None:
+        self._settings = settings
         self._fast: Transport = PyreqwestTransport(settings)
-        self._exact: Transport = AiohttpTransport(settings)
+        self._exact: Transport | None = None
 
     async def request(
         self,
@@ -62,7 +62,7 @@ class RoutedTransport:
                 )
             except HeaderUnreadable:
                 pass
-        return await self._exact.request(
+        return await self._open_exact().request(
             method,
             base,
             raw_path,
@@ -75,4 +75,13 @@ class RoutedTransport:
 
     async def close(self) -> None:
         await self._fast.close()
-        await self._exact.close()
+        if self._exact is not None:
+            await self._exact.close()
+
+    def _open_exact(self) -> Transport:
+        """Imported when a key needs it: a cold function feels its half second."""
+        if self._exact is None:
+            from s3fanout.adapters.store.transport_aiohttp import AiohttpTransport  # noqa: PLC0415
+
+            self._exact = AiohttpTransport(self._settings)
+        return self._exact

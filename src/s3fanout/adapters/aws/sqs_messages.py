@@ -1,0 +1,139 @@
+"""Messages of SQS queues, sent, put off and deleted: the part of the API that work needs.
+
+What is sent twice or deleted twice is harmless: attempts are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from s3fanout.adapters.aws.json_client import ServiceRefusal, is_throttling
+from s3fanout.model.errors import LedgerUnavailable, Unavailable
+
+if TYPE_CHECKING:
+    from s3fanout.adapters.aws.json_client import JsonClient
+
+BATCH_MAX = 10
+"""Messages of one request (SQS API reference)."""
+
+_ALLOW = "check the queue, and that the role may sqs:"
+
+VISIBILITY_S_MAX = 43_200
+"""12 hours (SQS developer guide, "quotas")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message in hand.
+
+    Attributes:
+        body: Text.
+        handle: Names this delivery, to delete it or to put it off.
+        received: How often it was delivered, this time included.
+    """
+
+    body: str
+    handle: str
+    received: int
+
+
+class SqsMessages:
+    """Messages of any queue that the credentials reach. Costs are one request per ten messages."""
+
+    def __init__(self, client: JsonClient) -> None:
+        self._client = client
+
+    async def send(
+        self,
+        queue_url: str,
+        bodies: Sequence[str],
+        *,
+        delay_s: int = 0,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send all; durable on return.
+
+        Raises:
+            LedgerUnavailable: Some may have been sent, not all were.
+        """
+        extra: dict[str, Any] = {}
+        if delay_s:
+            extra["DelaySeconds"] = delay_s
+        if attributes:
+            extra["MessageAttributes"] = {
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in attributes.items()
+                if value
+            }
+        entries = [{"MessageBody": body, **extra} for body in bodies]
+        await self._batches("SendMessageBatch", queue_url, entries)
+
+    async def receive(self, queue_url: str, limit: int, *, wait_s: int) -> Sequence[Message]:
+        """Up to ten messages, hidden from others for the queue's visibility timeout."""
+        answer = await self._call(
+            "ReceiveMessage",
+            {
+                "QueueUrl": queue_url,
+                "MaxNumberOfMessages": min(limit, BATCH_MAX),
+                "WaitTimeSeconds": wait_s,
+                "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
+            },
+        )
+        return [
+            Message(
+                body=message["Body"],
+                handle=message["ReceiptHandle"],
+                received=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+            )
+            for message in answer.get("Messages") or ()
+        ]
+
+    async def delete(self, queue_url: str, handles: Sequence[str]) -> None:
+        """Forget messages."""
+        await self._batches(
+            "DeleteMessageBatch", queue_url, [{"ReceiptHandle": handle} for handle in handles]
+        )
+
+    async def put_off(self, queue_url: str, delays_s: Mapping[str, int]) -> None:
+        """Let messages, named by their handles, be delivered again after a delay, not before."""
+        await self._batches(
+            "ChangeMessageVisibilityBatch",
+            queue_url,
+            [
+                {
+                    "ReceiptHandle": handle,
+                    "VisibilityTimeout": min(max(delay_s, 0), VISIBILITY_S_MAX),
+                }
+                for handle, delay_s in delays_s.items()
+            ],
+        )
+
+    async def _batches(
+        self, operation: str, queue_url: str, entries: Sequence[dict[str, Any]]
+    ) -> None:
+        for first in range(0, len(entries), BATCH_MAX):
+            batch = [
+                {"Id": str(number), **entry}
+                for number, entry in enumerate(entries[first : first + BATCH_MAX])
+            ]
+            answer = await self._call(operation, {"QueueUrl": queue_url, "Entries": batch})
+            if failed := answer.get("Failed"):
+                raise LedgerUnavailable(
+                    f"the queue did not take {len(failed)} of {len(batch)} messages "
+                    f"operation={operation} code={failed[0].get('Code')}",
+                    hint="see the code; the messages are tried again",
+                )
+
+    async def _call(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._client.call(operation, body)
+        except (ServiceRefusal, Unavailable) as error:
+            throttled = isinstance(error, ServiceRefusal) and is_throttling(error)
+            raise LedgerUnavailable(
+                f"{error} queue={body['QueueUrl']}",
+                hint="it is tried again"
+                if throttled
+                else f"{_ALLOW}{operation.removesuffix('Batch')}",
+            ) from error

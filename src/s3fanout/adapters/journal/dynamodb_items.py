@@ -1,0 +1,170 @@
+"""Items of the DynamoDB ledger to our values and back; pure. The table: ``docs/data-model.md``."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from s3fanout.adapters.journal.dynamodb_schema import DESTINATION, SUBJECT
+from s3fanout.model.events import ChangeKind, Malformed, OrderPoint
+from s3fanout.model.jobs import (
+    ErrorRecord,
+    JobState,
+    MalformedRecord,
+    ReplicaRecord,
+    Settlement,
+)
+from s3fanout.model.turns import Recorded
+
+Item = dict[str, Any]
+"""Attribute name to DynamoDB's typed value, ``{"S": "text"}``."""
+
+KEY_PREFIX = "key:"
+PAUSED = "paused"
+MALFORMED = "malformed"
+MALFORMED_COUNT: Item = {SUBJECT: {"S": "malformed-count"}, DESTINATION: {"S": "-"}}
+
+_ERROR = ("error_code", "error_message", "error_hint", "error_at_ms")
+
+
+def typed(value: str | int | bytes | bool) -> dict[str, Any]:  # noqa: FBT001 - one of many types
+    """A value as DynamoDB wants it."""
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case int():
+            return {"N": str(value)}
+        case bytes():
+            return {"B": base64.b64encode(value).decode("ascii")}
+        case str():
+            return {"S": value}
+
+
+def key_of(destination: str, key: str) -> Item:
+    """Where the record of a replica is."""
+    return {SUBJECT: {"S": KEY_PREFIX + key}, DESTINATION: {"S": destination}}
+
+
+def update_of(settlement: Settlement) -> tuple[dict[str, Any], set[str]]:
+    """Attributes that a settlement sets, and those that it takes away."""
+    job, error = settlement.job, settlement.error
+    final = settlement.state is not JobState.WAITING
+    values: dict[str, Any] = {
+        "state": settlement.state.value,
+        "kind": job.kind.value,
+        "event_at_ms": job.event_at_ms,
+        "attempts": settlement.attempts,
+        "reason": settlement.reason,
+        "etag": job.etag,
+        "version_id": job.version_id,
+        "size_bytes": job.size_bytes if settlement.size_bytes is None else settlement.size_bytes,
+        "settled_at_ms": settlement.at_ms if final else None,
+        "due_at_ms": None if final else settlement.due_at_ms,
+        "waiting_in": None if final else job.destination,
+        "dead_in": job.destination if settlement.state is JobState.DEAD else None,
+        "error_code": error.code if error else None,
+        "error_message": error.message if error else None,
+        "error_hint": error.hint if error else None,
+        "error_at_ms": settlement.at_ms if error else None,
+    }
+    if settlement.state is JobState.SETTLED:
+        values |= {
+            "source_etag": settlement.source_etag,
+            "source_version_id": settlement.source_version_id,
+            "replica_etag": settlement.replica_etag,
+        }
+        if job.order is not None:
+            values |= {
+                "order_scheme": job.order.scheme,
+                "order_token": job.order.token,
+                "order_trusted": job.order.trusted,
+            }
+    return (
+        {name: value for name, value in values.items() if value is not None},
+        {name for name, value in values.items() if value is None},
+    )
+
+
+def recorded_of(item: Item | None) -> Recorded | None:
+    """What convergence needs to know of a record."""
+    if not item:
+        return None
+    return Recorded(
+        turn=_int(item, "turn") or 0,
+        order=_order(item),
+        source_etag=_text(item, "source_etag"),
+        replica_etag=_text(item, "replica_etag"),
+    )
+
+
+def record_of(item: Item) -> ReplicaRecord:
+    """The record of one replica. Its fence is its turn; when it was accepted is not kept."""
+    event_at_ms = _int(item, "event_at_ms") or 0
+    code = _text(item, "error_code")
+    return ReplicaRecord(
+        destination=item[DESTINATION]["S"],
+        key=item[SUBJECT]["S"].removeprefix(KEY_PREFIX),
+        fence=_int(item, "turn") or 0,
+        state=JobState(item["state"]["S"]),
+        kind=ChangeKind(item["kind"]["S"]),
+        event_at_ms=event_at_ms,
+        accepted_at_ms=event_at_ms,
+        due_at_ms=_int(item, "due_at_ms") or 0,
+        attempts=_int(item, "attempts") or 0,
+        order=_order(item),
+        etag=_text(item, "etag"),
+        size_bytes=_int(item, "size_bytes"),
+        version_id=_text(item, "version_id"),
+        reason=_text(item, "reason") or "",
+        settled_at_ms=_int(item, "settled_at_ms"),
+        source_etag=_text(item, "source_etag"),
+        source_version_id=_text(item, "source_version_id"),
+        replica_etag=_text(item, "replica_etag"),
+        error=None if code is None else error_of(item),
+    )
+
+
+def error_of(item: Item) -> ErrorRecord:
+    """The error of a record that has one."""
+    return ErrorRecord(*(_text(item, name) or "" for name in _ERROR[:3]))
+
+
+def malformed_item(letter: Malformed, *, number: int, route: str, now_ms: int) -> Item:
+    """A message that is kept; numbers are padded, so that they sort as text."""
+    return {
+        SUBJECT: {"S": MALFORMED},
+        DESTINATION: {"S": f"{number:020d}"},
+        "received_at_ms": typed(now_ms),
+        "route": typed(route),
+        "reason": typed(letter.reason),
+        "detail": typed(letter.detail),
+        "payload": typed(letter.payload),
+    }
+
+
+def malformed_of(item: Item) -> MalformedRecord:
+    """The message again."""
+    return MalformedRecord(
+        id=int(item[DESTINATION]["S"]),
+        received_at_ms=_int(item, "received_at_ms") or 0,
+        route=_text(item, "route") or "",
+        reason=_text(item, "reason") or "",
+        detail=_text(item, "detail") or "",
+        payload=base64.b64decode(item["payload"]["B"]),
+    )
+
+
+def _text(item: Item, name: str) -> str | None:
+    return item[name]["S"] if name in item else None
+
+
+def _int(item: Item, name: str) -> int | None:
+    return int(item[name]["N"]) if name in item else None
+
+
+def _order(item: Item) -> OrderPoint | None:
+    token = _text(item, "order_token")
+    if token is None:
+        return None
+    trusted = bool(item.get("order_trusted", {}).get("BOOL"))
+    return OrderPoint(_text(item, "order_scheme") or "", token, trusted)

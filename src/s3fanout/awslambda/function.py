@@ -1,0 +1,169 @@
+"""A warm function: its settings become components once, and serve every invocation of its life.
+
+The daemon's ``wiring`` builds from the configuration file and its model; importing that would cost
+a cold function more than the copy. This builds the same engine from the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from s3fanout.adapters.aws.json_client import DYNAMODB, SQS, JsonClient, Service
+from s3fanout.adapters.aws.sqs_messages import SqsMessages
+from s3fanout.adapters.journal.dynamodb import DynamoDbLedger
+from s3fanout.adapters.store.aws_endpoints import aws_endpoint
+from s3fanout.adapters.store.credentials import from_environment as credentials_of
+from s3fanout.adapters.store.endpoint import Endpoint
+from s3fanout.adapters.store.s3 import S3Store
+from s3fanout.adapters.store.transport import TransportSettings
+from s3fanout.adapters.store.transport_routed import RoutedTransport
+from s3fanout.adapters.system import SystemClock, SystemRand
+from s3fanout.awslambda.environment import FunctionSettings
+from s3fanout.awslambda.invocation import Invocations
+from s3fanout.awslambda.report import Report
+from s3fanout.decide.plan import Way
+from s3fanout.engine.copier import Copier
+from s3fanout.engine.delivery import Deliverer
+from s3fanout.engine.reads import SharedReads
+from s3fanout.engine.turns import TurnTaker
+
+COPY_S = 900.0
+"""S3 sends nothing while it copies up to 5 GB; no invocation is longer than this (AWS quotas)."""
+
+
+class Function:
+    """Everything that invocations share."""
+
+    def __init__(
+        self, settings: FunctionSettings, env: Mapping[str, str], *, write: Callable[[str], object]
+    ) -> None:
+        """Build; nothing is requested yet.
+
+        Args:
+            settings: Of the function.
+            env: Lambda's own variables: credentials, region, and an emulator's endpoint.
+            write: Takes log lines.
+
+        Raises:
+            AccessDenied: There are no credentials.
+            Misconfigured: A region or the endpoint makes no sense.
+        """
+        self._settings = settings
+        self._endpoint_url = env.get("AWS_ENDPOINT_URL") or None
+        self._own_region = env.get("AWS_REGION") or settings.source_region
+        self._credentials = credentials_of("AWS", env)
+        self._clock = SystemClock()
+        self._rand = SystemRand()
+        self._transport = RoutedTransport(
+            TransportSettings(
+                connections_max=2 * settings.concurrency + 8, read_s=COPY_S, total_s=COPY_S
+            )
+        )
+        self.report = Report(
+            destination=settings.destination, write=write, now_ms=self._clock.now_ms
+        )
+        self._ledger = (
+            None
+            if settings.table is None
+            else DynamoDbLedger(
+                self._client(DYNAMODB), settings.table, clock=self._clock, queue=None
+            )
+        )
+        self._invocations = Invocations(
+            settings,
+            deliverers=_Deliverers(self.deliverer),
+            messages=None if settings.queue_url is None else SqsMessages(self._client(SQS)),
+            keeper=self._ledger,
+            clock=self._clock,
+            report=self.report,
+        )
+
+    async def invoke(
+        self, event: dict[str, Any], *, time_s: float, request_id: str
+    ) -> dict[str, Any]:
+        """Work one invocation off within ``time_s``; see ``awslambda.invocation``."""
+        self.report.request_id = request_id
+        records = event.get("Records") or ()
+        try:
+            if records and records[0].get("eventSource") == "aws:sqs":
+                return await self._invocations.batch(records, time_s=time_s)
+            return await self._invocations.event(event, time_s=time_s)
+        finally:
+            self.report.flush()
+
+    def deliverer(self, source_bucket: str) -> Deliverer:
+        """What copies from one bucket; made once."""
+        settings = self._settings
+        source = self._store(source_bucket, settings.source_region)
+        destination = self._store(settings.bucket, settings.region)
+        limits = settings.limits
+        copier = Copier(
+            rule=settings.rule,
+            way=Way.SERVER,
+            source=source,
+            destination=destination,
+            reads=SharedReads(
+                source, budget_bytes=limits.stream_bytes, part_bytes=limits.part_bytes
+            ),
+            takers_of=lambda _: 1,
+            remover=None,
+            conditions_honoured=self._endpoint_url is None,
+            limits=limits,
+        )
+        taker = TurnTaker(
+            copier=copier,
+            source=source,
+            destination=destination,
+            key_map=settings.rule.key_map,
+            ledger=self._ledger,
+        )
+        return Deliverer(
+            taker=taker,
+            ledger=self._ledger,
+            clock=self._clock,
+            rand=self._rand,
+            telemetry=self.report,
+            limits=limits,
+        )
+
+    async def close(self) -> None:
+        """Close connections. Lambda never asks for it."""
+        await self._transport.close()
+
+    def _store(self, bucket: str, region: str) -> S3Store:
+        endpoint = (
+            aws_endpoint(region)
+            if self._endpoint_url is None
+            else Endpoint.parse(self._endpoint_url, region=region)
+        )
+        return S3Store(
+            bucket=bucket,
+            endpoint=endpoint,
+            credentials=self._credentials,
+            transport=self._transport,
+            clock=self._clock,
+        )
+
+    def _client(self, service: Service) -> JsonClient:
+        return JsonClient(
+            service,
+            region=self._own_region,
+            endpoint_url=self._endpoint_url,
+            credentials=self._credentials,
+            transport=self._transport,
+            clock=self._clock,
+            rand=self._rand,
+        )
+
+
+class _Deliverers(dict[str, Deliverer]):
+    """By source bucket, made when first asked for."""
+
+    def __init__(self, make: Callable[[str], Deliverer]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, bucket: str) -> Deliverer:
+        made = self[bucket] = self._make(bucket)
+        return made

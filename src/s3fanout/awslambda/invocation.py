@@ -1,0 +1,293 @@
+"""One invocation: what Lambda was given, sorted into jobs, worked off in time, and answered.
+
+| what came | answer |
+|---|---|
+| a replica was made, or nothing is to be done | the message is done |
+| an attempt failed and may be tried again | its message comes back after the decided delay |
+| an attempt can never work | its job goes to the dead-letter queue now; the message is done |
+| a message that cannot be understood | kept in the ledger with its payload; the message is done |
+| a test event | the message is done |
+| the ledger or a queue refused, or time ran out | the message comes back |
+
+Without a queue (classic) there is nothing to give back: any failure raises, and Lambda tries the
+event again, twice, and then hands it to the function's failure destination.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from s3fanout.awslambda.environment import FunctionSettings
+from s3fanout.awslambda.report import Report
+from s3fanout.decide.match import match
+from s3fanout.decide.retry import backoff_cap_s
+from s3fanout.decide.turns import Relation, relation
+from s3fanout.engine.delivery import Delivered, Deliverer
+from s3fanout.intake import parse_message
+from s3fanout.intake.job_message import is_job_message, job_message, read_job_message
+from s3fanout.model.errors import (
+    LedgerUnavailable,
+    MalformedEvent,
+    S3FanoutError,
+    Unavailable,
+)
+from s3fanout.model.events import Malformed
+from s3fanout.model.jobs import Job, JobState, NewJob
+from s3fanout.ports.system import Clock
+
+MARGIN_S = 3.0
+MARGIN_SHARE = 0.25
+"""What is kept of the time that is left, for giving back what was not done: 3 s, or a quarter."""
+
+
+class Messages(Protocol):
+    """The part of SQS that is needed; see ``adapters.aws.sqs_messages``."""
+
+    async def send(
+        self, queue_url: str, bodies: Sequence[str], *, attributes: Mapping[str, str] | None = None
+    ) -> None: ...
+    async def put_off(self, queue_url: str, delays_s: Mapping[str, int]) -> None: ...
+
+
+class Keeper(Protocol):
+    """The part of the ledger that keeps malformed messages."""
+
+    async def keep_malformed(
+        self, letters: Sequence[Malformed], *, route: str, now_ms: int
+    ) -> None: ...
+
+
+@dataclass(slots=True)
+class _Message:
+    """A message of the batch.
+
+    Attributes:
+        id, handle: As SQS names it.
+        received: Deliveries, this one included.
+        delay_s: It comes back after so long; ``None``: it is done.
+    """
+
+    id: str
+    handle: str
+    received: int
+    delay_s: int | None = None
+
+    def come_back(self, delay_s: float) -> None:
+        self.delay_s = max(self.delay_s or 0, math.ceil(delay_s))
+
+
+@dataclass(slots=True)
+class _Group:
+    """All that the batch says about one key: one attempt serves it."""
+
+    bucket: str
+    job: Job
+    messages: list[_Message] = field(default_factory=list)
+
+
+class Invocations:
+    """Works invocations of one function off, one after the other."""
+
+    def __init__(
+        self,
+        settings: FunctionSettings,
+        *,
+        deliverers: Mapping[str, Deliverer],
+        messages: Messages | None,
+        keeper: Keeper | None,
+        clock: Clock,
+        report: Report,
+    ) -> None:
+        """Bind to what works.
+
+        Args:
+            settings: Of the function.
+            deliverers: By source bucket; makes one for a bucket that it does not know.
+            messages: SQS; ``None`` in the classic topology.
+            keeper: Keeps malformed messages; ``None`` without a ledger.
+            clock: Time.
+            report: Of what happens.
+        """
+        self._settings = settings
+        self._deliverers = deliverers
+        self._messages = messages
+        self._keeper = keeper
+        self._clock = clock
+        self._report = report
+
+    async def batch(self, records: Sequence[dict[str, Any]], *, time_s: float) -> dict[str, Any]:
+        """Messages of the function's queue; the answer names those that come back.
+
+        Raises:
+            LedgerUnavailable: Messages could not be put off: the whole batch comes back.
+        """
+        messages: list[_Message] = []
+        groups: dict[tuple[str, str], _Group] = {}
+        for record in records:
+            message = _Message(
+                record["messageId"],
+                record["receiptHandle"],
+                int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)),
+            )
+            messages.append(message)
+            try:
+                for bucket, job in await self._jobs_of(record.get("body") or ""):
+                    _join(groups, bucket, job, message)
+            except LedgerUnavailable as error:
+                self._give_back(message, error)
+        await self._work(list(groups.values()), time_s=time_s)
+        delays_s = {m.handle: m.delay_s for m in messages if m.delay_s is not None}
+        if delays_s and self._messages is not None and self._settings.queue_url is not None:
+            await self._messages.put_off(self._settings.queue_url, delays_s)
+        failures = [{"itemIdentifier": m.id} for m in messages if m.delay_s is not None]
+        return {"batchItemFailures": failures}
+
+    async def event(self, event: dict[str, Any], *, time_s: float) -> dict[str, Any]:
+        """An event that came directly (SNS, S3 or EventBridge).
+
+        Raises:
+            S3FanoutError: Something of it is not done.
+        """
+        groups: dict[tuple[str, str], _Group] = {}
+        message = _Message("", "", 1)
+        for bucket, job in await self._jobs_of(json.dumps(event)):
+            _join(groups, bucket, job, message)
+        results = await self._work(list(groups.values()), time_s=time_s)
+        failed = [
+            result.settlement
+            for result in results
+            if result is not None and result.settlement.error is not None
+        ]
+        if failed or message.delay_s is not None:
+            first = f": {failed[0].reason}" if failed else ""
+            raise Unavailable(f"not everything was replicated failed={len(failed)}{first}")
+        return {"replicated": len(results)}
+
+    async def _jobs_of(self, body: str) -> list[tuple[str, NewJob]]:
+        """What a message asks for: source bucket and job.
+
+        Raises:
+            MalformedEvent: Without a ledger: it cannot be understood.
+            LedgerUnavailable: It cannot be understood and could not be kept.
+        """
+        source = self._settings.source_bucket
+        if is_job_message(body) and source is not None:
+            try:
+                return [(source, read_job_message(body))]
+            except MalformedEvent as error:
+                letter = Malformed(error.reason, str(error), body.encode()[:65536])
+                await self._keep([letter])
+                return []
+        now_ms = self._clock.now_ms()
+        parsed = parse_message(body.encode(), received_at_ms=now_ms)
+        for ignored in parsed.ignored:
+            self._report.say("ignored", {"reason": ignored.reason, "detail": ignored.detail})
+        if parsed.malformed:
+            await self._keep(parsed.malformed)
+        jobs: list[tuple[str, NewJob]] = []
+        for event in parsed.events:
+            bucket = source or event.bucket
+            matched = match(event, source_bucket=bucket, rules=(self._settings.rule,))
+            jobs += [(bucket, job) for job in matched.jobs]
+            for refusal in matched.unwanted:
+                self._report.unwanted(refusal.reason, 1)
+        return jobs
+
+    async def _keep(self, letters: Sequence[Malformed]) -> None:
+        self._report.received("lambda", events=0, ignored=0, malformed=len(letters))
+        for letter in letters:
+            fields = {"reason": letter.reason, "detail": letter.detail}
+            self._report.say("malformed", fields, level="error")
+        if self._keeper is None:
+            raise MalformedEvent(letters[0].reason, letters[0].detail)
+        await self._keeper.keep_malformed(letters, route="lambda", now_ms=self._clock.now_ms())
+
+    async def _work(self, groups: list[_Group], *, time_s: float) -> list[Delivered | None]:
+        """All attempts, so many at a time, until time runs out; their messages know the rest."""
+        slots = asyncio.Semaphore(self._settings.concurrency)
+
+        async def one(group: _Group) -> Delivered | None:
+            async with slots:
+                return await self._deliver(group)
+
+        tasks = [asyncio.ensure_future(one(group)) for group in groups]
+        if not tasks:
+            return []
+        margin_s = min(MARGIN_S, time_s * MARGIN_SHARE)
+        await asyncio.wait(tasks, timeout=max(0.1, time_s - margin_s))
+        results: list[Delivered | None] = []
+        for task, group in zip(tasks, groups, strict=True):
+            if task.done():
+                results.append(task.result())
+                continue
+            task.cancel()
+            self._report.say("out-of-time", {"key": group.job.key}, level="warning")
+            results.append(None)
+            for message in group.messages:
+                message.come_back(0)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return results
+
+    async def _deliver(self, group: _Group) -> Delivered | None:
+        try:
+            delivered = await self._deliverers[group.bucket].deliver(group.job)
+            settlement = delivered.settlement
+            if settlement.state is JobState.DEAD:
+                await self._bury(group)
+        except LedgerUnavailable as error:
+            for message in group.messages:
+                self._give_back(message, error)
+            return None
+        if settlement.state is JobState.WAITING:
+            for message in group.messages:
+                message.come_back((settlement.due_at_ms - settlement.at_ms) / 1000)
+        if delivered.relation in {Relation.SAME, Relation.NEWER}:
+            action = "duplicate" if delivered.relation is Relation.SAME else "stale"
+            self._report.say(action, {"key": group.job.key})
+        return delivered
+
+    async def _bury(self, group: _Group) -> None:
+        """Into the dead-letter queue now; without one, the queue counts deliveries and does it."""
+        url = self._settings.dead_letter_url
+        if url is None or self._messages is None:
+            for message in group.messages:
+                message.come_back(0)
+            return
+        await self._messages.send(url, [job_message(group.job)])
+
+    def _give_back(self, message: _Message, error: S3FanoutError) -> None:
+        self._report.say("given-back", {"reason": str(error), "hint": error.hint}, level="error")
+        message.come_back(backoff_cap_s(message.received, self._settings.limits))
+
+
+def _join(
+    groups: dict[tuple[str, str], _Group], bucket: str, offered: NewJob, message: _Message
+) -> None:
+    """Add a job to its key's group; the newest change leads it, as far as can be told."""
+    job = Job(
+        destination=offered.destination,
+        key=offered.key,
+        fence=0,
+        kind=offered.kind,
+        event_at_ms=offered.event_at_ms,
+        etag=offered.etag,
+        size_bytes=offered.size_bytes,
+        version_id=offered.version_id,
+        attempts=message.received - 1,
+        order=offered.order,
+    )
+    group = groups.setdefault((bucket, offered.key), _Group(bucket, job))
+    group.messages.append(message)
+    if relation(job.order, group.job.order) is Relation.UNKNOWN and group.job is not job:
+        # No telling which is newer: the source is asked.
+        job = replace(job, etag=None, size_bytes=None, order=None)
+    elif relation(job.order, group.job.order) is Relation.NEWER:
+        job = group.job
+    attempts = max(message.received - 1, group.job.attempts)
+    event_at_ms = min(offered.event_at_ms, group.job.event_at_ms)
+    group.job = replace(job, attempts=attempts, event_at_ms=event_at_ms)

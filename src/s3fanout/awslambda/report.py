@@ -1,0 +1,129 @@
+"""What a function says: one JSON line for each attempt, one line of metrics for each invocation.
+
+The metrics line is in CloudWatch's embedded metric format: CloudWatch Logs makes metrics of it, at
+no request and no permission (AWS, "Embedded metric format specification", read 2026-11).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from s3fanout.model.jobs import JobState, Settlement
+
+NAMESPACE = "s3fanout"
+_UNITS = {
+    "Replicated": "Count",
+    "ReplicatedBytes": "Bytes",
+    "LagSeconds": "Seconds",
+    "Failures": "Count",
+    "DeadLetters": "Count",
+    "Malformed": "Count",
+    "Unwanted": "Count",
+}
+_ACTIONS = {
+    JobState.SETTLED: "replicated",
+    JobState.SUPERSEDED: "superseded",
+    JobState.WAITING: "waiting",
+    JobState.DEAD: "dead",
+}
+
+
+class Report:
+    """The telemetry port of one invocation."""
+
+    def __init__(
+        self, *, destination: str, write: Callable[[str], object], now_ms: Callable[[], int]
+    ) -> None:
+        """Begin.
+
+        Args:
+            destination: In every line, and the dimension of the metrics.
+            write: Takes a line with its line feed.
+            now_ms: Wall clock.
+        """
+        self._destination = destination
+        self._write = write
+        self._now_ms = now_ms
+        self._counts: dict[str, float] = {}
+        self.request_id = ""
+        """Of the invocation, in every line."""
+
+    def say(self, action: str, fields: Mapping[str, object], *, level: str = "info") -> None:
+        """One line."""
+        at = datetime.fromtimestamp(self._now_ms() / 1000, UTC).isoformat(timespec="milliseconds")
+        entry = {
+            "at": at,
+            "level": level,
+            "action": action,
+            "request_id": self.request_id,
+            "destination": self._destination,
+            **{name: value for name, value in fields.items() if value is not None},
+        }
+        self._write(json.dumps(entry, ensure_ascii=True) + "\n")
+
+    def count(self, name: str, value: float = 1) -> None:
+        """Add to a metric of this invocation."""
+        self._counts[name] = self._counts.get(name, 0) + value
+
+    def received(self, route: str, *, events: int, ignored: int, malformed: int) -> None:
+        del route, events, ignored
+        if malformed:
+            self.count("Malformed", malformed)
+
+    def unwanted(self, reason: str, count: int) -> None:
+        self.say("unwanted", {"reason": reason, "count": count})
+        self.count("Unwanted", count)
+
+    def settled(self, settlement: Settlement, *, lag_s: float) -> None:
+        job, error = settlement.job, settlement.error
+        failed = error is not None
+        self.say(
+            _ACTIONS[settlement.state],
+            {
+                "key": job.key,
+                "event_id": None if job.order is None else job.order.token,
+                "attempt": job.attempts + 1,
+                "reason": settlement.reason,
+                "size_bytes": settlement.size_bytes,
+                "source_etag": settlement.source_etag,
+                "lag_s": round(lag_s, 3),
+                "error_code": error.code if error else None,
+                "hint": error.hint if error else None,
+            },
+            level="error" if settlement.state is JobState.DEAD else "warning" if failed else "info",
+        )
+        if settlement.state is JobState.SETTLED:
+            self.count("Replicated")
+            self.count("ReplicatedBytes", settlement.size_bytes or 0)
+            self._counts["LagSeconds"] = max(self._counts.get("LagSeconds", 0.0), lag_s)
+        elif failed:
+            self.count("Failures")
+        if settlement.state is JobState.DEAD:
+            self.count("DeadLetters")
+
+    def throttled(self, destination: str, *, concurrency: int) -> None:
+        del destination, concurrency
+
+    def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
+        del destination, is_open, reason
+
+    def flush(self) -> None:
+        """The line of metrics, if there is anything to count; begins again at nothing."""
+        counts, self._counts = self._counts, {}
+        if not counts:
+            return
+        metrics = [{"Name": name, "Unit": _UNITS[name]} for name in counts]
+        directive = {
+            "Namespace": NAMESPACE,
+            "Dimensions": [["Destination"]],
+            "Metrics": metrics,
+        }
+        entry = {
+            "_aws": {"Timestamp": self._now_ms(), "CloudWatchMetrics": [directive]},
+            "Destination": self._destination,
+            "request_id": self.request_id,
+            **counts,
+        }
+        self._write(json.dumps(entry) + "\n")

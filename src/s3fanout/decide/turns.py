@@ -1,0 +1,101 @@
+"""Several attempts may write one replica at the same time: after its write, is an attempt done?
+
+Nobody holds a lease and no clock is asked. Every attempt writes first and then records what it
+wrote, by one conditional write that tells what was recorded before and counts the record's *turn*.
+Of any two attempts that both wrote, the one that records second learns of the first: it is the one
+that must make sure.
+
+First record of an attempt, refused if a newer change is recorded (``NOT_NEWER``):
+
+| recorded before | verdict | because |
+|---|---|---|
+| nothing | DONE | whoever wrote besides us records later, and will see us |
+| a newer change (refused) | AGAIN | our write may lie on top of the newer one |
+| an older change, other replica etag | CONFIRM | its write may lie on top of ours |
+| an older change, same replica etag | AGAIN | the same, and an etag cannot tell which |
+| the same change | CONFIRM | as the older change; and what that attempt owes, we owe |
+| a change that cannot be compared | LOOK | either may be newer |
+
+Later records of an attempt, refused if the turn is not the one that it knows (``SAME_TURN``); it
+read the source after it learned that turn:
+
+| turn | verdict | because |
+|---|---|---|
+| as known | DONE | our write came after all that was recorded, of facts read after it |
+| another (refused) | AGAIN | somebody recorded meanwhile |
+
+``docs/guarantees.md`` has the argument, ``tests/functional/test_turns.py`` tries all interleavings.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from s3fanout.model.events import OrderPoint
+from s3fanout.model.turns import Answer
+
+
+class Verdict(StrEnum):
+    """What an attempt does after it recorded its write."""
+
+    DONE = "done"
+    CONFIRM = "confirm"
+    """Done if the replica is what we wrote, else again."""
+    LOOK = "look"
+    """Done if also the source is still what we copied, else again."""
+    AGAIN = "again"
+    """Read the source and write once more, knowing the turn."""
+
+
+class Relation(StrEnum):
+    """Where a recorded change stands, seen from ours."""
+
+    OLDER = "older"
+    SAME = "same"
+    NEWER = "newer"
+    UNKNOWN = "unknown"
+
+
+def relation(ours: OrderPoint | None, recorded: OrderPoint | None) -> Relation:
+    """Compare order points of one key; only trusted ones of one scheme can be compared."""
+    if ours is None or recorded is None or ours.scheme != recorded.scheme:
+        return Relation.UNKNOWN
+    if ours.token == recorded.token:
+        return Relation.SAME
+    if not (ours.trusted and recorded.trusted):
+        return Relation.UNKNOWN
+    return Relation.NEWER if recorded.token > ours.token else Relation.OLDER
+
+
+def judge_turn(
+    answer: Answer, *, order: OrderPoint | None, replica_etag: str, turn: int | None
+) -> Verdict:
+    """What an attempt does next.
+
+    Args:
+        answer: What the ledger said to its record.
+        order: Of its change.
+        replica_etag: Of what it wrote.
+        turn: That it knew; ``None`` for its first record.
+    """
+    if turn is not None:
+        return Verdict.DONE if answer.held else Verdict.AGAIN
+    before = answer.before
+    if before is None or before.turn == 0:
+        return Verdict.DONE
+    match relation(order, before.order):
+        case Relation.NEWER:
+            return Verdict.AGAIN
+        case Relation.OLDER if before.replica_etag == replica_etag:
+            return Verdict.AGAIN
+        case Relation.OLDER | Relation.SAME:
+            return Verdict.CONFIRM
+        case Relation.UNKNOWN:
+            return Verdict.LOOK
+
+
+def later(ours: OrderPoint | None, recorded: OrderPoint | None) -> OrderPoint | None:
+    """The order point that may be recorded: what was read is at least as new as both."""
+    if ours is None:
+        return recorded
+    return recorded if relation(ours, recorded) is Relation.NEWER else ours

@@ -1,0 +1,79 @@
+"""A job as a message of a queue: what accept, redrive, backfill and continued copies send.
+
+``{"s3fanout": 1, "job": {…}}``; ASCII only, because SQS takes few control characters and keys may
+hold any. Fields that are unknown are ignored, a version that is unknown is malformed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from s3fanout.model.errors import MalformedEvent
+from s3fanout.model.events import ChangeKind, OrderPoint
+from s3fanout.model.jobs import Job, NewJob
+
+VERSION = 1
+_MARK = '{"s3fanout":'
+
+
+def is_job_message(body: str) -> bool:
+    """Whether a message is one of ours, readable or not."""
+    return body.startswith(_MARK)
+
+
+def job_message(job: NewJob | Job) -> str:
+    """The message of a job."""
+    fields: dict[str, Any] = {
+        "destination": job.destination,
+        "key": job.key,
+        "kind": job.kind.value,
+        "event_at_ms": job.event_at_ms,
+        "etag": job.etag,
+        "size_bytes": job.size_bytes,
+        "version_id": job.version_id,
+    }
+    if job.order is not None:
+        fields["order"] = {
+            "scheme": job.order.scheme,
+            "token": job.order.token,
+            "trusted": job.order.trusted,
+        }
+    document = {"s3fanout": VERSION, "job": {k: v for k, v in fields.items() if v is not None}}
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=True)
+
+
+def read_job_message(body: str) -> NewJob:
+    """The job of a message.
+
+    Raises:
+        MalformedEvent: ``unknown-version`` or ``unknown-shape``.
+    """
+    try:
+        document = json.loads(body)
+        version, job = document["s3fanout"], document["job"]
+        if version != VERSION:
+            raise MalformedEvent("unknown-version", f"job message of version {version!r}")
+        order = job.get("order")
+        return NewJob(
+            destination=_text(job["destination"]),
+            key=_text(job["key"]),
+            kind=ChangeKind(job["kind"]),
+            event_at_ms=int(job["event_at_ms"]),
+            order=None
+            if order is None
+            else OrderPoint(
+                _text(order["scheme"]), _text(order["token"]), order["trusted"] is True
+            ),
+            etag=None if job.get("etag") is None else _text(job["etag"]),
+            size_bytes=None if job.get("size_bytes") is None else int(job["size_bytes"]),
+            version_id=None if job.get("version_id") is None else _text(job["version_id"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MalformedEvent("unknown-shape", f"job message lacks or spoils {error}") from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("text")
+    return value

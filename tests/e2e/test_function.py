@@ -1,0 +1,187 @@
+"""The function in this process, against S3, SQS and DynamoDB of the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3fanout.model.errors import MalformedEvent, Unavailable
+from s3fanout.model.jobs import JobState
+from s3fanout.model.topology import Topology
+from s3fanout.ports.ledger import FailureSelection
+from tests.servers.aws import FunctionWorld, sns_event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tests.servers.server import Server
+
+pytestmark = pytest.mark.stores
+
+AWKWARD = ["a b+c%2F.txt", "ü/日本/🪣", "a//b/../c/./d", "line\nbreak", "/.", "ü" * 512]
+
+
+@pytest.fixture
+async def world(
+    ministack: Server, bucket_name: Callable[[str], str]
+) -> AsyncIterator[FunctionWorld]:
+    world = FunctionWorld(ministack, bucket_name("fn"))
+    await world.build()
+    yield world
+    await world.close()
+
+
+async def test_a_batch_is_replicated_and_recorded(world: FunctionWorld) -> None:
+    bodies = []
+    for number, key in enumerate(AWKWARD):
+        etag = world.put(key, key.encode())
+        quoted = key  # ministack's own events are tested by the deployments
+        bodies.append(world.notification(_form(quoted), etag, len(key.encode()), f"{number:04}"))
+    assert await world.deliver(world.function(), bodies) == []
+    for key in AWKWARD:
+        assert world.replica(key) == key.encode()
+        record = await world.ledger.get("a", key)
+        assert record is not None
+        assert record.state is JobState.SETTLED
+    assert world.actions() == ["replicated"] * len(AWKWARD)
+    assert world.lines[-1]["Replicated"] == len(AWKWARD)
+
+
+async def test_stale_and_duplicate_events_are_told_apart_and_harm_nothing(
+    world: FunctionWorld,
+) -> None:
+    function = world.function()
+    old = world.notification("k", world.put("k", b"old"), 3, "01")
+    new = world.notification("k", world.put("k", b"newer"), 5, "02")
+    assert await world.deliver(function, [new]) == []
+    assert await world.deliver(function, [new]) == []
+    assert await world.deliver(function, [old]) == []
+    assert world.replica("k") == b"newer"
+    record = await world.ledger.get("a", "k")
+    assert record is not None
+    assert record.order is not None
+    assert (record.order.token, record.source_etag) == ("02", record.replica_etag)
+    said = [action for action in world.actions() if action != "replicated"]
+    assert said == ["duplicate", "stale"]
+
+
+async def test_messages_of_one_key_in_one_batch_are_one_attempt(world: FunctionWorld) -> None:
+    bodies = [world.notification("k", world.put("k", b"x" * n), n, f"{n:02}") for n in (3, 1, 2)]
+    assert await world.deliver(world.function(), bodies) == []
+    assert world.actions() == ["replicated"]
+    assert world.replica("k") == b"xx"
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_concurrent_invocations_end_with_the_newest_object(
+    world: FunctionWorld, ordered: bool
+) -> None:
+    """Ten functions, forty overwrites of two keys, delivered twice and in another order."""
+    bodies = []
+    for number, key in itertools.product(range(20), ("k", "l")):
+        content = f"{key}{number}".encode()
+        sequencer = f"{number:04}" if ordered else None
+        bodies.append(world.notification(key, world.put(key, content), len(content), sequencer))
+    bodies = (bodies[::3] + bodies[1::3] + bodies[2::3]) * 2
+    functions = [world.function() for _ in range(10)]
+    await world.messages.send(world.queue_url, bodies)
+
+    async def drain(number: int) -> None:
+        while not await world.is_idle():
+            await world.redeliver(functions[number])
+
+    await asyncio.gather(*(drain(number) for number in range(10)))
+    assert (world.replica("k"), world.replica("l")) == (b"k19", b"l19")
+    for key in ("k", "l"):
+        record = await world.ledger.get("a", key)
+        assert record is not None
+        assert record.source_etag == world.s3.head_object(Bucket=f"{world.name}-source", Key=key)[
+            "ETag"
+        ].strip('"')
+
+
+async def test_what_can_never_work_is_a_dead_letter_at_once(world: FunctionWorld) -> None:
+    """Its job is in the dead-letter queue; delivered again, it works once the cause is gone."""
+    locked = world.put("k", b"x", SSECustomerAlgorithm="AES256", SSECustomerKey="k" * 32)
+    body = world.notification("k", locked, 1, "01")
+    back = await world.deliver(world.function(), [body])
+    letters = await world.dead_letters()
+    assert (back, len(letters)) == ([], 1)
+    (record,) = await world.ledger.failures(FailureSelection(destination="a"), limit=5)
+    assert record.error is not None
+    assert (record.key, record.state) == ("k", JobState.DEAD)
+    assert record.error.code == "refused:InvalidRequest"
+    world.put("k", b"x")
+    assert await world.deliver(world.function(), letters) == []
+    assert world.replica("k") == b"x"
+    assert list(await world.ledger.failures(FailureSelection(), limit=5)) == []
+
+
+async def test_what_may_work_later_comes_back_after_our_own_delay(world: FunctionWorld) -> None:
+    body = world.notification("k", world.put("k", b"x"), 1, "01")
+    missing = world.function(bucket=f"{world.name}-missing")
+    assert await world.deliver(missing, [body]) == [body]
+    record = await world.ledger.get("a", "k")
+    assert record is not None
+    assert record.error is not None
+    assert (record.state, record.error.code) == (JobState.WAITING, "no-such-bucket:NoSuchBucket")
+    (summary,) = await world.ledger.summaries()
+    assert summary.backlog == 1
+    function = world.function()
+    while world.actions()[-1] != "replicated":
+        await world.redeliver(function)
+        await asyncio.sleep(0.05)
+    assert world.replica("k") == b"x"
+
+
+async def test_malformed_messages_are_kept_and_loop_nowhere(world: FunctionWorld) -> None:
+    test_event = '{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"x"}'
+    bodies = ["garbage", '{"s3fanout": 7}', '{"s3fanout":7}', test_event]
+    assert await world.deliver(world.function(), bodies) == []
+    assert await world.ledger.malformed_count() == 3
+    assert world.actions().count("malformed") == 3
+    assert world.actions().count("ignored") == 1
+
+
+async def test_what_is_not_wanted_is_not_read(world: FunctionWorld) -> None:
+    body = world.notification("private/k", world.put("private/k", b"x"), 1, "01")
+    assert await world.deliver(world.function(), [body]) == []
+    assert world.actions() == ["unwanted"]
+
+
+async def test_out_of_time_comes_back(world: FunctionWorld) -> None:
+    body = world.notification("k", world.put("k", b"x"), 1, "01")
+    slow = world.function(concurrency=1)
+    assert await world.deliver(slow, [body], time_s=0.0) in ([], [body])
+
+
+async def test_a_classic_function_copies_and_raises_what_it_cannot_do(
+    world: FunctionWorld,
+) -> None:
+    etag = world.put("k", b"x")
+    body = world.notification("k", etag, 1, "01")
+    classic = {
+        "topology": Topology.CLASSIC,
+        "source_bucket": None,
+        "table": None,
+        "queue_url": None,
+        "dead_letter_url": None,
+    }
+    function = world.function(**classic)
+    answer = await function.invoke(sns_event(body), time_s=30, request_id="r")
+    assert (answer, world.replica("k")) == ({"replicated": 1}, b"x")
+    missing = world.function(**classic, bucket=f"{world.name}-missing")
+    with pytest.raises(Unavailable, match="NoSuchBucket"):
+        await missing.invoke(sns_event(body), time_s=30, request_id="r")
+    with pytest.raises(MalformedEvent):
+        await function.invoke(sns_event("garbage"), time_s=30, request_id="r")
+
+
+def _form(key: str) -> str:
+    """A key as S3 sends it in events."""
+    from urllib.parse import quote_plus
+
+    return quote_plus(key, safe="/")
