@@ -7,7 +7,6 @@ again. It never settles a replica on a state of the source that it has not pinne
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,14 +25,12 @@ from s3fanout.decide.plan import (
 )
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.remover import Held, Removed, Remover
-from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged
+from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged, StoreError
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import Present, Probe
 from s3fanout.model.rules import Rule
 from s3fanout.ports.object_store import ObjectStore
-
-_MD5_ETAG = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +85,8 @@ class Copier:
         self._takers_of = takers_of
         self._conditions_honoured = conditions_honoured
         self._limits = limits
+        self._wrote: dict[str, str] = {}
+        """Etag of the last write of each attempt in hand, by source key."""
 
     async def attempt(self, job: Job) -> Outcome:
         """Make the replica of ``job.key`` equal to the source, as the source is now.
@@ -98,6 +97,15 @@ class Copier:
             StoreError: The attempt failed; a write may have been applied.
             SourceChanged: The source kept changing for ``replans_max`` rounds.
         """
+        try:
+            return await self._attempt(job)
+        except StoreError as error:
+            error.replica_etag = self._wrote.get(job.key)
+            raise
+        finally:
+            self._wrote.pop(job.key, None)
+
+    async def _attempt(self, job: Job) -> Outcome:
         facts: Probe | None = None
         for _ in range(self._limits.replans_max):
             plan = plan_copy(
@@ -117,7 +125,8 @@ class Copier:
                     case Delete():
                         target = replica_key(self._rule.key_map, job.key)
                         assert self._remover is not None, "the rule asks for deletes"
-                        return await self._remover.remove(job, target)
+                        wrote = self._wrote.get(job.key)
+                        return await self._remover.remove(job, target, wrote_etag=wrote)
                     case Skip() | Refuse():
                         return plan
             except (SourceChanged, SourceAbsent):
@@ -135,6 +144,7 @@ class Copier:
         written = await self._destination.copy(
             target, source_bucket=self._source.bucket, source_key=key, if_match=plan.etag
         )
+        self._wrote[key] = written.etag
         verdict = judge_copy(
             pinned_etag=plan.etag,
             answered_etag=written.etag,
@@ -159,7 +169,8 @@ class Copier:
         )
         target = replica_key(self._rule.key_map, job.key)
         written = await self._destination.put(target, body, body.facts.attributes)
-        if _MD5_ETAG.fullmatch(written.etag) and written.etag != body.md5_hex:
+        self._wrote[job.key] = written.etag
+        if written.etag != body.md5_hex:
             # Encrypted by KMS, or a store with other etags: then the size must do, beside the
             # digest that the store itself checked on receipt.
             await self._check_size(target, body.facts.size_bytes)

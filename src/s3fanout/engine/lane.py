@@ -36,8 +36,8 @@ from s3fanout.ports.telemetry import Telemetry
 
 LOG = logging.getLogger(__name__)
 
-HELD_RECHECK_MS = 3_600_000
-"""A release puts held jobs back at once; this only catches what it cannot reach."""
+HELD_RECHECK_MS = 600_000
+"""A release puts held jobs back at once, but for those that are held in that very moment."""
 
 IDLE_WAIT_S = 5.0
 """How long an idle lane sleeps before it asks the queue again by itself."""
@@ -265,9 +265,11 @@ class Lane:
             limits=self._limits,
         )
         record = error_record(error)
+        # What it wrote before it failed is ours too: a delete will ask.
+        replica_etag = error.replica_etag if isinstance(error, StoreError) else None
         attempts = job.attempts + (1 if decision.counted else 0)
         if decision.dead:
-            return _dead(job, now_ms, record, attempts=attempts)
+            return _dead(job, now_ms, record, attempts=attempts, replica_etag=replica_etag)
         return Settlement(
             job,
             JobState.WAITING,
@@ -275,6 +277,7 @@ class Lane:
             error.message,
             attempts=attempts,
             due_at_ms=now_ms + round(decision.delay_s * 1000),
+            replica_etag=replica_etag,
             error=record,
         )
 
@@ -304,12 +307,20 @@ def _held(job: Job, now_ms: int) -> Settlement:
     )
 
 
-def _dead(job: Job, now_ms: int, error: ErrorRecord, *, attempts: int | None = None) -> Settlement:
+def _dead(
+    job: Job,
+    now_ms: int,
+    error: ErrorRecord,
+    *,
+    attempts: int | None = None,
+    replica_etag: str | None = None,
+) -> Settlement:
     return Settlement(
         job,
         JobState.DEAD,
         now_ms,
         error.message,
         attempts=job.attempts if attempts is None else attempts,
+        replica_etag=replica_etag,
         error=error,
     )

@@ -56,8 +56,15 @@ class Remover:
         self._clock = clock
         self._limits = limits
 
-    async def remove(self, job: Job, replica_key: str) -> Removed | Held | Skip | Refuse:
+    async def remove(
+        self, job: Job, replica_key: str, *, wrote_etag: str | None
+    ) -> Removed | Held | Skip | Refuse:
         """Make the replica absent. One or two requests; the caller has seen the source absent.
+
+        Args:
+            job: The job.
+            replica_key: What to delete.
+            wrote_etag: What this very attempt wrote before the source went away.
 
         Raises:
             StoreError: The attempt failed; the delete may have been applied.
@@ -69,7 +76,7 @@ class Remover:
         replica = await self._destination.head(replica_key)
         if isinstance(replica, Absent):
             return Removed("the source object is gone, and so is the replica")
-        if replica.etag not in _written_etags(record):
+        if replica.etag not in _written_etags(record) | {wrote_etag}:
             return Refuse(
                 "foreign-replica",
                 "the source object is gone, but what the destination holds is not known to be "

@@ -1,0 +1,223 @@
+"""Engines with one deliberate bug each: if the simulation does not find it, it finds nothing.
+
+Each mutant names the auditor that has to catch it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from s3fanout.engine.copier import Copier, Outcome, Replicated
+from s3fanout.engine.lane import Lane
+from s3fanout.engine.reads import SharedReads
+from s3fanout.engine.receive import Receipt, Receiver
+from s3fanout.engine.remover import Removed, Remover
+from s3fanout.model.errors import S3FanoutError, SourceAbsent, Unavailable
+from s3fanout.model.jobs import DestinationSummary, Job, JobState, Settlement
+from s3fanout.model.limits import Limits
+from s3fanout.model.objects import Absent, Body, Probe
+from s3fanout.ports.queue import Accepted
+from tests.simulation.journal import SimJournal
+from tests.simulation.world import Parts
+
+
+class _AckBeforeDurable(Receiver):
+    """The sender is told "thank you" while the jobs are on their way to the disk."""
+
+    async def receive(self, body: bytes, *, route: str) -> Receipt:
+        writing = asyncio.ensure_future(super().receive(body, route=route))
+        writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return Receipt(1, 1, 0, 0, 0, 0, 0, ())
+
+
+class _Unpinned:
+    """A destination that is never told which state of the source to copy."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def copy(self, key: str, **options: Any) -> Any:
+        return await self._store.copy(key, **options | {"if_match": None})
+
+
+class _UnpinnedCopy(Copier):
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts | {"destination": _Unpinned(parts["destination"])})
+
+
+class _SettleWithoutCompare(Copier):
+    """What the store answers is believed, whatever it wrote."""
+
+    async def _check_size(self, *_args: Any, **_options: Any) -> None:
+        """Why look?"""
+
+
+class _ErrorsAreAbsence:
+    """A source whose every failure means that the object is gone."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def head(self, key: str) -> Probe:
+        try:
+            found: Probe = await self._store.head(key)
+        except S3FanoutError:
+            return Absent(key)
+        return found
+
+
+class _DeleteOnUnknown(Copier):
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts | {"source": _ErrorsAreAbsence(parts["source"])})
+
+
+class _DeleteWithoutLooking(Remover):
+    """Whatever is at the replica key must be ours."""
+
+    async def remove(self, job: Job, replica_key: str, **_options: Any) -> Removed:
+        await self._destination.delete(replica_key)
+        return Removed("deleted")
+
+
+class _NoGuard(SimJournal):
+    """Every delete is fine."""
+
+    async def admit_delete(
+        self, destination: str, *, accepted_at_ms: int, now_ms: int, limits: Limits
+    ) -> bool:
+        return True
+
+
+class _NoFence(SimJournal):
+    """The outcome of an overtaken attempt settles the newer job."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        fenced = []
+        for settlement in settlements:
+            job = settlement.job
+            record = self._kept.records.get((job.destination, job.key))
+            fence = job.fence if record is None else record.fence
+            fenced.append(replace(settlement, job=replace(job, fence=fence)))
+        return await super().settle(fenced)
+
+
+class _NoLease(SimJournal):
+    """A job in hand is handed out once more: two attempts of one key overlap."""
+
+    async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
+        self._leases.clear()
+        return await super().claim(destination, limit, now_ms=now_ms)
+
+
+class _LosesWaiting(SimJournal):
+    """Jobs that wait are not counted into the backlog."""
+
+    async def summaries(self) -> Sequence[DestinationSummary]:
+        return [replace(summary, waiting=0) for summary in await super().summaries()]
+
+
+class _DropsRepeats(SimJournal):
+    """A change of a key that has a record already must be a duplicate."""
+
+    async def accept(self, jobs: Sequence[Any], *, now_ms: int) -> Accepted:
+        new = [job for job in jobs if (job.destination, job.key) not in self._kept.records]
+        return await super().accept(new, now_ms=now_ms)
+
+
+class _FailsForNothing(Lane):
+    """Every success is tried twice more, to be sure."""
+
+    def _after_outcome(self, job: Job, outcome: Outcome) -> Settlement:
+        if isinstance(outcome, Replicated) and job.attempts < 2:
+            return self._after_error(job, Unavailable("are you sure?"))
+        return super()._after_outcome(job, outcome)
+
+
+class _ForgetsWhatItWrote(SimJournal):
+    """Settled, without a word about the replica."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        return await super().settle(
+            [
+                replace(settlement, replica_etag="?")
+                if settlement.state is JobState.SETTLED
+                else settlement
+                for settlement in settlements
+            ]
+        )
+
+
+class _SkipsWhatChanged(Copier):
+    """A source that moved while it was copied is none of our business."""
+
+    async def attempt(self, job: Job) -> Outcome:
+        try:
+            return await super().attempt(job)
+        except S3FanoutError as error:
+            if job.etag is None:
+                raise
+            return Replicated(job.etag, job.size_bytes or 0, "", error.message)
+
+
+class _TearsBodies:
+    """Bytes of one read under the attributes of another."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def get(self, key: str, **options: Any) -> Body:
+        body: Body = await self._store.get(key, **options)
+        now = await self._store.head(key)
+        if isinstance(now, Absent):
+            raise SourceAbsent("gone", operation="GetObject")
+        attributes = replace(now.attributes, tags=body.facts.attributes.tags)
+        return replace(body, facts=replace(body.facts, attributes=attributes))
+
+
+class _TornReads(SharedReads):
+    def __init__(self, source: Any, **options: Any) -> None:
+        super().__init__(_TearsBodies(source), **options)
+
+
+def parts(**mine: type) -> type[Parts]:
+    """The production engine with some parts of one's own."""
+    return type("Mutated", (Parts,), mine)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A bug, and the auditor that has to find it."""
+
+    name: str
+    parts: type[Parts]
+    auditor: str
+
+
+MUTANTS = (
+    Mutant("ack before durable", parts(receiver=_AckBeforeDurable), "nothing lost"),
+    Mutant("delete on unknown", parts(copier=_DeleteOnUnknown), "no blind delete"),
+    Mutant("unpinned one-shot copy", parts(copier=_UnpinnedCopy), "never torn"),
+    Mutant("settle without compare", parts(copier=_SettleWithoutCompare), "never torn"),
+    Mutant("lease without fence", parts(journal=_NoFence), "ledger agrees"),
+    Mutant("two attempts at once", parts(journal=_NoLease), "never back"),
+    Mutant("delete without looking", parts(remover=_DeleteWithoutLooking), "nothing foreign"),
+    Mutant("no mass-delete guard", parts(journal=_NoGuard), "no masses"),
+    Mutant("waiting jobs uncounted", parts(journal=_LosesWaiting), "true counts"),
+    Mutant("repeats dropped", parts(journal=_DropsRepeats), "converges"),
+    Mutant("fails for nothing", parts(lane=_FailsForNothing), "bounded"),
+    Mutant("replica forgotten", parts(journal=_ForgetsWhatItWrote), "ledger agrees"),
+    Mutant("errors settled", parts(copier=_SkipsWhatChanged), "never torn"),
+    Mutant("attributes of another read", parts(reads=_TornReads), "never torn"),
+)

@@ -1,0 +1,455 @@
+"""A world for one run: a source that is written to, messages on their way, a process that dies.
+
+Time is virtual, chance comes from the seed, the engine is the production engine from
+``Receiver.receive`` to the settled record. First the safety phase: faults are on, and nothing wrong
+may happen. Then the liveness phase: faults end, a person does what a person would do (redrive,
+resume, release), and everything has to come to rest, equal and at peace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from s3fanout.adapters.store.memory import MemoryStore, MemoryStores, StoredObject
+from s3fanout.decide.plan import Way
+from s3fanout.engine.copier import Copier
+from s3fanout.engine.engine import Engine
+from s3fanout.engine.lane import Lane
+from s3fanout.engine.reads import SharedReads
+from s3fanout.engine.receive import Receiver
+from s3fanout.engine.remover import Remover
+from s3fanout.engine.settler import Settler
+from s3fanout.model.errors import LedgerUnavailable
+from s3fanout.model.jobs import Settlement
+from s3fanout.model.objects import ObjectAttributes
+from s3fanout.model.rules import Deletes, KeyMap, Rule
+from s3fanout.ports.ledger import FailureSelection
+from s3fanout.ports.object_store import ObjectStore
+from tests.simulation.audit import Audit
+from tests.simulation.journal import SimJournal
+from tests.simulation.loop import SimClock, SimLoop, Stuck
+from tests.simulation.options import Options, Place
+from tests.simulation.stores import SimStore
+
+SOURCE = "source"
+REST_S_MAX = 1500.0
+
+
+class Parts:
+    """What the engine is built of; mutants put their own in."""
+
+    copier: type[Copier] = Copier
+    remover: type[Remover] = Remover
+    receiver: type[Receiver] = Receiver
+    settler: type[Settler] = Settler
+    lane: type[Lane] = Lane
+    reads: type[SharedReads] = SharedReads
+    journal: type[SimJournal] = SimJournal
+
+
+class World:
+    """One run."""
+
+    def __init__(self, options: Options, loop: SimLoop, parts: type[Parts] = Parts) -> None:
+        self.options = options
+        self.parts = parts
+        self.loop = loop
+        self.rng = random.Random(options.seed)
+        self.clock = SimClock(loop)
+        self.calm = False
+        self.denied: set[str] = set()
+        self.trace = hashlib.sha256()
+        self.events = 0
+        self.story: list[str] | None = None
+        self._numbers = 0
+        home = MemoryStores(self.clock)
+        self.source = home.create_bucket(SOURCE)
+        self.places = {place.name: place for place in options.places}
+        self.buckets: dict[str, MemoryStore] = {
+            place.name: (
+                home if place.way is Way.SERVER else MemoryStores(self.clock)
+            ).create_bucket(place.name)
+            for place in options.places
+        }
+        self.keys = [f"k{number}" for number in range(options.keys)]
+        self.audit = Audit(self)
+        self.unacknowledged = 0
+        self.requests: Counter[str] = Counter()
+        self.process = Process(self, None)
+
+    # Chance and notes
+
+    def chance(self, probability: float) -> bool:
+        return probability > 0 and self.rng.random() < probability
+
+    def number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def latency_s(self) -> float:
+        if not self.calm and self.chance(self.options.slow):
+            return self.rng.uniform(1.0, 20.0)
+        return self.options.latency_s * self.rng.random()
+
+    def ledger_fails(self) -> bool:
+        return not self.calm and self.chance(self.options.ledger_fails)
+
+    def note(self, *what: object) -> None:
+        self.events += 1
+        line = f"{self.loop.now_s:.6f} {what}"
+        self.trace.update(line.encode())
+        if self.story is not None:
+            self.story.append(line)
+
+    def requested(self, name: str, operation: str, key: str) -> None:
+        self.requests[name] += 1
+        self.note(name, operation, key, "sent")
+
+    def source_key(self, place: Place | None, key: str) -> str:
+        return key if place is None else key.removeprefix(place.prefix)
+
+    # The source
+
+    def change(self, key: str) -> None:
+        """Write, retag or remove a source object; its store sends a message."""
+        options, objects = self.options, self.source.objects
+        had = objects.get(key)
+        if had is not None and self.chance(options.removes):
+            del objects[key]
+            self._changed(key, None, "ObjectRemoved:Delete")
+            return
+        attributes = ObjectAttributes(
+            headers={"content-type": "text/plain"},
+            metadata={"n": str(self.number())},
+            tags={"t": str(self.number())},
+        )
+        if had is not None and self.chance(options.retags):
+            stored = replace(had, attributes=attributes)
+            objects[key] = stored
+            self._changed(key, stored, "ObjectTagging:Put")
+            return
+        content = f"{key} {self.number()} {'x' * self.rng.randint(0, 20)}".encode()
+        if self.chance(options.reverts) and self.audit.history[key]:
+            content = self.rng.choice(self.audit.history[key]).content
+        stored = StoredObject.of(content, attributes, now_ms=self.clock.now_ms())
+        if options.opaque_source:
+            stored = replace(stored, etag=f"{hashlib.md5(stored.etag.encode()).hexdigest()}-2")
+        objects[key] = stored
+        self._changed(key, stored, "ObjectCreated:Put")
+
+    def _changed(self, key: str, stored: StoredObject | None, name: str) -> None:
+        self.note(SOURCE, name, key, None if stored is None else stored.etag)
+        self.audit.changed(key, stored)
+        self.send(key, json.dumps({"Records": [self._record(key, stored, name)]}).encode())
+
+    def _record(self, key: str, stored: StoredObject | None, name: str) -> dict[str, object]:
+        content: dict[str, object] = {"key": key}
+        if self.options.ordered:
+            content["sequencer"] = f"{self.number():016X}"
+        if stored is not None and self.options.hints:
+            content |= {"eTag": stored.etag, "size": len(stored.content)}
+        at = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
+        return {
+            "eventVersion": "2.3",
+            "eventSource": "aws:s3",
+            "eventTime": at.isoformat(timespec="milliseconds"),
+            "eventName": name,
+            "s3": {"bucket": {"name": SOURCE}, "object": content},
+        }
+
+    # Messages
+
+    def send(self, key: str | None, body: bytes) -> None:
+        """Put a message on its way, perhaps twice. It comes again until it is acknowledged."""
+        copies = 2 if not self.calm and self.chance(self.options.duplicates) else 1
+        for _ in range(copies):
+            self.unacknowledged += 1
+            self.loop.create_task(self._deliver(key, body))
+
+    async def _deliver(self, key: str | None, body: bytes) -> None:
+        while True:
+            await asyncio.sleep(0.0 if self.calm else self.rng.random() * self.options.delay_s)
+            process = self.process
+            if process.alive and await process.receive(body):
+                break
+            await asyncio.sleep(0.5)
+        self.unacknowledged -= 1
+        self.note("acknowledged", key)
+        self.audit.acknowledged(key, body)
+
+    # The run
+
+    async def run(self) -> None:
+        """Both phases."""
+        self.process.start()
+        await asyncio.gather(*(self._chaos(act) for act in self._acts()))
+        self.note("calm")
+        await self._heal()
+        await self._rest()
+        self.audit.at_rest(await self.process.journal.summaries())
+        await self._idle()
+        await self.process.stop()
+
+    def _acts(self) -> list[Callable[[], object]]:
+        options = self.options
+        acts: list[Callable[[], object]] = [
+            lambda: self.change(self.rng.choice(self.keys)) for _ in range(options.writes)
+        ]
+        acts += [self.crash] * options.crashes + [self.graceful] * options.stops
+        acts += [self._jump] * options.clock_jumps
+        acts += [self._deny] * options.denials + [self._pause] * options.pauses
+        acts += [self._intrude] * options.foreigners
+        acts += [self._garbage] * round(options.garbage * options.writes)
+        acts += [self._look] * 2
+        return acts
+
+    async def _chaos(self, act: Callable[[], object]) -> None:
+        span_s = self.options.pause_s * self.options.writes + 1.0
+        await asyncio.sleep(self.rng.random() * span_s)
+        done = act()
+        if asyncio.iscoroutine(done):
+            await done
+
+    async def crash(self) -> None:
+        """``kill -9``, and a start a little later."""
+        if not self.process.alive:
+            return
+        self.note("crash")
+        dead = self.process
+        dead.kill()
+        await asyncio.sleep(self.rng.random())
+        self.process = Process(self, dead.journal)
+        self.process.start()
+
+    async def graceful(self) -> None:
+        if not self.process.alive:
+            return
+        self.note("stop")
+        old = self.process
+        await old.stop()
+        if self.process is old:
+            self.process = Process(self, old.journal)
+            self.process.start()
+
+    def _jump(self) -> None:
+        self.clock.jumped_ms += self.rng.randint(-20_000, 20_000)
+
+    async def _deny(self) -> None:
+        name = self.rng.choice([SOURCE, *self.places])
+        self.denied.add(name)
+        await asyncio.sleep(self.rng.uniform(0.1, 5.0))
+        self.denied.discard(name)
+
+    async def _pause(self) -> None:
+        name = self.rng.choice(list(self.places))
+        await self.process.journal.pause(name, now_ms=self.clock.now_ms(), reason="sim")
+        await asyncio.sleep(self.rng.uniform(0.1, 5.0))
+        await self.process.journal.resume(name)
+
+    def _intrude(self) -> None:
+        """Somebody else writes into a destination: beside our replicas, or over one of them."""
+        place = self.rng.choice(self.options.places)
+        key = f"theirs-{self.number()}"
+        if not place.lies and self.rng.random() < 0.5:
+            key = place.prefix + self.rng.choice(self.keys)
+        stored = StoredObject.of(f"foreign {self.number()}".encode())
+        self.buckets[place.name].objects[key] = stored
+        self.note("foreign", place.name, key)
+        self.audit.intruded(place, key, stored)
+
+    def _garbage(self) -> None:
+        body = self.rng.choice((b"\xff\x00", b"{", b'{"Records": [{"eventVersion": "9"}]}', b"[]"))
+        self.send(None, body)
+
+    async def _look(self) -> None:
+        self.audit.counted(await self.process.journal.summaries())
+
+    async def _heal(self) -> None:
+        self.calm = True
+        self.denied.clear()
+        while not self.process.alive:
+            await asyncio.sleep(0.1)
+
+    async def _rest(self) -> None:
+        """Until every message is acknowledged and nothing is left to do."""
+        until_s = self.loop.now_s + REST_S_MAX
+        journal = self.process.journal
+        while self.loop.now_s < until_s:
+            journal = self.process.journal
+            if not self.unacknowledged and not any(journal._kept.unsettled.values()):
+                # A dead letter that is foreign stays one: a person has to look at it.
+                if not await self._redrive():
+                    return
+            elif self.unacknowledged == 0:
+                for name, guard in (await journal.delete_guards()).items():
+                    if guard.held_at_ms is not None:
+                        await journal.release_deletes(name, now_ms=self.clock.now_ms())
+            await asyncio.sleep(0.5)
+        left = {name: list(keys) for name, keys in journal._kept.unsettled.items()}
+        raise Stuck(f"no rest within {REST_S_MAX} s: {self.unacknowledged} messages, jobs {left}")
+
+    async def _redrive(self) -> int:
+        journal = self.process.journal
+        codes = {
+            record.error.code
+            for record in await journal.failures(FailureSelection(), limit=1000)
+            if record.error is not None and record.error.code != "foreign-replica"
+        }
+        now_ms = self.clock.now_ms()
+        return sum(
+            [
+                await journal.redrive(FailureSelection(code=code), now_ms=now_ms)
+                for code in sorted(codes)
+            ]
+        )
+
+    async def _idle(self) -> None:
+        before = self.requests.total()
+        await asyncio.sleep(20.0)
+        assert self.requests.total() == before, "requests without anything to do"
+
+
+class Process:
+    """One process of s3fanout, from its start to its end."""
+
+    def __init__(self, world: World, journal: SimJournal | None) -> None:
+        self.world = world
+        self.alive = False
+        self.killed = False
+        parts, options = world.parts, world.options
+        self.journal = parts.journal(world, self) if journal is None else journal.reopened_by(self)
+        self.settler = parts.settler(
+            queue=self.journal,
+            ledger=self.journal,
+            clock=world.clock,
+            unsettled_max=options.limits.unsettled_max,
+            gather_s=options.gather_s,
+        )
+        self.source = cast("ObjectStore", SimStore(world, self, world.source, None))
+        self.reads = parts.reads(
+            self.source,
+            budget_bytes=options.limits.stream_bytes,
+            part_bytes=options.limits.part_bytes,
+        )
+        self.engine = Engine(
+            [self._lane(place) for place in options.places], settler=self.settler, reads=self.reads
+        )
+        self.receiver = parts.receiver(
+            source_bucket=SOURCE,
+            rules=[rule_of(place) for place in options.places],
+            queue=self.journal,
+            ledger=self.journal,
+            clock=world.clock,
+            telemetry=self,
+        )
+        self._first_task = len(world.loop.tasks)
+        self._inbox: list[asyncio.Task[Any]] = []
+
+    def check(self) -> None:
+        if self.killed:
+            raise asyncio.CancelledError
+
+    def start(self) -> None:
+        self.alive = True
+        self.engine.start()
+
+    async def stop(self) -> None:
+        """SIGTERM: intake ends first, then the engine."""
+        self.alive = False
+        await asyncio.gather(*self._inbox, return_exceptions=True)
+        await self.engine.stop(drain_s=self.world.options.limits.drain_s)
+        await self.journal.close()
+        self.killed = True
+
+    def kill(self) -> None:
+        """Nothing of the process runs any more, from now on."""
+        self.alive = False
+        self.killed = True
+        for task in self.world.loop.tasks[self._first_task :]:
+            if not task.done() and is_engines(task):
+                task.cancel()
+
+    async def receive(self, body: bytes) -> bool:
+        """Hand a message in. Returns whether it was acknowledged."""
+        task = self.world.loop.create_task(self.receiver.receive(body, route="webhook"))
+        self._inbox.append(task)
+        try:
+            await asyncio.wait([task])
+        finally:
+            self._inbox.remove(task)
+        if task.cancelled():
+            return False
+        error = task.exception()
+        if error is None:
+            return True
+        if isinstance(error, LedgerUnavailable):
+            return False
+        raise error
+
+    def _lane(self, place: Place) -> Lane:
+        world, limits = self.world, self.world.options.limits
+        destination = cast("ObjectStore", SimStore(world, self, world.buckets[place.name], place))
+        streamed = sum(other.way is Way.STREAM for other in world.options.places)
+        copier = world.parts.copier(
+            rule=rule_of(place),
+            way=place.way,
+            source=self.source,
+            destination=destination,
+            reads=self.reads,
+            remover=world.parts.remover(
+                destination=destination,
+                ledger=self.journal,
+                removals=self.journal,
+                clock=world.clock,
+                limits=limits,
+            ),
+            takers_of=lambda _key: streamed,
+            conditions_honoured=not place.lies and not place.opaque,
+            limits=limits,
+        )
+        return world.parts.lane(
+            place.name,
+            copier=copier,
+            queue=self.journal,
+            settler=self.settler,
+            clock=world.clock,
+            rand=world.rng,
+            telemetry=self,
+            limits=limits,
+            concurrency=place.concurrency,
+        )
+
+    # Telemetry
+
+    def received(self, route: str, *, events: int, ignored: int, malformed: int) -> None:
+        """Receipts are audited where they arrive."""
+
+    def unwanted(self, reason: str, count: int) -> None:
+        """Nothing depends on it."""
+
+    def settled(self, settlement: Settlement, *, lag_s: float) -> None:
+        self.world.audit.attempted(settlement, lag_s)
+
+    def throttled(self, destination: str, *, concurrency: int) -> None:
+        assert concurrency >= 1
+
+    def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
+        """Nothing depends on it."""
+
+
+def rule_of(place: Place) -> Rule:
+    return Rule(place.name, key_map=KeyMap("", place.prefix), deletes=Deletes(place.deletes))
+
+
+def is_engines(task: asyncio.Task[Any]) -> bool:
+    """Whether a task belongs to a process and not to the world around it."""
+    name = getattr(task.get_coro(), "__qualname__", "")
+    return not name.startswith("World.")
