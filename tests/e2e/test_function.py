@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -163,7 +163,7 @@ async def test_a_classic_function_copies_and_raises_what_it_cannot_do(
 ) -> None:
     etag = world.put("k", b"x")
     body = world.notification("k", etag, 1, "01")
-    classic = {
+    classic: dict[str, Any] = {
         "topology": Topology.CLASSIC,
         "source_bucket": None,
         "table": None,

@@ -141,9 +141,14 @@ class FunctionWorld:
         }
         return FunctionSettings(**values | changes)
 
-    def function(self, **changes: Any) -> Function:
-        """A warm function."""
-        made = Function(self.settings(**changes), environment_of(self.server), write=self._write)
+    def function(self, over: Transport | None = None, **changes: Any) -> Function:
+        """A warm function, over a transport of its own."""
+        made = Function(
+            self.settings(**changes),
+            environment_of(self.server),
+            transport=over or transport(),
+            write=self._write,
+        )
         self.functions.append(made)
         return made
 

@@ -16,7 +16,7 @@ from s3fanout.adapters.store.aws_endpoints import aws_endpoint
 from s3fanout.adapters.store.credentials import from_environment as credentials_of
 from s3fanout.adapters.store.endpoint import Endpoint
 from s3fanout.adapters.store.s3 import S3Store
-from s3fanout.adapters.store.transport import TransportSettings
+from s3fanout.adapters.store.transport import Transport, TransportSettings
 from s3fanout.adapters.store.transport_routed import RoutedTransport
 from s3fanout.adapters.system import SystemClock, SystemRand
 from s3fanout.awslambda.environment import FunctionSettings
@@ -32,17 +32,32 @@ COPY_S = 900.0
 """S3 sends nothing while it copies up to 5 GB; no invocation is longer than this (AWS quotas)."""
 
 
+def open_transport(settings: FunctionSettings) -> Transport:
+    """Connections for all attempts that an invocation makes at one time."""
+    return RoutedTransport(
+        TransportSettings(
+            connections_max=2 * settings.concurrency + 8, read_s=COPY_S, total_s=COPY_S
+        )
+    )
+
+
 class Function:
     """Everything that invocations share."""
 
     def __init__(
-        self, settings: FunctionSettings, env: Mapping[str, str], *, write: Callable[[str], object]
+        self,
+        settings: FunctionSettings,
+        env: Mapping[str, str],
+        *,
+        transport: Transport,
+        write: Callable[[str], object],
     ) -> None:
         """Build; nothing is requested yet.
 
         Args:
             settings: Of the function.
             env: Lambda's own variables: credentials, region, and an emulator's endpoint.
+            transport: From ``open_transport``; closed with the function.
             write: Takes log lines.
 
         Raises:
@@ -55,11 +70,7 @@ class Function:
         self._credentials = credentials_of("AWS", env)
         self._clock = SystemClock()
         self._rand = SystemRand()
-        self._transport = RoutedTransport(
-            TransportSettings(
-                connections_max=2 * settings.concurrency + 8, read_s=COPY_S, total_s=COPY_S
-            )
-        )
+        self._transport = transport
         self.report = Report(
             destination=settings.destination, write=write, now_ms=self._clock.now_ms
         )

@@ -12,7 +12,7 @@ import sys
 from typing import Any, Protocol
 
 from s3fanout.awslambda.environment import from_environment
-from s3fanout.awslambda.function import Function
+from s3fanout.awslambda.function import Function, open_transport
 
 
 class Context(Protocol):
@@ -44,7 +44,9 @@ def handle(event: dict[str, Any], context: Context) -> dict[str, Any]:
         _Warm.loop = asyncio.new_event_loop()
     if _Warm.function is None:
         settings = from_environment(os.environ, context.function_name)
-        _Warm.function = Function(settings, os.environ, write=sys.stderr.write)
+        _Warm.function = Function(
+            settings, os.environ, transport=open_transport(settings), write=sys.stderr.write
+        )
     return _Warm.loop.run_until_complete(
         _Warm.function.invoke(
             event,

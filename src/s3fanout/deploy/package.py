@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import subprocess
 import sys
 import tempfile
@@ -59,7 +60,7 @@ class Package:
 
 
 def build_package(architecture: Architecture = ARCHITECTURE, python: str = PYTHON) -> Package:
-    """Fetch the wheels (through pip, with its index and cache) and make the zip.
+    """Fetch the wheels (through pip, unless they are in the user's cache) and make the zip.
 
     Args:
         architecture: Of the function.
@@ -69,11 +70,31 @@ def build_package(architecture: Architecture = ARCHITECTURE, python: str = PYTHO
         Misconfigured: pip is missing, or could not get a wheel for this platform.
     """
     entries = _own_modules()
-    with tempfile.TemporaryDirectory(prefix="s3fanout-package-") as folder:
-        _download(Path(folder), architecture, python)
-        for wheel in sorted(Path(folder).glob("*.whl")):
-            entries |= _wheel_files(wheel)
+    for wheel in _wheels(architecture, python):
+        entries |= _wheel_files(wheel)
     return _zip(entries)
+
+
+def _wheels(architecture: Architecture, python: str) -> list[Path]:
+    """The wheels, from the user's cache if all are there and what the lock says."""
+    lock = LOCK.read_text("utf-8")
+    wanted = hashlib.sha256(f"{lock} {architecture} {python}".encode()).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s3fanout"
+    folder = cache / f"wheels-{wanted}"
+    found = sorted(folder.glob("*.whl"))
+    if len(found) == lock.count("==") and all(_is_locked(wheel, lock) for wheel in found):
+        return found
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as fresh:
+        _download(Path(fresh), architecture, python)
+        folder.mkdir(exist_ok=True)
+        for wheel in Path(fresh).glob("*.whl"):
+            wheel.replace(folder / wheel.name)
+    return sorted(folder.glob("*.whl"))
+
+
+def _is_locked(wheel: Path, lock: str) -> bool:
+    return f"--hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}" in lock
 
 
 def _own_modules() -> dict[str, bytes]:
@@ -118,7 +139,7 @@ def _zip(entries: dict[str, bytes]) -> Package:
             entry.create_system = 3  # Unix: the mode below counts
             entry.external_attr = (0o100000 | mode) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content, compresslevel=9)
+            archive.writestr(entry, content, compresslevel=6)
             for part in (name.encode(), str(mode).encode(), content):
                 digest.update(len(part).to_bytes(8, "big") + part)
     content = out.getvalue()
