@@ -13,10 +13,17 @@ from click.testing import CliRunner
 
 from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.adapters.system import SystemClock
+from s3fanout.cli.logs import line_document
 from s3fanout.cli.main import root
+from s3fanout.cli.validate import validation_document
 from s3fanout.config.explain import explain, to_json
 from s3fanout.config.load import LoadedConfig, parse
 from s3fanout.decide.compare import Standing, Verdict
+from s3fanout.deploy.function_logs import LogLine
+from s3fanout.deploy.status import vitals_document
+from s3fanout.deploy.triggers import Trigger, TriggerState
+from s3fanout.deploy.validate import Arrival
+from s3fanout.deploy.vitals import Alarm, DestinationVitals, QueueVitals
 from s3fanout.engine.lane import LaneView
 from s3fanout.engine.receive import Receipt
 from s3fanout.engine.verify import Depth, Tally
@@ -217,8 +224,40 @@ def test_every_error_code_is_listed() -> None:
         if isinstance(each, type) and issubclass(each, errors.S3FanoutError)
     ]
     codes = {each.code for each in classes}
-    codes |= {"too-large", "defect", "foreign-replica", "key-collision", DELETES_HELD}
+    codes |= {"too-large", "defect", "foreign-replica", DELETES_HELD}
     assert set(first_spans(SECTIONS["Error codes"])) == codes
+
+
+def test_status_on_aws() -> None:
+    vitals = DestinationVitals(
+        destination="paris",
+        queue=QueueVitals("url", 1, 2),
+        dead_letters=QueueVitals("url", 0, 0),
+        oldest_s=None,
+        trigger=Trigger(TriggerState.ON),
+        runs=1,
+        failed_runs=0,
+        run_ms=None,
+        events=None,
+        alarms=(Alarm("a", "OK", "fine"),),
+    )
+    row = fields({"destinations": [{"aws": vitals_document(vitals)}]})
+    place = {f"deployment.{name}" for name in ("stack", "region", "topology")}
+    assert row | place == listed("Status on AWS")
+
+
+def test_validate() -> None:
+    arrival = Arrival("paris", "photos-paris", "key", log_lines=["line"])
+    assert fields(validation_document([arrival])) == listed("validate")
+
+
+def test_a_log_line() -> None:
+    assert fields(line_document(LogLine(1, "paris", "id", "text"))) == listed("logs")
+
+
+def test_doctor() -> None:
+    finding = Finding("source", "region", Grade.OK, "is there")
+    assert fields({"findings": [asdict(finding)]}) | HEAD | {"ok"} == listed("doctor")
 
 
 def test_cost() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,14 +31,19 @@ def check(config_path: Path, *, as_json: bool, offline: bool) -> int:
     settings = load_config(config_path).settings
     findings: list[Finding] = []
     if not offline:
-        show = (lambda _: None) if as_json else _show
+        show = (lambda _: None) if as_json else print_finding
         findings = asyncio.run(probe(settings, os.environ, found=show))
+    return verdict_on(findings, kind="check", as_json=as_json, fine=f"{config_path} is fine")
+
+
+def verdict_on(findings: Sequence[Finding], *, kind: str, as_json: bool, fine: str) -> ExitCode:
+    """Print what all findings come to, or all of them as JSON; returns what to end with."""
     failed = [finding for finding in findings if finding.grade is Grade.FAILED]
     if as_json:
         print_json(
             {
                 "schema_version": SCHEMA_VERSION,
-                "kind": "check",
+                "kind": kind,
                 "ok": not failed,
                 "findings": [asdict(finding) for finding in findings],
             }
@@ -45,14 +51,15 @@ def check(config_path: Path, *, as_json: bool, offline: bool) -> int:
     elif failed:
         err_console().print(Text(f"{len(failed)} of {len(findings)} checks failed", "bold red"))
     else:
-        out_console().print(Text(f"{config_path} is fine", "green"))
+        out_console().print(Text(fine, "green"))
     if not failed:
         return ExitCode.OK
     denied = all(finding.code == "access-denied" for finding in failed)
     return ExitCode.ACCESS_DENIED if denied else ExitCode.CONFIGURATION
 
 
-def _show(finding: Finding) -> None:
+def print_finding(finding: Finding) -> None:
+    """One finding, for a person."""
     line = Text(SIGN[finding.grade], STYLE[finding.grade])
     line.append(f" {finding.target}: {finding.check}: ", "bold")
     line.append(printable(finding.message))

@@ -12,9 +12,11 @@ from rich.text import Text
 from s3fanout.cli.options import config_option, json_option, load_config, with_ledger
 from s3fanout.cli.output import human_bytes, print_json, print_line, print_table
 from s3fanout.config.settings import Settings
+from s3fanout.deploy.session import at_endpoint
+from s3fanout.ports.ledger import Ledger
 from s3fanout.service.explain import explain_key
 from s3fanout.service.status import Json
-from s3fanout.wiring import Journal, Stores, system_clock
+from s3fanout.wiring import Stores, system_clock
 
 
 @click.command()
@@ -26,7 +28,7 @@ def explain(config_path: Path, key: str, *, as_json: bool) -> None:
 
     Reads the ledger, and looks at the source and at each replica (one request each).
     """
-    settings = load_config(config_path).settings
+    settings = at_endpoint(load_config(config_path).settings)
     document = with_ledger(settings, lambda journal: _explained(settings, journal, key))
     if as_json:
         print_json(document)
@@ -43,7 +45,7 @@ def explain(config_path: Path, key: str, *, as_json: bool) -> None:
     )
 
 
-async def _explained(settings: Settings, journal: Journal, key: str) -> Json:
+async def _explained(settings: Settings, journal: Ledger, key: str) -> Json:
     stores = Stores(settings, os.environ, clock=system_clock())
     try:
         return await explain_key(settings, stores, await journal.records_of_key(key), key)

@@ -11,15 +11,18 @@ from s3fanout.cli.check import check
 from s3fanout.cli.config import config
 from s3fanout.cli.cost import cost
 from s3fanout.cli.demo import demo
+from s3fanout.cli.doctor import doctor
 from s3fanout.cli.explain import explain
 from s3fanout.cli.failures import failures
 from s3fanout.cli.init import init
+from s3fanout.cli.logs import logs
 from s3fanout.cli.output import print_block, print_error, print_json, print_note
 from s3fanout.cli.pause import pause, resume
 from s3fanout.cli.redrive import redrive
 from s3fanout.cli.release_deletes import release_deletes
 from s3fanout.cli.run import run
 from s3fanout.cli.status import status
+from s3fanout.cli.validate import validate
 from s3fanout.cli.verify import verify
 from s3fanout.model.errors import ExitCode, S3FanoutError
 
@@ -55,6 +58,9 @@ for command in (
     verify,
     pause,
     resume,
+    validate,
+    logs,
+    doctor,
     cost,
     demo,
 ):

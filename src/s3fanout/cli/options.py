@@ -13,7 +13,9 @@ import click
 from s3fanout.cli.output import print_note
 from s3fanout.config.load import LoadedConfig, load
 from s3fanout.config.settings import Settings
+from s3fanout.deploy.deployment import open_deployment
 from s3fanout.model.errors import Misconfigured
+from s3fanout.ports.ledger import Ledger
 from s3fanout.wiring import Journal, open_ledger
 
 T = TypeVar("T")
@@ -60,7 +62,24 @@ def known_destination(settings: Settings, name: str | None) -> None:
         )
 
 
-def with_ledger(settings: Settings, work: Callable[[Journal], Awaitable[T]]) -> T:
+def with_ledger(settings: Settings, work: Callable[[Ledger], Awaitable[T]]) -> T:
+    """Open the deployment's ledger, or the one beside the daemon; do ``work``, close it.
+
+    Raises:
+        Misconfigured: There is no ledger yet, or nothing is deployed.
+    """
+    if settings.aws is not None:
+        deployment = open_deployment(settings, os.environ)
+
+        async def run_on_aws() -> T:
+            async with deployment.ledger() as ledger:
+                return await work(ledger)
+
+        return asyncio.run(run_on_aws())
+    return with_journal(settings, work)
+
+
+def with_journal(settings: Settings, work: Callable[[Journal], Awaitable[T]]) -> T:
     """Open the ledger beside the daemon, do ``work``, close it.
 
     Raises:

@@ -41,6 +41,12 @@ def print_json(document: object) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=True) + "\n")
 
 
+def print_json_line(document: object) -> None:
+    """One JSON document on one line, at once: a reader of a pipe waits for it."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=True) + "\n")
+    sys.stdout.flush()
+
+
 def print_line(text: str = "", *, style: str = "") -> None:
     """One line of data or answer."""
     out_console().print(Text(printable(text), style=style))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 
 import click
@@ -16,6 +18,8 @@ from s3fanout.cli.options import (
     with_ledger,
 )
 from s3fanout.cli.output import print_json, print_line
+from s3fanout.deploy import interventions
+from s3fanout.deploy.deployment import open_deployment
 from s3fanout.ports.ledger import FailureSelection
 from s3fanout.service.status import SCHEMA_VERSION
 from s3fanout.wiring import system_clock
@@ -38,7 +42,11 @@ def redrive(
     known_destination(settings, destination)
     selection = FailureSelection(destination, prefix, code)
     now_ms = system_clock().now_ms()
-    count = with_ledger(settings, lambda journal: journal.redrive(selection, now_ms=now_ms))
+    if settings.aws is not None:
+        deployment = open_deployment(settings, os.environ)
+        count = asyncio.run(interventions.redrive(deployment, selection, now_ms=now_ms))
+    else:
+        count = with_ledger(settings, lambda journal: journal.redrive(selection, now_ms=now_ms))
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, "kind": "redrive", "redriven": count})
     else:

@@ -11,7 +11,7 @@ from s3fanout.cli.options import (
     json_option,
     known_destination,
     load_config,
-    with_ledger,
+    with_journal,
 )
 from s3fanout.cli.output import print_json, print_line
 from s3fanout.service.status import SCHEMA_VERSION
@@ -30,7 +30,7 @@ def release_deletes(config_path: Path, *, as_json: bool, destination: str) -> No
     settings = load_config(config_path).settings
     known_destination(settings, destination)
     now_ms = system_clock().now_ms()
-    count = with_ledger(
+    count = with_journal(
         settings, lambda journal: journal.release_deletes(destination, now_ms=now_ms)
     )
     if as_json:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
-from s3fanout.cli.options import config_option, json_option, load_config, with_ledger
+from s3fanout.cli.options import config_option, json_option, load_config, with_journal
 from s3fanout.cli.output import out_console, print_json, print_line
-from s3fanout.cli.status_view import status_table
+from s3fanout.cli.status_view import deployment_table, status_table
 from s3fanout.config.settings import Settings
+from s3fanout.deploy.deployment import open_deployment
+from s3fanout.deploy.status import deployment_status
 from s3fanout.service.status import Json, status_document
 from s3fanout.wiring import Journal, daemon_pid, system_clock
 
@@ -23,7 +28,10 @@ def status(config_path: Path, *, as_json: bool) -> None:
     Reads the ledger: it tells the truth whether the daemon runs or not.
     """
     settings = load_config(config_path).settings
-    document = with_ledger(settings, lambda journal: current_status(settings, journal))
+    if settings.aws is not None:
+        _status_on_aws(settings, as_json=as_json)
+        return
+    document = with_journal(settings, lambda journal: current_status(settings, journal))
     if as_json:
         print_json(document)
         return
@@ -33,12 +41,33 @@ def status(config_path: Path, *, as_json: bool) -> None:
         + ("not running" if pid is None else f"running, pid {pid}")
     )
     out_console().print(status_table(document))
+    _print_malformed(document)
+
+
+def _print_malformed(document: Json) -> None:
     if document["malformed_messages"]:
         print_line(
             f"{document['malformed_messages']} messages could not be understood: "
             "s3fanout failures --malformed",
             style="yellow",
         )
+
+
+def _status_on_aws(settings: Settings, *, as_json: bool) -> None:
+    deployment = open_deployment(settings, os.environ)
+    document: Any = asyncio.run(deployment_status(deployment, now_ms=system_clock().now_ms()))
+    if as_json:
+        print_json(document)
+        return
+    where = document["deployment"]
+    print_line(
+        f"source {settings.source.bucket}  stack {where['stack']} ({where['topology']}) "
+        f"in {where['region']}"
+    )
+    out_console().print(status_table(document))
+    print_line()
+    out_console().print(deployment_table(document))
+    _print_malformed(document)
 
 
 async def current_status(settings: Settings, journal: Journal) -> Json:

@@ -31,6 +31,42 @@ def status_table(document: Json) -> Table:
     return make_table(COLUMNS, [_row(row) for row in destinations])
 
 
+DEPLOYMENT_COLUMNS = (
+    ("destination", "left"),
+    ("trigger", "left"),
+    ("waiting", "right"),
+    ("in flight", "right"),
+    ("dead letters", "right"),
+    ("runs (1h)", "right"),
+    ("failed runs", "right"),
+    ("alarms", "left"),
+)
+
+
+def deployment_table(document: Json) -> Table:
+    """What AWS says of each destination's queues, function and alarms."""
+    destinations: Any = document["destinations"]
+    return make_table(
+        DEPLOYMENT_COLUMNS,
+        [_deployment_row(row["name"], row["aws"]) for row in destinations if row["aws"]],
+    )
+
+
+def _deployment_row(name: str, aws: dict[str, Any]) -> list[Text | str]:
+    queue, dead = aws["queue"], aws["dead_letters"]
+    ringing = [alarm["name"] for alarm in aws["alarms"] if alarm["state"] == "ALARM"]
+    return [
+        name,
+        Text(aws["trigger"], style="green" if aws["trigger"] == "on" else "magenta"),
+        "-" if queue is None else f"{queue['waiting']:,}",
+        "-" if queue is None else f"{queue['in_flight']:,}",
+        "-" if dead is None else f"{dead['waiting'] + dead['in_flight']:,}",
+        f"{aws['runs_last_hour']:,}",
+        f"{aws['failed_runs_last_hour']:,}",
+        Text(", ".join(ringing) or "-", style="red" if ringing else ""),
+    ]
+
+
 def _row(row: dict[str, Any]) -> list[Text | str]:
     health = str(row["health"])
     error = row["last_error"]

@@ -25,6 +25,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from s3fanout.adapters.store.credentials import Credentials
 from s3fanout.config.settings import Settings
 from s3fanout.model.errors import (
     AccessDenied,
@@ -57,11 +58,13 @@ class AwsSession:
 
     Attributes:
         session: Of boto3.
+        identity: Whose credentials the session has.
         region: The source's; where the deployment is.
         endpoint: Of an emulator; ``None`` is AWS.
     """
 
     session: boto3.Session
+    identity: Credentials
     region: str
     endpoint: str | None
 
@@ -106,7 +109,7 @@ def open_session(settings: Settings, env: Mapping[str, str]) -> AwsSession:
         aws_session_token=found.token,
         region_name=settings.source.region,
     )
-    return AwsSession(session, settings.source.region, settings.aws.endpoint)
+    return AwsSession(session, found, settings.source.region, settings.aws.endpoint)
 
 
 def at_endpoint(settings: Settings) -> Settings:

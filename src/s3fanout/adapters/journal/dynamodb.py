@@ -10,7 +10,7 @@ because a counter would be a second write for every replica, and all on one item
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s3fanout.adapters.aws.json_client import ServiceRefusal
@@ -53,6 +53,8 @@ _NOT_NEWER = (
 _SAME_TURN = "turn = :known_turn"
 _BATCH = 25
 """Items of one ``BatchWriteItem`` (DynamoDB API reference)."""
+_READ_BATCH = 100
+"""Items of one ``BatchGetItem`` (likewise)."""
 
 
 class DynamoDbLedger:
@@ -121,6 +123,21 @@ class DynamoDbLedger:
     async def records_of_key(self, key: str) -> Sequence[ReplicaRecord]:
         found = self._pages("Query", {**_of_subject(KEY_PREFIX + key), "ConsistentRead": True})
         return [record_of(item) async for item in found]
+
+    async def records(self, destination: str, keys: Sequence[str]) -> Mapping[str, ReplicaRecord]:
+        found: dict[str, ReplicaRecord] = {}
+        left = [key_of(destination, key) for key in dict.fromkeys(keys)]
+        while left:
+            wanted = {self._table: {"Keys": left[:_READ_BATCH], "ConsistentRead": True}}
+            answer = await self._call("BatchGetItem", {"RequestItems": wanted})
+            for item in answer.get("Responses", {}).get(self._table, ()):
+                record = record_of(item)
+                found[record.key] = record
+            again = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            left = again + left[_READ_BATCH:]
+            if again:
+                await self._clock.sleep(0.1)
+        return found
 
     async def failures(
         self, selection: FailureSelection, *, limit: int, offset: int = 0
@@ -313,7 +330,7 @@ class DynamoDbLedger:
             ServiceRefusal: Its condition did not hold. Nothing else.
             LedgerUnavailable: Anything else.
         """
-        if operation != "BatchWriteItem":
+        if operation not in {"BatchWriteItem", "BatchGetItem"}:
             request = {"TableName": self._table, **request}
         try:
             return await self._client.call(operation, request)
