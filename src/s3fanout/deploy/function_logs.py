@@ -17,7 +17,7 @@ _LATE_MS = 10_000
 """Lines may become visible out of order; following looks back as far, and tells each line once."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of one function."""
 
@@ -36,12 +36,14 @@ class FunctionLogs:
 
     def since(self, at_ms: int, *, containing: str = "") -> list[LogLine]:
         """Lines from ``at_ms`` on, oldest first; a group that was never written to has none."""
-        return sorted(
+        lines = [
             line
             for names in self._of
             for line in self._group(names, at_ms)
             if containing in line.text
-        )
+        ]
+        # Stable: lines of one millisecond stay in the order in which they were written.
+        return sorted(lines, key=lambda line: line.at_ms)
 
     async def follow(self, at_ms: int, *, clock: Clock) -> AsyncIterator[LogLine]:
         """Lines from ``at_ms`` on as they come, for ever."""
