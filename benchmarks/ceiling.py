@@ -22,7 +22,7 @@ from s3fanout.adapters.store.credentials import StaticCredentials
 from s3fanout.adapters.store.endpoint import Endpoint
 from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.transport import Response, Transport, TransportSettings
-from s3fanout.adapters.store.transport_pyreqwest import PyreqwestTransport
+from s3fanout.adapters.store.transport_direct import DirectTransport
 from s3fanout.adapters.system import SystemClock
 
 _ANSWER = b"<CopyObjectResult><ETag>0</ETag></CopyObjectResult>"
@@ -58,7 +58,7 @@ async def measure(arguments: list[str]) -> float:
     for key in Path(keys).read_text("utf-8").split():
         for store in stores:
             await store.copy(prefix + key, source_bucket="source", source_key=key, if_match=None)
-    transport = PyreqwestTransport(TransportSettings(connections_max=int(concurrency)))
+    transport = DirectTransport(TransportSettings(connections_max=int(concurrency)))
     requests: Iterator[tuple[tuple[Any, ...], dict[str, Any]]] = iter(recorder.requests)
 
     async def work() -> None:

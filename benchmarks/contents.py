@@ -13,7 +13,7 @@ from s3fanout.adapters.store.credentials import StaticCredentials
 from s3fanout.adapters.store.endpoint import Endpoint
 from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.transport import TransportSettings
-from s3fanout.adapters.store.transport_pyreqwest import PyreqwestTransport
+from s3fanout.adapters.store.transport_direct import DirectTransport
 from s3fanout.adapters.system import SystemClock
 from s3fanout.model.objects import Body, ObjectAttributes, Present
 from tests.servers.server import Server, create_bucket
@@ -27,7 +27,7 @@ def store(server: Server, bucket: str) -> S3Store:
         bucket=bucket,
         endpoint=Endpoint.parse(server.endpoint, region=server.region),
         credentials=StaticCredentials(server.access_key, server.secret_key),
-        transport=PyreqwestTransport(TransportSettings()),
+        transport=DirectTransport(TransportSettings()),
         clock=SystemClock(),
     )
 

@@ -6,7 +6,7 @@ with ``src`` importable. Needs nginx and openssl; pycurl is measured if it can b
 The server is an nginx on this machine that answers at once, so the figures are the ceiling of the
 client, not a rate that anybody will see. Every request is signed. Each run has a process of its own
 and some requests before the measured ones, so that connections and TLS sessions exist; the clients
-take turns, and the order changes from round to round. aiohttp and pyreqwest are our transports on
+take turns, and the order changes from round to round. direct and aiohttp are our transports on
 uvloop, as in production; pycurl is a plain loop over libcurl's multi interface without asyncio,
 which is the best that it could do.
 """
@@ -35,11 +35,11 @@ import uvloop
 from s3fanout.adapters.store.sigv4 import Signer, SigningDate
 from s3fanout.adapters.store.transport import Header, TransportSettings
 from s3fanout.adapters.store.transport_aiohttp import AiohttpTransport
-from s3fanout.adapters.store.transport_pyreqwest import PyreqwestTransport
+from s3fanout.adapters.store.transport_direct import DirectTransport
 
 MIB = 1024 * 1024
-Ours = type[PyreqwestTransport | AiohttpTransport]
-TRANSPORTS: dict[str, Ours] = {"pyreqwest": PyreqwestTransport, "aiohttp": AiohttpTransport}
+Ours = type[DirectTransport | AiohttpTransport]
+TRANSPORTS: dict[str, Ours] = {"direct": DirectTransport, "aiohttp": AiohttpTransport}
 COPY_HEADERS = [
     ("x-amz-copy-source", "/source/some/prefix/object-0000001"),
     ("x-amz-copy-source-if-match", '"d41d8cd98f00b204e9800998ecf8427e"'),

@@ -224,7 +224,7 @@ _MADE: Mapping[str, Callable[[TransportSettings], Transport]] = {
     "routed": RoutedTransport,
     "aiohttp": AiohttpTransport,
 }
-"""Transports; ``routed`` is the default one: pyreqwest, and aiohttp for what that cannot carry."""
+"""Transports; ``routed`` is the default one: direct, and aiohttp through proxies."""
 NETWORKED = tuple(f"{server}/{transport}" for server in _SERVERS for transport in _MADE)
 """Every pair, as the fixtures ``subject`` and ``networked`` take it."""
 

@@ -6,104 +6,24 @@ A dependency's upgrade that changes one of these habits is noticed here, not in 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from s3fanout.adapters.store.transport import Response, Transport, TransportSettings
+from s3fanout.adapters.store.transport import TransportSettings
 from s3fanout.adapters.store.transport_aiohttp import AiohttpTransport
-from s3fanout.adapters.store.transport_pyreqwest import (
-    HeaderUnreadable,
-    PyreqwestTransport,
-    unsendable_path,
-)
+from s3fanout.adapters.store.transport_direct import DirectTransport
 from s3fanout.adapters.store.transport_routed import RoutedTransport
 from s3fanout.model.errors import Unavailable
+from tests.unit.recorder import CLOSE, OK, Make, Recorder, ask, listening, opened
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-CLOSE = b""
-"""A recital of nothing: the server closes the connection."""
-
-VERBATIM = pytest.mark.parametrize("make", [RoutedTransport, AiohttpTransport])
-EVERY = pytest.mark.parametrize("make", [PyreqwestTransport, AiohttpTransport, RoutedTransport])
-Make = Callable[[TransportSettings], Transport]
-
-
-@dataclass(slots=True)
-class Recorder:
-    """Heads and bodies as they arrived; what to recite, in order, the last one for ever."""
-
-    base: str = ""
-    recite: list[bytes] = field(default_factory=lambda: [OK])
-    heads: list[bytes] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    closes: bool = False
-    connections: int = 0
-    unanswered: int = 0
-    unanswered_max: int = 0
-    hold: asyncio.Event | None = None
-    on_request: Callable[[], None] = lambda: None
-    tasks: list[asyncio.Task[object]] = field(default_factory=list)
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.tasks.append(task)
-        self.writers.append(writer)
-        self.connections += 1
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while await self._answer_one(reader, writer):
-                pass
-        with contextlib.suppress(OSError):
-            writer.close()
-            await writer.wait_closed()
-
-    async def hang_up(self, server: asyncio.Server) -> None:
-        """Stop, and return when no connection is left."""
-        none_left = asyncio.ensure_future(server.wait_closed())
-        await asyncio.sleep(0)  # before Python 3.12 it waits only if it came before the close
-        server.close()
-        if self.hold is not None:
-            self.hold.set()
-        for writer in self.writers:
-            writer.transport.abort()
-        await asyncio.gather(none_left, *self.tasks)
-
-    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = await reader.readuntil(b"\r\n\r\n")
-        self.heads.append(head)
-        lengths = self.sent("content-length")
-        self.bodies.append(await reader.readexactly(int(lengths[0]) if lengths else 0))
-        self.on_request()
-        self.unanswered += 1
-        self.unanswered_max = max(self.unanswered_max, self.unanswered)
-        if self.hold is not None:
-            await self.hold.wait()
-        self.unanswered -= 1
-        answer = self.recite.pop(0) if len(self.recite) > 1 else self.recite[0]
-        writer.write(answer)
-        await writer.drain()
-        return answer is not CLOSE and not self.closes
-
-    @property
-    def target(self) -> str:
-        """The request target of the last request."""
-        return self.heads[-1].split(b" ")[1].decode("ascii")
-
-    def sent(self, name: str) -> list[str]:
-        """Values of a header of the last request."""
-        lines = self.heads[-1].decode("utf-8").split("\r\n")[1:-2]
-        pairs = [line.partition(":") for line in lines]
-        return [value.strip() for sent_name, _, value in pairs if sent_name.lower() == name]
+EVERY = pytest.mark.parametrize("make", [DirectTransport, AiohttpTransport])
 
 
 @pytest.fixture(autouse=True)
@@ -113,58 +33,11 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-@asynccontextmanager
-async def listening(
-    recorder: Recorder, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[asyncio.Server]:
-    server = await asyncio.start_server(recorder.serve, "127.0.0.1", 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
-    recorder.base = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-    try:
-        yield server
-    finally:
-        await recorder.hang_up(server)
-
-
-@asynccontextmanager
-async def opened(make: Make, settings: TransportSettings | None = None) -> AsyncIterator[Transport]:
-    transport = make(settings or TransportSettings(read_s=5, total_s=10))
-    try:
-        yield transport
-    finally:
-        await transport.close()
-        await transport.close()  # idempotent
-
-
 @pytest.fixture
 async def recorder() -> AsyncIterator[Recorder]:
     recorder = Recorder()
     async with listening(recorder):
         yield recorder
-
-
-async def ask(
-    transport: Transport,
-    recorder: Recorder,
-    method: str = "GET",
-    raw_path: str = "/b/k",
-    *,
-    body: bytes = b"",
-    query: str = "",
-    bytes_max: int = 1000,
-    total_s: float | None = None,
-    headers: tuple[tuple[str, str], ...] = (),
-) -> Response:
-    return await transport.request(
-        method,
-        recorder.base,
-        raw_path,
-        query,
-        [("host", "bucket.store.example"), *headers],
-        body,
-        response_bytes_max=bytes_max,
-        total_s=total_s,
-    )
 
 
 KEYS = [
@@ -199,7 +72,7 @@ KEYS = [
 ]
 
 
-@VERBATIM
+@EVERY
 async def test_every_path_is_sent_as_it_is(recorder: Recorder, make: Make) -> None:
     async with opened(make) as transport:
         for key in KEYS:
@@ -210,23 +83,12 @@ async def test_every_path_is_sent_as_it_is(recorder: Recorder, make: Make) -> No
                 assert recorder.target == (f"{raw_path}?{query}" if query else raw_path)
 
 
-async def test_encoded_dots_are_sent_as_they_are(recorder: Recorder) -> None:
-    async with opened(RoutedTransport) as transport:
+@EVERY
+async def test_encoded_dots_are_sent_as_they_are(recorder: Recorder, make: Make) -> None:
+    async with opened(make) as transport:
         for raw_path in ("/b/%2e%2E/c", "/b/%2e", "/b/.%2e/c", "/b/%2E."):
             await ask(transport, recorder, "GET", raw_path)
             assert recorder.target == raw_path
-
-
-async def test_the_fast_transport_cannot_send_just_the_paths_that_are_routed_around_it(
-    recorder: Recorder,
-) -> None:
-    """Both ways: nothing is rewritten that is not routed, nothing is routed without need."""
-    paths = ["/bucket/" + quote(key, safe="/~-._") for key in KEYS]
-    paths += ["/b/%2e%2E/c", "/b/%2e", "/b/.%2e/c", "/b/%2E.", "/b/%2e.x", "/b/%2ex", "/b/x%2e/"]
-    async with opened(PyreqwestTransport) as transport:
-        for raw_path in paths:
-            await ask(transport, recorder, "GET", raw_path)
-            assert (raw_path, recorder.target != raw_path) == (raw_path, unsendable_path(raw_path))
 
 
 @EVERY
@@ -260,7 +122,6 @@ async def test_a_body_comes_with_its_length(recorder: Recorder, make: Make) -> N
 
 @EVERY
 async def test_connections_are_kept_and_limited(recorder: Recorder, make: Make) -> None:
-    """The limit is of those in use: pyreqwest may open one while another is on its way back."""
     async with opened(make, TransportSettings(connections_max=2, total_s=10)) as transport:
         await asyncio.gather(*(ask(transport, recorder, "PUT") for _ in range(40)))
     assert recorder.unanswered_max <= 2
@@ -355,7 +216,7 @@ FOREIGN = (
 )
 
 
-@VERBATIM
+@EVERY
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_header_values_beyond_ascii_are_read(
     recorder: Recorder, make: Make, method: str
@@ -364,22 +225,6 @@ async def test_header_values_beyond_ascii_are_read(
     async with opened(make) as transport:
         headers = (await ask(transport, recorder, method)).headers
     assert (headers["x-amz-meta-a"], headers["x-amz-meta-b"]) == ("café", "caf\udce9")
-
-
-async def test_a_write_is_not_repeated_for_a_header_that_nobody_needs(recorder: Recorder) -> None:
-    recorder.recite = [FOREIGN]
-    async with opened(RoutedTransport) as transport:
-        answer = await ask(transport, recorder, "PUT")
-    assert (answer.status, answer.body, answer.headers["etag"]) == (200, b"ok", "e")
-    assert len(recorder.heads) == 1
-
-
-async def test_the_fast_transport_still_cannot_read_values_beyond_ascii(recorder: Recorder) -> None:
-    """When this fails, the second request of ``RoutedTransport`` is no longer needed."""
-    recorder.recite = [FOREIGN]
-    async with opened(PyreqwestTransport) as transport:
-        with pytest.raises(HeaderUnreadable):
-            await ask(transport, recorder)
 
 
 def closed_port() -> str:
@@ -465,7 +310,7 @@ async def test_a_header_that_cannot_be_sent_is_our_error(recorder: Recorder, mak
     assert recorder.heads == []
 
 
-@EVERY
+@pytest.mark.parametrize("make", [AiohttpTransport, RoutedTransport])
 @pytest.mark.parametrize("honoured", [True, False])
 async def test_proxies_of_the_environment_are_a_setting(
     recorder: Recorder, make: Make, honoured: bool, monkeypatch: pytest.MonkeyPatch
@@ -481,6 +326,15 @@ async def test_proxies_of_the_environment_are_a_setting(
             async with listening(store := Recorder()):
                 assert (await ask(transport, store)).body == b"ok"
             assert recorder.heads == []
+
+
+async def test_a_base_that_needs_no_proxy_is_reached_directly(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://no-such-proxy.invalid:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    async with opened(RoutedTransport) as transport:
+        assert (await ask(transport, recorder)).body == b"ok"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def configure(*, style: str, level: str, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Libraries speak only when something is wrong; their chatter may hold signed requests.
-    for name in ("aiohttp", "asyncio", "boto3", "botocore", "urllib3", "pyreqwest"):
+    for name in ("aiohttp", "asyncio", "boto3", "botocore", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

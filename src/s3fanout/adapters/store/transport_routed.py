@@ -1,21 +1,12 @@
-"""The transport in use: the fast one, and the mature one for what the fast one cannot carry.
-
-| request | goes through |
-|---|---|
-| path with a ``.`` or ``..`` segment | aiohttp |
-| read whose answer has header values beyond ASCII | pyreqwest, then once more through aiohttp |
-| any other | pyreqwest |
-"""
+"""The transport in use: direct, and through aiohttp where the environment names a proxy."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from s3fanout.adapters.store.transport_pyreqwest import (
-    HeaderUnreadable,
-    PyreqwestTransport,
-    unsendable_path,
-)
+from s3fanout.adapters.store.transport_direct import DirectTransport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +20,13 @@ if TYPE_CHECKING:
 
 
 class RoutedTransport:
-    """``Transport`` that sends every path verbatim and reads every header."""
+    """``Transport`` that honours proxies, which are looked up once for each base."""
 
     def __init__(self, settings: TransportSettings) -> None:
         self._settings = settings
-        self._fast: Transport = PyreqwestTransport(settings)
-        self._exact: Transport | None = None
+        self._direct: Transport = DirectTransport(settings)
+        self._proxied: Transport | None = None
+        self._ways: dict[str, Transport] = {}
 
     async def request(
         self,
@@ -48,21 +40,8 @@ class RoutedTransport:
         response_bytes_max: int,
         total_s: float | None = None,
     ) -> Response:
-        if not unsendable_path(raw_path):
-            try:
-                return await self._fast.request(
-                    method,
-                    base,
-                    raw_path,
-                    query,
-                    headers,
-                    body,
-                    response_bytes_max=response_bytes_max,
-                    total_s=total_s,
-                )
-            except HeaderUnreadable:
-                pass
-        return await self._open_exact().request(
+        way = self._ways.get(base) or self._way(base)
+        return await way.request(
             method,
             base,
             raw_path,
@@ -74,14 +53,24 @@ class RoutedTransport:
         )
 
     async def close(self) -> None:
-        await self._fast.close()
-        if self._exact is not None:
-            await self._exact.close()
+        await self._direct.close()
+        if self._proxied is not None:
+            await self._proxied.close()
 
-    def _open_exact(self) -> Transport:
-        """Imported when a key needs it: a cold function feels its half second."""
-        if self._exact is None:
+    def _way(self, base: str) -> Transport:
+        proxied = self._settings.use_environment_proxies and _has_proxy(base)
+        way = self._ways[base] = self._open_proxied() if proxied else self._direct
+        return way
+
+    def _open_proxied(self) -> Transport:
+        if self._proxied is None:
+            # Loading aiohttp takes a quarter of a second, which a cold function need not spend.
             from s3fanout.adapters.store.transport_aiohttp import AiohttpTransport  # noqa: PLC0415
 
-            self._exact = AiohttpTransport(self._settings)
-        return self._exact
+            self._proxied = AiohttpTransport(self._settings)
+        return self._proxied
+
+
+def _has_proxy(base: str) -> bool:
+    parts = urlsplit(base)
+    return parts.scheme in getproxies() and not proxy_bypass(parts.hostname or "")

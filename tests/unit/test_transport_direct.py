@@ -1,0 +1,161 @@
+"""What our own connections have to get right: answers of every shape, and what follows them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import uvloop
+
+from s3fanout.adapters.store.transport import TransportSettings
+from s3fanout.adapters.store.transport_direct import DirectTransport
+from s3fanout.model.errors import Unavailable
+from tests.unit import test_transport_wire as wire
+from tests.unit.recorder import OK, Make, Recorder, ask, listening, opened
+
+
+@pytest.fixture
+async def recorder() -> AsyncIterator[Recorder]:
+    recorder = Recorder()
+    async with listening(recorder):
+        yield recorder
+
+
+async def test_an_interim_answer_is_not_the_answer(recorder: Recorder) -> None:
+    recorder.recite = [b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK]
+    async with opened(DirectTransport) as transport:
+        for _ in range(2):
+            answer = await ask(transport, recorder)
+            assert (answer.status, answer.body, "link" in answer.headers) == (200, b"ok", False)
+    assert recorder.connections == 1
+
+
+async def test_a_body_without_a_length_ends_with_the_connection(recorder: Recorder) -> None:
+    recorder.recite, recorder.closes = [b"HTTP/1.1 200 OK\r\n\r\nall of it"], True
+    async with opened(DirectTransport) as transport:
+        assert (await ask(transport, recorder)).body == b"all of it"
+        assert (await ask(transport, recorder)).body == b"all of it"
+    assert recorder.connections == 2
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_answer_that_has_no_body_leaves_its_connection_usable(
+    recorder: Recorder, status: int
+) -> None:
+    recorder.recite = [f"HTTP/1.1 {status} X\r\n\r\n".encode()]
+    async with opened(DirectTransport) as transport:
+        for _ in range(2):
+            answer = await ask(transport, recorder, "DELETE")
+            assert (answer.status, answer.body) == (status, b"")
+    assert recorder.connections == 1
+
+
+async def test_the_answer_after_one_to_head_is_read_from_its_start(recorder: Recorder) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"
+    recorder.recite = [head, OK, head, OK]
+    async with opened(DirectTransport) as transport:
+        for method, body in (("HEAD", b""), ("GET", b"ok"), ("HEAD", b""), ("PUT", b"ok")):
+            assert (await ask(transport, recorder, method)).body == body
+    assert recorder.connections == 1
+
+
+async def test_bytes_that_nobody_asked_for_end_the_connection(recorder: Recorder) -> None:
+    """They would else be taken for the answer to the next request."""
+    recorder.recite = [OK + OK.replace(b"ok", b"no"), OK]
+    async with opened(DirectTransport) as transport:
+        for _ in range(2):
+            assert (await ask(transport, recorder)).body == b"ok"
+    assert recorder.connections == 2
+
+
+async def test_a_connection_that_says_so_is_not_kept(recorder: Recorder) -> None:
+    recorder.recite = [OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")]
+    async with opened(DirectTransport) as transport:
+        for _ in range(2):
+            assert (await ask(transport, recorder)).body == b"ok"
+    assert recorder.connections == 2
+
+
+async def test_headers_without_an_end_are_not_read_for_ever(recorder: Recorder) -> None:
+    recorder.recite = [b"HTTP/1.1 200 OK\r\n" + b"X-A: 1\r\n" * 10_000]
+    async with opened(DirectTransport) as transport:
+        with pytest.raises(Unavailable, match="headers without an end"):
+            await ask(transport, recorder)
+
+
+async def test_a_request_that_was_given_up_takes_its_connection_along(recorder: Recorder) -> None:
+    """Its answer must not become that of another."""
+    recorder.hold = asyncio.Event()
+    arrived = asyncio.Event()
+    recorder.on_request = arrived.set
+    async with opened(DirectTransport, TransportSettings(connections_max=1)) as transport:
+        given_up = asyncio.ensure_future(ask(transport, recorder, "PUT", body=b"1"))
+        await arrived.wait()
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        recorder.hold.set()
+        assert (await ask(transport, recorder)).body == b"ok"
+    assert given_up.cancelled()
+    assert recorder.connections == 2
+
+
+async def test_closing_fails_what_is_in_flight(recorder: Recorder) -> None:
+    recorder.hold = asyncio.Event()
+    arrived = asyncio.Event()
+    recorder.on_request = arrived.set
+    async with opened(DirectTransport) as transport:
+        asked = asyncio.ensure_future(ask(transport, recorder, "PUT", body=b"1"))
+        await arrived.wait()
+        await transport.close()
+        with pytest.raises(Unavailable) as caught:
+            await asked
+    assert caught.value.maybe_applied is True
+
+
+async def test_a_slow_upload_is_no_silence(recorder: Recorder) -> None:
+    """The server takes the body in, slowly, for longer than it may be silent."""
+    content = bytes(32 * 1024 * 1024)
+    taken = 0
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        await reader.readuntil(b"\r\n\r\n")
+        while taken < len(content):
+            taken += len(await reader.read(1024 * 1024))
+            await asyncio.sleep(0.02)
+        writer.write(OK)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1024 * 1024)
+    slow = Recorder(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server, opened(DirectTransport, TransportSettings(read_s=0.4)) as transport:
+        assert (await ask(transport, slow, "PUT", body=content)).status == 200
+        await ended.wait()
+
+
+Story = Callable[[Recorder, Make], Awaitable[None]]
+STORIES: list[Story] = [
+    wire.test_every_path_is_sent_as_it_is,
+    wire.test_a_body_comes_with_its_length,
+    wire.test_connections_are_kept_and_limited,
+    wire.test_the_length_in_an_answer_to_head_is_not_a_body,
+    wire.test_no_cookies_are_kept,
+]
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_uvloop_makes_no_difference(story: Story) -> None:
+    """The daemon runs on uvloop, whose connections are not asyncio's; the tests above do not."""
+
+    async def told() -> None:
+        recorder = Recorder()
+        async with listening(recorder):
+            await story(recorder, DirectTransport)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(told())
