@@ -168,11 +168,16 @@ class S3Client:
         if credentials.token is not None:
             signed["x-amz-security-token"] = credentials.token
         headers: list[Header] = sorted(signed.items())
+        values = "".join(signed.values())
+        if " " in values or not values.isascii() or not values.isprintable():
+            canonical = [(name, canonical_value(value)) for name, value in headers]
+        else:  # Most requests: there is nothing to trim.
+            canonical = headers
         authorization = self._signer.authorization(
             method=draft.method,
             raw_path=draft.path,
             query=draft.query,
-            headers=[(name, canonical_value(value)) for name, value in headers],
+            headers=canonical,
             payload_sha256_hex=draft.body_sha256_hex,
             date=date,
             access_key=credentials.access_key,

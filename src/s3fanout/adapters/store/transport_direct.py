@@ -10,7 +10,6 @@ It knows no proxies: ``transport_routed`` does.
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 _HEAD_BYTES_MAX = 64 * 1024
 _IDLE_S = 15.0
 """How long an unused connection is kept; servers close theirs after 20 seconds and more."""
-_LINE_BREAK_OR_NUL = re.compile(rb"[\r\n\0]")
+_WATCH_S = 0.25
+"""How often requests in flight are looked at for having taken too long."""
 _OK_MIN = 200
 """Answers below are interim (RFC 9110, section 15.2): another one follows."""
 
@@ -56,7 +56,6 @@ class _Connection(asyncio.Protocol):
         self._wire: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = None
         self._answer: asyncio.Future[Response] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def send(
         self, head: bytes, body: bytes, *, without_body: bool, bytes_max: int, total_s: float
@@ -77,7 +76,6 @@ class _Connection(asyncio.Protocol):
         self._heard_at_s = now_s = self._loop.time()
         self._unsent_bytes = 0
         self._give_up_at_s = now_s + total_s
-        self._timer = self._loop.call_at(now_s + min(total_s, self._read_s), self._look_at_time)
         if body:
             self._wire.writelines((head, body))
         else:
@@ -87,6 +85,20 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once; a request in flight fails."""
         self._fail("the connection was closed by us")
+
+    def look_at_time(self, now_s: float) -> bool:
+        """Fail a request that takes too long, or whose server is silent for too long.
+
+        Returns whether one is in flight.
+        """
+        if self._answer is None or self._wire is None:
+            return False
+        unsent_bytes = self._wire.get_write_buffer_size()
+        if unsent_bytes != self._unsent_bytes:  # A large body on its way is no silence.
+            self._unsent_bytes, self._heard_at_s = unsent_bytes, now_s
+        if now_s >= min(self._heard_at_s + self._read_s, self._give_up_at_s):
+            self._fail("timed out")
+        return True
 
     # asyncio.Protocol
 
@@ -184,28 +196,12 @@ class _Connection(asyncio.Protocol):
 
     def _ended(self) -> asyncio.Future[Response] | None:
         answer, self._answer = self._answer, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         return answer
 
     def _close(self) -> None:
         self.is_open = False
         if self._wire is not None:
             self._wire.abort()
-
-    def _look_at_time(self) -> None:
-        """Whether it took too long, or the server is silent for too long."""
-        assert self._wire is not None
-        now_s = self._loop.time()
-        unsent_bytes = self._wire.get_write_buffer_size()
-        if unsent_bytes != self._unsent_bytes:  # A large body on its way is no silence.
-            self._unsent_bytes, self._heard_at_s = unsent_bytes, now_s
-        next_s = min(self._heard_at_s + self._read_s, self._give_up_at_s)
-        if next_s <= now_s:
-            self._fail("timed out")
-        else:
-            self._timer = self._loop.call_at(next_s, self._look_at_time)
 
 
 class _Origin:
@@ -244,6 +240,7 @@ class DirectTransport:
         self._origins: dict[str, _Origin] = {}
         self._turns = asyncio.Semaphore(settings.connections_max)
         self._connections: set[_Connection] = set()
+        self._watching = False
 
     async def request(
         self,
@@ -267,6 +264,9 @@ class DirectTransport:
             origin = self._origins.get(base) or self._origin(base)
             loop = asyncio.get_running_loop()
             connection = origin.kept(loop.time()) or await self._connect(loop, origin, total_s)
+            if not self._watching:
+                self._watching = True
+                loop.call_later(_WATCH_S, self._watch, loop)
             answer = await connection.send(
                 head,
                 body,
@@ -291,6 +291,14 @@ class DirectTransport:
             origin.idle.clear()
         for connection in tuple(self._connections):
             connection.abort()
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look at the time of all requests, again and again while there are any."""
+        now_s = loop.time()
+        looked = [connection.look_at_time(now_s) for connection in tuple(self._connections)]
+        self._watching = any(looked)
+        if self._watching:
+            loop.call_later(_WATCH_S, self._watch, loop)
 
     def _origin(self, base: str) -> _Origin:
         if self._tls is None:
@@ -329,10 +337,12 @@ def _head(method: str, target: str, headers: Sequence[Header], body_bytes: int) 
     lines += [f"{name}: {value}" for name, value in headers]
     if body_bytes or method == "PUT":
         lines.append(f"content-length: {body_bytes}")
+    lines += ("", "")
+    head = "\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
+        raise Unavailable("request cannot be sent reason='a line break or NUL in a header'")
     try:
-        encoded = [line.encode() for line in lines]
+        return head.encode()
     except UnicodeEncodeError as error:
         raise Unavailable(f"request cannot be sent reason={str(error)!r}") from error
-    if any(map(_LINE_BREAK_OR_NUL.search, encoded)):
-        raise Unavailable("request cannot be sent reason='a line break or NUL in a header'")
-    return b"\r\n".join([*encoded, b"", b""])
