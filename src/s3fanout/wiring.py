@@ -27,10 +27,11 @@ from s3fanout.config.credentials import Credentials, CredentialsKind
 from s3fanout.config.problems import ConfigProblems
 from s3fanout.config.references import check_references
 from s3fanout.config.rules import rules_of
-from s3fanout.decide.match import refusal
+from s3fanout.decide.match import may_collide, refusal
 from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Copier
 from s3fanout.engine.engine import Engine
+from s3fanout.engine.exclusive import ExclusiveCopier
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
@@ -42,11 +43,12 @@ from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.queue import Queue
 from s3fanout.ports.removals import Removals
+from s3fanout.ports.replica_keys import ReplicaKeys
 from s3fanout.ports.system import Clock
 from s3fanout.ports.telemetry import Telemetry
 
 
-class Journal(Queue, Ledger, Removals, Protocol):
+class Journal(Queue, Ledger, Removals, ReplicaKeys, Protocol):
     """A ledger that is also the queue, as one file."""
 
     async def close(self) -> None:
@@ -280,12 +282,12 @@ def _copier(
     stores: Stores,
     reads: SharedReads,
     ledger: Journal,
-) -> Copier:
+) -> Copier | ExclusiveCopier:
     to = settings.destinations[name]
     rules = {rule.destination: rule for rule in rules_of(settings)}
     streamed = [rule for rule in rules.values() if not settings.copies_on_server(rule.destination)]
     destination, limits = stores.open(to), limits_of(settings)
-    return Copier(
+    copier = Copier(
         rule=rules[name],
         way=Way.SERVER if settings.copies_on_server(name) else Way.STREAM,
         source=source,
@@ -303,6 +305,9 @@ def _copier(
         conditions_honoured=to.endpoint is None,
         limits=limits,
     )
+    if may_collide(rules[name].key_map):
+        return ExclusiveCopier(copier, rule=rules[name], replica_keys=ledger)
+    return copier
 
 
 def system_clock() -> Clock:

@@ -13,6 +13,7 @@ from s3fanout.model.jobs import ErrorRecord, Job, JobState, NewJob, Settlement
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.queue import Queue
 from s3fanout.ports.removals import Removals
+from s3fanout.ports.replica_keys import ReplicaKeys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ START_MS = 1_700_000_000_000
 BROKEN = ErrorRecord(code="unavailable", message="503", hint="wait")
 
 
-class Journal(Queue, Ledger, Removals, Protocol):
+class Journal(Queue, Ledger, Removals, ReplicaKeys, Protocol):
     """All ports in one."""
 
     async def close(self) -> None: ...

@@ -19,9 +19,11 @@ from urllib.parse import quote_plus
 from s3fanout.adapters.journal.memory import MemoryJournal
 from s3fanout.adapters.store.faulty import Call, Fault, FaultyStore, Script
 from s3fanout.adapters.store.memory import MemoryStore, MemoryStores, StoredObject
+from s3fanout.decide.match import may_collide
 from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Copier, Outcome
 from s3fanout.engine.engine import Engine
+from s3fanout.engine.exclusive import ExclusiveCopier
 from s3fanout.engine.lane import Lane, LaneView
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receipt, Receiver
@@ -346,9 +348,12 @@ class World:
             limits=self.limits,
         )
         self.copiers[to.name] = copier
+        lossy = may_collide(to.key_map)
         return Lane(
             to.name,
-            copier=copier,
+            copier=ExclusiveCopier(copier, rule=to.rule, replica_keys=self.journal)
+            if lossy
+            else copier,
             queue=self.journal,
             settler=self.settler,
             clock=self.clock,

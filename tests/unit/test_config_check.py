@@ -246,6 +246,17 @@ def test_a_chain_that_ends_is_no_loop() -> None:
         ('include.suffixes = [".jpg"]', 'include.suffixes = ["x.jpg"]', True),
         ('include.globs = ["**/*.jpg"]', 'include.globs = ["**/*.png"]', False),
         ('include.prefixes = ["a/"]\nstrip_prefix = "a/"', 'include.prefixes = ["b/"]', True),
+        ('key = "flat/{name}"', 'add_prefix = "flat/"', True),
+        ('key = "flat/{name}"', 'add_prefix = "deep/"', False),
+        ('key = "{path}v1/{name}"', 'key = "{path}v2/{name}"', True),  # "v2/" may be a path
+        ('key = "v1/{key}"', 'key = "v2/{key}"', False),
+        ('key = "{path}{stem}{ext}.a"', 'key = "{key}.b"', False),
+        # One lossy template, keys that are apart: their names may still be the same.
+        (
+            'include.prefixes = ["a/"]\nkey = "{name}"',
+            'include.prefixes = ["b/"]\nkey = "{name}"',
+            True,
+        ),
         ('endpoint = "http://other"', "", False),
         ("enabled = false", "", False),
         ('size_max = "1B"', 'size_min = "2B"', True),
@@ -257,6 +268,11 @@ def test_two_destinations_in_one_bucket(one: str, other: str, collide: bool) -> 
         f'[destinations.other]\nbucket = "photos-2"\n{other}\n'
     )
     assert [each.path for each in found(text)] == ["destinations.other.bucket"] * collide
+
+
+def test_a_key_template_says_the_whole_key() -> None:
+    text = HEAD + '[destinations.a]\nbucket = "photos-2"\nkey = "x/{key}"\nadd_prefix = "y/"\n'
+    assert [each.path for each in found(text)] == ["destinations.a.key"]
 
 
 def test_every_pair_is_looked_at() -> None:
@@ -280,6 +296,16 @@ _GLOBS = st.lists(
     .filter(bool),
     max_size=2,
 ).map(tuple)
+_TEMPLATES = st.builds(
+    "".join,
+    st.tuples(
+        _TEXTS,
+        st.sampled_from(["{key}", "{path}", "{name}", "{stem}", "{ext}"]),
+        _TEXTS,
+        st.sampled_from(["{key}", "{path}", "{name}", "{stem}", "{ext}", ""]),
+        _TEXTS,
+    ),
+)
 _RULES = st.builds(
     Rule,
     destination=st.just("d"),
@@ -292,7 +318,10 @@ _RULES = st.builds(
         exclude_suffixes=_LISTS,
         exclude_globs=_GLOBS,
     ),
-    key_map=st.builds(KeyMap, strip_prefix=_TEXTS, add_prefix=_TEXTS),
+    key_map=st.one_of(
+        st.builds(KeyMap, strip_prefix=_TEXTS, add_prefix=_TEXTS),
+        st.builds(KeyMap, strip_prefix=_TEXTS, template=_TEMPLATES),
+    ),
 )
 
 

@@ -37,6 +37,7 @@ from s3fanout.config.problems import Problem, Severity
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Addressing, CopyMode, Destination, Settings, Store
 from s3fanout.config.units import format_duration, format_size
+from s3fanout.decide.match import may_collide
 
 # Amazon S3 user guide, "General purpose bucket naming rules", read November 2026.
 _AWS_BUCKET: Final = re.compile(r"(?!.*\.\.)(?![0-9.]*$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -128,6 +129,13 @@ def _destinations(settings: Settings) -> Iterator[Problem]:
                 "no key passes include, exclude and strip_prefix together",
                 severity=Severity.WARNING,
             )
+        if each.key and each.add_prefix:
+            yield Problem(
+                f"{path}.key",
+                "says the whole key of a replica, and add_prefix is set too",
+                "put the prefix into the template",
+                related=(f"{path}.add_prefix",),
+            )
         if each.copy_mode is CopyMode.SERVER and each.endpoint != settings.source.endpoint:
             yield Problem(
                 f"{path}.copy",
@@ -197,14 +205,15 @@ def _collisions(settings: Settings) -> Iterator[Problem]:
         if _bucket_id(one) != _bucket_id(other):
             continue
         rule, other_rule = rule_of(name, one), rule_of(other_name, other)
-        # Equal key maps: replica keys are the same exactly where the source keys are, and of
-        # those more is known (every exclude counts).
-        keys = wanted_keys if rule.key_map == other_rule.key_map else replica_keys
+        # Equal key maps that lose nothing: replica keys are the same exactly where the source keys
+        # are, and of those more is known (every exclude counts).
+        same = rule.key_map == other_rule.key_map and not may_collide(rule.key_map)
+        keys = wanted_keys if same else replica_keys
         if may_overlap(keys(rule), keys(other_rule)):
             yield Problem(
                 f"{_path('destinations', other_name)}.bucket",
                 f"may write the same keys as {dotted((name,))}",
-                "give them different add_prefix, or filters that share no key",
+                "give them different add_prefix or key, or filters that share no key",
                 related=(f"{_path('destinations', name)}.bucket",),
             )
 

@@ -9,6 +9,7 @@
 | ``kms_key`` of a bucket is in the bucket's Region | error: S3 takes no other |
 | ``kms_key`` of the deployment is in the source's Region | error |
 | ``limits.request_timeout`` ≤ ``aws.timeout`` | error: a function would end before its request |
+| a ``key`` template loses nothing of the key | error: claims of replica keys need the daemon |
 | ``alarm_email`` only with topology durable | warning: classic has no alarms |
 """
 
@@ -20,8 +21,10 @@ from typing import Final
 from s3fanout.config.aws import Aws
 from s3fanout.config.locate import dotted
 from s3fanout.config.problems import Problem, Severity
+from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Settings, Store
 from s3fanout.config.units import format_duration
+from s3fanout.decide.match import may_collide
 from s3fanout.model.topology import EventRoute, Topology
 
 RECEIVES_MIN: Final = 5
@@ -39,6 +42,13 @@ def check_aws(settings: Settings, aws: Aws) -> Iterator[Problem]:
         if each.endpoint != settings.source.endpoint:
             yield from _endpoint(each, path)
         yield from _key(each, path)
+        if may_collide(rule_of(name, each).key_map):
+            yield Problem(
+                f"{path}.key",
+                "may give two objects one key, and only the daemon can refuse that in time",
+                "use {path} and {name}, or {key}",
+                related=("aws",),
+            )
         if each.credentials != settings.source.credentials:
             yield Problem(
                 f"{path}.credentials",

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from s3fanout.decide.key_template import parse_template
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
 
 _WILD: Final = re.compile(r"[*?\[]")
@@ -83,6 +84,8 @@ def wanted_keys(rule: Rule) -> KeySpace:
 def replica_keys(rule: Rule) -> KeySpace:
     """The keys that ``rule`` writes."""
     wanted = wanted_keys(rule)
+    if rule.key_map.template:
+        return KeySpace(tuple(_written(each, rule.key_map) for each in wanted.within))
     members = (
         each for each in wanted.within if not any(each.is_within(gone) for gone in wanted.without)
     )
@@ -93,6 +96,21 @@ def replica_keys(rule: Rule) -> KeySpace:
             for gone in wanted.without
             if not gone.suffix and gone.prefix.startswith(rule.key_map.strip_prefix)
         ),
+    )
+
+
+def _written(edges: Edges, key_map: KeyMap) -> Edges:
+    """What is certain of the keys that a template makes of these."""
+    stripped = _mapped(edges, KeyMap(strip_prefix=key_map.strip_prefix))
+    template = parse_template(key_map.template)
+    begins = {
+        "key": stripped.prefix,
+        "path": stripped.prefix[: stripped.prefix.rfind("/") + 1],
+    }
+    ends = {"key": stripped.suffix, "name": stripped.suffix.rpartition("/")[2]}
+    return Edges(
+        template.literals[0] + begins.get(template.fields[0], ""),
+        ends.get(template.fields[-1], "") + template.literals[-1],
     )
 
 

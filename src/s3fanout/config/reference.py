@@ -103,7 +103,7 @@ Errors:
 - A destination is in the source bucket and its replicas would be copied again, by itself or on a
   way through other destinations. It is allowed if key maps and filters prove that they are not:
   prefixes, suffixes and the fixed ends of globs count, sizes do not.
-- Two destinations may write the same key of the same bucket.
+- Two destinations may write the same key of the same bucket; `key` beside `add_prefix`.
 - `copy = "server"` across stores; `addressing = "virtual"` with an IP address as endpoint.
 - `server.listen` can be reached from other machines, and without `[intake.webhook]` there is no
   token that would be asked for.
@@ -112,7 +112,7 @@ Errors:
 - With `[aws]`: a source or destination that is not on AWS; a destination with credentials of its
   own; `event_route = "eventbridge"` with topology classic; `attempts_max` below 5 with topology
   durable; a `kms_key` of another Region than its bucket, or `aws.kms_key` than the source;
-  `request_timeout` above `aws.timeout`.
+  `request_timeout` above `aws.timeout`; a `key` that may give two objects one key.
 
 Warnings:
 

@@ -25,6 +25,10 @@ def rule_of(name: str, destination: Destination) -> Rule:
             size_bytes_min=destination.size_min_bytes,
             size_bytes_max=destination.size_max_bytes,
         ),
-        key_map=KeyMap(strip_prefix=destination.strip_prefix, add_prefix=destination.add_prefix),
+        key_map=KeyMap(
+            strip_prefix=destination.strip_prefix,
+            add_prefix=destination.add_prefix,
+            template=destination.key,
+        ),
         deletes=destination.deletes,
     )

@@ -28,6 +28,7 @@ from s3fanout.config.values import (
     Endpoint,
     FilePath,
     Glob,
+    KeyTemplateText,
     Listen,
     ListenAddress,
     OptionalBytes,
@@ -157,6 +158,13 @@ class Destination(Store):
     )
     add_prefix: str = Field(
         default="", max_length=1024, description="Put in front of the key, after strip_prefix."
+    )
+    key: KeyTemplateText = Field(
+        default="",
+        max_length=1024,
+        description="What the replica is called instead, made from {key}, {path}, {name}, {stem} "
+        "and {ext} of the source key after strip_prefix; {{ and }} are braces.",
+        examples=['"archive/{path}{stem}-copy{ext}"'],
     )
     size_min_bytes: OptionalBytes = Field(
         default=None,

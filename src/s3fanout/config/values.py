@@ -24,6 +24,7 @@ from s3fanout.config.units import (
     parse_duration,
     parse_size,
 )
+from s3fanout.decide.key_template import parse_template
 from s3fanout.decide.match import glob_pattern
 
 AWS: Final = "aws"
@@ -225,6 +226,12 @@ def _destination_name(value: str) -> str:
     return value
 
 
+def _key_template(value: str) -> str:
+    if value:
+        parse_template(value)
+    return value
+
+
 def _glob(value: str) -> str:
     try:
         glob_pattern(_some_text(value))
@@ -250,5 +257,6 @@ Listen = Annotated[ListenAddress, PlainValidator(_listen)]
 Route = Annotated[str, AfterValidator(_route)]
 Variable = Annotated[str, AfterValidator(_variable)]
 RoleArn = Annotated[str, AfterValidator(_role)]
+KeyTemplateText = Annotated[str, AfterValidator(_key_template)]
 Glob = Annotated[str, AfterValidator(_glob)]
 DestinationName = Annotated[str, AfterValidator(_destination_name)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from s3fanout.decide.key_template import parse_template
 from s3fanout.model.events import ChangeEvent, ChangeKind
 from s3fanout.model.jobs import NewJob
 from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Rule
@@ -75,7 +76,7 @@ def refusal(rule: Rule, key: str, size_bytes: int | None) -> str | None:
     """
     if rule.filter != _EVERYTHING and not _key_passes(rule.filter, key):
         return "filtered-key"
-    if rule.key_map.strip_prefix and not _mappable(rule.key_map, key):
+    if rule.key_map != _UNCHANGED and not _mappable(rule.key_map, key):
         return "filtered-key"
     if size_bytes is not None and not _size_passes(rule.filter, size_bytes):
         return "filtered-size"
@@ -84,14 +85,23 @@ def refusal(rule: Rule, key: str, size_bytes: int | None) -> str | None:
 
 def replica_key(key_map: KeyMap, key: str) -> str:
     """What the destination calls ``key``; the rule must want the key (see ``refusal``)."""
-    return key_map.add_prefix + key.removeprefix(key_map.strip_prefix)
+    stripped = key.removeprefix(key_map.strip_prefix)
+    if key_map.template:
+        return parse_template(key_map.template).render(stripped)
+    return key_map.add_prefix + stripped
+
+
+def may_collide(key_map: KeyMap) -> bool:
+    """Whether two source keys may have one replica key."""
+    return key_map.template != "" and not parse_template(key_map.template).is_lossless
 
 
 _EVERYTHING = KeyFilter()
+_UNCHANGED = KeyMap()
 
 
 def _mappable(key_map: KeyMap, key: str) -> bool:
-    # A key equal to the stripped prefix would become the empty key, which no store can hold.
+    # A key equal to the stripped prefix may become the empty key, which no store can hold.
     return key.startswith(key_map.strip_prefix) and replica_key(key_map, key) != ""
 
 

@@ -34,16 +34,19 @@ class KeyFilter:
 
 @dataclass(frozen=True, slots=True)
 class KeyMap:
-    """How a source key becomes the replica's key: strip, then add.
+    """How a source key becomes the replica's key: strip, then add, or strip, then write anew.
 
     Attributes:
         strip_prefix: Removed where the key starts with it. A key that does not start with it is
             not wanted by the rule (two sources of one replica key could collide).
-        add_prefix: Put in front.
+        add_prefix: Put in front; ``""`` with a template.
+        template: What the replica's key is made from instead, see ``decide.key_template``; ``""``
+            for none.
     """
 
     strip_prefix: str = ""
     add_prefix: str = ""
+    template: str = ""
 
 
 class Deletes(StrEnum):

@@ -10,13 +10,15 @@ from enum import StrEnum
 from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.s3_probe import probe_write, store_clock_ms
 from s3fanout.config.references import check_references
+from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Settings
+from s3fanout.decide.match import replica_key
 from s3fanout.model.errors import S3FanoutError
 from s3fanout.model.objects import Present
 from s3fanout.wiring import Stores, open_sqs, system_clock
 
 CHECK_KEY = ".s3fanout-check"
-"""Under the destination's prefix; no object of this name ever exists."""
+"""As the destination's rule maps it; no object of this name ever exists."""
 SKEW_MAX_S = 60.0
 """S3 refuses requests from 15 minutes on (``RequestTimeTooSkewed``); a minute is worth a word."""
 
@@ -118,7 +120,7 @@ async def _destination(
     try:
         probed = await probe_write(
             store,
-            to.add_prefix + CHECK_KEY,
+            replica_key(rule_of(name, to).key_map, to.strip_prefix + CHECK_KEY),
             source_bucket=settings.source.bucket,
             source_key=source_key if on_server else None,
         )

@@ -210,6 +210,24 @@ class LedgerFile:
             self.connection, self._id(destination), now_ms, self._fences(1)
         )
 
+    def claim_replica_key(
+        self, destination: str, replica_key: str, key: str, instead_of: str | None
+    ) -> str:
+        """The owner of a replica key after this claim."""
+        row = self.connection.execute(
+            "INSERT INTO replica_key (destination_id, replica_key, key) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET key = iif(key = ?, excluded.key, key) RETURNING key",
+            (self._id(destination), replica_key, key, instead_of),
+        ).fetchone()
+        return str(row[0])
+
+    def release_replica_key(self, destination: str, replica_key: str, key: str) -> None:
+        """Forget a claim."""
+        self.connection.execute(
+            "DELETE FROM replica_key WHERE destination_id = ? AND replica_key = ? AND key = ?",
+            (self._id(destination), replica_key, key),
+        )
+
     def pause(self, destination: str, now_ms: int, reason: str) -> None:
         """Note a pause; one that is there stays as it is."""
         self.connection.execute(

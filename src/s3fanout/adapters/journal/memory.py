@@ -55,6 +55,7 @@ class _Kept:
     """By destination: the newest settlement ever, also of a record that has a newer job now."""
     paused: dict[str, tuple[int, str]] = field(default_factory=dict)
     guards: dict[str, DeleteGuard] = field(default_factory=dict)
+    replica_keys: dict[tuple[str, str], str] = field(default_factory=dict)
     letters: list[MalformedRecord] = field(default_factory=list)
     letter_id: int = 0
     fence: int = 0
@@ -310,6 +311,20 @@ class MemoryJournal:
         was_paused = self._kept.paused.pop(destination, None) is not None
         self._wakeups.wake(destination)
         return was_paused
+
+    # Replica keys
+
+    async def claim_replica_key(
+        self, destination: str, replica_key: str, key: str, *, instead_of: str | None = None
+    ) -> str:
+        owner = self._kept.replica_keys.get((destination, replica_key), instead_of)
+        if owner == instead_of:
+            owner = self._kept.replica_keys[destination, replica_key] = key
+        return owner or key
+
+    async def release_replica_key(self, destination: str, replica_key: str, key: str) -> None:
+        if self._kept.replica_keys.get((destination, replica_key)) == key:
+            del self._kept.replica_keys[destination, replica_key]
 
     # Removals
 

@@ -192,7 +192,19 @@ _VERSION_3 = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = (
+    # Only destinations whose key template may give two keys one replica key have rows here.
+    """
+    CREATE TABLE replica_key (
+        destination_id INTEGER NOT NULL REFERENCES destination (id),
+        replica_key TEXT NOT NULL,
+        key TEXT NOT NULL,
+        PRIMARY KEY (destination_id, replica_key)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
 released: append the next."""
 

@@ -348,6 +348,20 @@ class SqliteJournal(Session):
 
         return await self._change(lambda file: file.release_deletes(destination, now_ms), apply)
 
+    # Replica keys
+
+    async def claim_replica_key(
+        self, destination: str, replica_key: str, key: str, *, instead_of: str | None = None
+    ) -> str:
+        return await self._change(
+            lambda file: file.claim_replica_key(destination, replica_key, key, instead_of), _nothing
+        )
+
+    async def release_replica_key(self, destination: str, replica_key: str, key: str) -> None:
+        await self._change(
+            lambda file: file.release_replica_key(destination, replica_key, key), _nothing
+        )
+
     # Letters
 
     async def keep_malformed(

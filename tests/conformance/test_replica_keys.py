@@ -1,0 +1,53 @@
+"""What every journal must do with claims of replica keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conformance.journals import JOURNALS, World, world_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture(params=JOURNALS)
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    world = world_of(request.param, tmp_path)
+    await world.start()
+    yield world
+    await world.stop()
+
+
+async def test_the_first_key_has_it_and_the_others_are_told_whose_it_is(world: World) -> None:
+    journal = world.journal
+    assert await journal.claim_replica_key("a", "x", "1/x") == "1/x"
+    assert await journal.claim_replica_key("a", "x", "2/x") == "1/x"
+    assert await journal.claim_replica_key("a", "x", "1/x") == "1/x"
+    assert await journal.claim_replica_key("b", "x", "2/x") == "2/x"
+    assert await journal.claim_replica_key("a", "y", "2/x") == "2/x"
+
+
+async def test_a_claim_is_taken_over_only_from_the_one_that_is_meant(world: World) -> None:
+    journal = world.journal
+    await journal.claim_replica_key("a", "x", "1/x")
+    assert await journal.claim_replica_key("a", "x", "2/x", instead_of="3/x") == "1/x"
+    assert await journal.claim_replica_key("a", "x", "2/x", instead_of="1/x") == "2/x"
+    assert await journal.claim_replica_key("a", "x", "1/x") == "2/x"
+
+
+async def test_only_its_owner_gives_a_replica_key_up(world: World) -> None:
+    journal = world.journal
+    await journal.claim_replica_key("a", "x", "1/x")
+    await journal.release_replica_key("a", "x", "2/x")
+    assert await journal.claim_replica_key("a", "x", "2/x") == "1/x"
+    await journal.release_replica_key("a", "x", "1/x")
+    assert await journal.claim_replica_key("a", "x", "2/x") == "2/x"
+
+
+async def test_claims_survive_a_restart(world: World) -> None:
+    await world.journal.claim_replica_key("a", "x", "1/x")
+    await world.start()
+    assert await world.journal.claim_replica_key("a", "x", "2/x") == "1/x"
