@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from s3fanout.adapters.events.sqs import SqsSource
 from s3fanout.adapters.journal.ownership import owner_pid
@@ -19,6 +20,7 @@ from s3fanout.adapters.store.credentials import (
 )
 from s3fanout.adapters.store.endpoint import Addressing, Endpoint
 from s3fanout.adapters.store.s3 import S3Store
+from s3fanout.adapters.store.s3_probe import StoreVendor
 from s3fanout.adapters.store.transport import Transport, TransportSettings
 from s3fanout.adapters.store.transport_routed import RoutedTransport
 from s3fanout.adapters.system import SystemClock, SystemRand
@@ -31,7 +33,8 @@ from s3fanout.decide.match import may_collide, refusal
 from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Copier
 from s3fanout.engine.engine import Engine
-from s3fanout.engine.exclusive import ExclusiveCopier
+from s3fanout.engine.exclusive import Attempts, ExclusiveCopier
+from s3fanout.engine.holding import HoldingCopier
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
@@ -39,6 +42,13 @@ from s3fanout.engine.remover import Remover
 from s3fanout.engine.settler import GATHER_S, Settler
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
+from s3fanout.model.vendors import (
+    KeyLimits,
+    Vendor,
+    VendorName,
+    vendor_named,
+    vendor_of_host,
+)
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.queue import Queue
@@ -282,7 +292,7 @@ def _copier(
     stores: Stores,
     reads: SharedReads,
     ledger: Journal,
-) -> Copier | ExclusiveCopier:
+) -> Attempts:
     to = settings.destinations[name]
     rules = {rule.destination: rule for rule in rules_of(settings)}
     streamed = [rule for rule in rules.values() if not settings.copies_on_server(rule.destination)]
@@ -305,9 +315,30 @@ def _copier(
         conditions_honoured=to.endpoint is None,
         limits=limits,
     )
+    attempts: Attempts = copier
     if may_collide(rules[name].key_map):
-        return ExclusiveCopier(copier, rule=rules[name], replica_keys=ledger)
-    return copier
+        attempts = ExclusiveCopier(attempts, rule=rules[name], replica_keys=ledger)
+    known = vendor_of(to)
+    if known is None or known.keys != KeyLimits():
+        vendor = StoreVendor(destination, clock=SystemClock()) if known is None else _always(known)
+        attempts = HoldingCopier(attempts, rule=rules[name], vendor=vendor)
+    return attempts
+
+
+def vendor_of(to: config.Store) -> Vendor | None:
+    """Whose store it is, where the settings tell; otherwise it must be asked."""
+    if to.vendor is not VendorName.AUTO:
+        return vendor_named(to.vendor)
+    if to.endpoint is None:
+        return vendor_named(VendorName.AWS)
+    return vendor_of_host(urlsplit(to.endpoint).hostname or "")
+
+
+def _always(vendor: Vendor) -> Callable[[], Awaitable[Vendor]]:
+    async def answer() -> Vendor:
+        return vendor
+
+    return answer
 
 
 def system_clock() -> Clock:

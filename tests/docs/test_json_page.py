@@ -224,7 +224,14 @@ def test_every_error_code_is_listed() -> None:
         if isinstance(each, type) and issubclass(each, errors.S3FanoutError)
     ]
     codes = {each.code for each in classes}
-    codes |= {"too-large", "defect", "foreign-replica", "key-collision", DELETES_HELD}
+    codes |= {
+        "too-large",
+        "defect",
+        "foreign-replica",
+        "key-collision",
+        "key-not-held",
+        DELETES_HELD,
+    }
     assert set(first_spans(SECTIONS["Error codes"])) == codes
 
 

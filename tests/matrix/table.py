@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
+from s3fanout.model.vendors import VENDORS, KeyLimits
 from tests.docs.pages import DOCS
 from tests.matrix.differences import KNOWN, explained
 from tests.matrix.replication import EXACT, NOTHING, Cells
 
 PAGE = DOCS / "vendors.md"
-_REGION = re.compile(
-    r"(<!-- matrix: made by scripts/vendor-matrix -->\n).*?(<!-- end of matrix -->)", re.DOTALL
-)
+_REGION = r"(<!-- {name}: made by scripts/vendor-matrix -->\n).*?(<!-- end of {name} -->)"
 TITLES = {
     "seaweedfs": "SeaweedFS",
     "minio": "MinIO front end",
@@ -25,8 +25,50 @@ TITLES = {
 
 def with_tables(page: str, record: Mapping[str, Cells]) -> str:
     """The page with the tables of the record between its marks."""
-    tables = "\n".join(lines(record))
-    return _REGION.sub(lambda match: f"{match[1]}\n{tables}\n\n{match[2]}", page)
+    for name, text in (("matrix", lines(record)), ("vendors", vendor_lines())):
+        made = "\n".join(text)
+        region = re.compile(_REGION.format(name=name), re.DOTALL)
+        page = region.sub(partial(_between, made), page)
+    return page
+
+
+def _between(made: str, marks: re.Match[str]) -> str:
+    return f"{marks[1]}\n{made}\n\n{marks[2]}"
+
+
+def vendor_lines() -> Iterator[str]:
+    """What is known of each vendor, seen or read."""
+    yield _row("", "keys", "copy conditions", "tags", "ACLs", "object lock", "checksums",
+               "encryption", "storage classes", "in byte order", "known from")  # fmt: skip
+    yield _rule(10)
+    for vendor in VENDORS:
+        flags = (vendor.copy_conditions, vendor.tags, vendor.acls, vendor.object_lock,
+                 vendor.checksums)  # fmt: skip
+        yield _row(
+            f"{vendor.title} (`{vendor.name}`)",
+            _keys(vendor.keys),
+            *map(_flag, flags),
+            vendor.encryption or "?",
+            vendor.storage_classes or "?",
+            _flag(vendor.byte_order),
+            vendor.source,
+        )
+
+
+def _flag(value: bool | None) -> str:
+    return {True: "yes", False: "no", None: "?"}[value]
+
+
+def _keys(limits: KeyLimits) -> str:
+    words = [
+        "no `//`, no leading `/`" * (not limits.empty_segments),
+        "no `.` or `..`" * (not limits.dot_segments),
+        "no backslash" * (not limits.backslashes),
+        "no bytes in `a/`" * (not limits.folder_bytes),
+        "no `x` beside `x/y`" * (not limits.file_beside_folder),
+        f"segments to {limits.segment_bytes_max} bytes" * (limits.segment_bytes_max is not None),
+    ]
+    return ", ".join(filter(None, words)) or "all"
 
 
 def lines(record: Mapping[str, Cells]) -> Iterator[str]:

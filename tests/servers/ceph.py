@@ -72,8 +72,6 @@ osd objectstore = memstore
 memstore device bytes = 6442450944
 osd class default list = *
 osd class load list = *
-osd max object name len = 460
-osd max object namespace len = 64
 osd numa auto affinity = false
 [client]
 ms mon client mode = crc

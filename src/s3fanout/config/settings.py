@@ -39,6 +39,7 @@ from s3fanout.config.values import (
     Text,
 )
 from s3fanout.model.rules import Deletes
+from s3fanout.model.vendors import VendorName
 
 SCHEMA: Final = 1
 """Version of the file's shape. Raised only when a valid file would change its meaning."""
@@ -111,6 +112,12 @@ class Store(Section):
         default=None,
         description="ARN of the KMS key that encrypts the bucket; deploy generates its grants.",
         examples=['"arn:aws:kms:us-east-1:123456789012:key/1234abcd"'],
+    )
+
+    vendor: VendorName = Field(
+        default=VendorName.AUTO,
+        description="Whose store it is: says which keys it holds; auto: by its host name, or by "
+        "how it answers.",
     )
 
 

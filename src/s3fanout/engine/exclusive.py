@@ -13,9 +13,11 @@ anything is written. The others are refused, with both keys named; nothing is ov
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from s3fanout.decide.match import refusal, replica_key
 from s3fanout.decide.plan import Refuse, Skip
-from s3fanout.engine.copier import Copier, Outcome
+from s3fanout.engine.copier import Outcome
 from s3fanout.engine.remover import Removed
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
@@ -23,10 +25,18 @@ from s3fanout.model.rules import Rule
 from s3fanout.ports.replica_keys import ReplicaKeys
 
 
+class Attempts(Protocol):
+    """What makes attempts at replicas in one destination."""
+
+    async def attempt(self, job: Job) -> Outcome:
+        """Make the replica of ``job.key`` equal to the source, as the source is now."""
+        ...
+
+
 class ExclusiveCopier:
     """A copier that owns a replica key before it writes. One commit of the ledger per attempt."""
 
-    def __init__(self, copier: Copier, *, rule: Rule, replica_keys: ReplicaKeys) -> None:
+    def __init__(self, copier: Attempts, *, rule: Rule, replica_keys: ReplicaKeys) -> None:
         """``replica_keys`` holds the claims for ``rule``, which ``copier`` works by."""
         self._copier = copier
         self._rule = rule

@@ -14,8 +14,8 @@ from s3fanout.decide import circuit as circuits
 from s3fanout.decide import pace as paces
 from s3fanout.decide.plan import Refuse, Skip
 from s3fanout.decide.retry import blames_destination, decide_retry
-from s3fanout.engine.copier import Copier, Outcome
-from s3fanout.engine.exclusive import ExclusiveCopier
+from s3fanout.engine.copier import Outcome
+from s3fanout.engine.exclusive import Attempts
 from s3fanout.engine.remover import Held, Removed
 from s3fanout.engine.settler import Settler
 from s3fanout.model.errors import (
@@ -69,7 +69,7 @@ class Lane:
         self,
         destination: str,
         *,
-        copier: Copier | ExclusiveCopier,
+        copier: Attempts,
         queue: Queue,
         settler: Settler,
         clock: Clock,

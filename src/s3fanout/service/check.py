@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from s3fanout.adapters.store.s3 import S3Store
-from s3fanout.adapters.store.s3_probe import probe_write, store_clock_ms
+from s3fanout.adapters.store.s3_probe import StoreVendor, probe_write, store_clock_ms
 from s3fanout.config.references import check_references
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Settings
 from s3fanout.decide.match import replica_key
 from s3fanout.model.errors import S3FanoutError
 from s3fanout.model.objects import Present
-from s3fanout.wiring import Stores, open_sqs, system_clock
+from s3fanout.wiring import Stores, open_sqs, system_clock, vendor_of
 
 CHECK_KEY = ".s3fanout-check"
 """As the destination's rule maps it; no object of this name ever exists."""
@@ -106,7 +106,15 @@ async def _source(settings: Settings, stores: Stores, tell: Tell) -> str | None:
             )
         return "can be read"
 
-    return smallest.key if await _tried("source", "read", read, tell) else None
+    async def read_tags() -> str:
+        await store.get_tags(smallest.key)
+        return "tags can be read"
+
+    if not await _tried("source", "read", read, tell):
+        return None
+    # S3 does not tell those who may not read tags that an object has any: replicas would lack them.
+    await _tried("source", "tags", read_tags, tell)
+    return smallest.key
 
 
 async def _destination(
@@ -116,6 +124,8 @@ async def _destination(
     store = stores.open(to)
     if not await _reachable(name, store, tell):
         return
+    vendor = vendor_of(to) or await StoreVendor(store, clock=system_clock())()
+    tell(Finding(name, "vendor", Grade.OK, f"is {vendor.title}"))
     on_server = settings.copies_on_server(name)
     try:
         probed = await probe_write(

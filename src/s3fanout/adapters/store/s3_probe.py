@@ -8,6 +8,7 @@ of that upload, so that a store that ignores them writes nothing that anybody se
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -15,12 +16,16 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from s3fanout.adapters.store.classify import Operation
-from s3fanout.model.errors import Refused, SourceChanged, StoreError, Unavailable
+from s3fanout.model.errors import AccessDenied, Refused, SourceChanged, StoreError, Unavailable
+from s3fanout.model.vendors import OTHER, vendor_of_headers
 
 if TYPE_CHECKING:
     from s3fanout.adapters.store.s3 import S3Store
+    from s3fanout.model.vendors import Vendor
+    from s3fanout.ports.system import Clock
 
 WRONG_ETAG = "00000000000000000000000000000000"
+VENDOR_AGE_S = 3600.0
 _ACCEPTED = frozenset({200, 204})
 
 
@@ -49,6 +54,48 @@ async def store_clock_ms(store: S3Store) -> int | None:
         return int(parsedate_to_datetime(answer.headers.get("date", "")).timestamp() * 1000)
     except ValueError:
         return None
+
+
+class StoreVendor:
+    """Which kind of store a bucket is in: asked once, and again when that was long ago."""
+
+    def __init__(self, store: S3Store, *, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._answer: asyncio.Future[Vendor] | None = None
+        self._asked_at_s = 0.0
+
+    async def __call__(self) -> Vendor:
+        """One request, which all callers share, then none for ``VENDOR_AGE_S``.
+
+        A store that does not let us ask is ``OTHER``.
+
+        Raises:
+            StoreError: It does not answer, or there is no such bucket. The next caller asks again.
+        """
+        now_s = self._clock.monotonic_s()
+        if self._answer is None or now_s - self._asked_at_s > VENDOR_AGE_S:
+            self._asked_at_s = now_s
+            self._answer = asyncio.ensure_future(identify(self._store))
+        answer = self._answer
+        try:
+            # One caller may be cancelled; the others still wait.
+            return await asyncio.shield(answer)
+        except (AccessDenied, Refused):
+            return OTHER
+        except StoreError:
+            if self._answer is answer:
+                self._answer = None
+            raise
+
+
+async def identify(store: S3Store) -> Vendor:
+    """Which kind of store the bucket is in, by the headers of an answer. One request.
+
+    Raises:
+        StoreError: As ``store_clock_ms``.
+    """
+    return vendor_of_headers((await store.send(Operation.HEAD_BUCKET, "HEAD")).headers)
 
 
 async def probe_write(

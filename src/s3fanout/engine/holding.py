@@ -1,0 +1,47 @@
+"""Refuses a replica key that the destination's store would not hold as it is, with the reason.
+
+Some stores keep ``a//b`` under ``a/b``, without a word: the replica would be at another key, and
+might overwrite one that is not its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from s3fanout.decide.keys import why_not_held
+from s3fanout.decide.match import replica_key
+from s3fanout.decide.plan import Refuse, Skip
+from s3fanout.engine.copier import Outcome
+from s3fanout.engine.exclusive import Attempts
+from s3fanout.model.events import ChangeKind
+from s3fanout.model.jobs import Job
+from s3fanout.model.rules import Rule
+from s3fanout.model.vendors import Vendor
+
+
+class HoldingCopier:
+    """A copier that writes only what the store holds. Costs no request of its own."""
+
+    def __init__(
+        self, copier: Attempts, *, rule: Rule, vendor: Callable[[], Awaitable[Vendor]]
+    ) -> None:
+        """``vendor`` says which store it is; it never raises, and remembers."""
+        self._copier = copier
+        self._rule = rule
+        self._vendor = vendor
+
+    async def attempt(self, job: Job) -> Outcome:
+        """As ``Copier.attempt``, where the store holds the key."""
+        vendor = await self._vendor()
+        target = replica_key(self._rule.key_map, job.key)
+        why = why_not_held(target, vendor.keys, job.size_bytes)
+        if why is None:
+            return await self._copier.attempt(job)
+        if job.kind is ChangeKind.REMOVED:
+            return Skip("key-not-held", "nothing of this key was ever written")
+        return Refuse(
+            "key-not-held",
+            f"{vendor.title} does not hold the key {target!r}: {why}",
+            "exclude such keys, or give the destination a key template; if its store holds them, "
+            'set its vendor to "other" and: s3fanout redrive',
+        )

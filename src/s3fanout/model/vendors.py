@@ -1,0 +1,240 @@
+"""What is known of the stores of other vendors: which keys and attributes they hold.
+
+Facts of stores that run in the tests were seen there (``docs/vendors.md``, 2026-11). Those of
+services come from the vendors' own pages, which ``Vendor.source`` names; ``None`` means that the
+page does not say. A store that is not recognised is taken for one without limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class VendorName(StrEnum):
+    """As in settings."""
+
+    AUTO = "auto"
+    """Not said: it is recognised, if it can be."""
+    AWS = "aws"
+    MINIO = "minio"
+    CEPH = "ceph"
+    SEAWEEDFS = "seaweedfs"
+    GARAGE = "garage"
+    R2 = "r2"
+    B2 = "b2"
+    GCS = "gcs"
+    WASABI = "wasabi"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """Which keys a store holds as they are. The others it refuses, or keeps under another key.
+
+    Attributes:
+        bytes_max: Longest key in UTF-8; ``None`` where none is known.
+        segment_bytes_max: Longest piece between two ``/``.
+        empty_segments: ``a//b`` and ``/a`` stay what they are.
+        dot_segments: ``.`` and ``..`` between slashes are ordinary text.
+        backslashes: They are ordinary text.
+        folder_bytes: A key that ends with ``/`` may hold bytes.
+        file_beside_folder: ``x`` and ``x/y`` may both exist. (It depends on other keys: nothing
+            can be refused for it beforehand.)
+    """
+
+    bytes_max: int | None = 1024
+    segment_bytes_max: int | None = None
+    empty_segments: bool = True
+    dot_segments: bool = True
+    backslashes: bool = True
+    folder_bytes: bool = True
+    file_beside_folder: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One kind of store.
+
+    Attributes:
+        name: Never ``AUTO``.
+        title: As people call it.
+        source: Where the facts are from, and when.
+        hosts: Endings of its endpoints' host names.
+        headers: Any of these in an answer tells it: name to the beginning of the value.
+        keys: Which keys it holds.
+        copy_conditions: Whether a copy pinned to another etag is refused.
+        tags, acls, object_lock, checksums: Whether objects have them.
+        encryption: Kinds of server-side encryption that a request may ask for.
+        storage_classes: Those that ``x-amz-storage-class`` may name.
+        byte_order: Whether listings are in the order of the keys' bytes.
+    """
+
+    name: VendorName
+    title: str
+    source: str = ""
+    hosts: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    keys: KeyLimits = KeyLimits()
+    copy_conditions: bool | None = None
+    tags: bool | None = None
+    acls: bool | None = None
+    object_lock: bool | None = None
+    checksums: bool | None = None
+    encryption: str = ""
+    storage_classes: str = ""
+    byte_order: bool | None = None
+
+
+_PATHS = KeyLimits(
+    bytes_max=None,
+    empty_segments=False,
+    dot_segments=False,
+    folder_bytes=False,
+    file_beside_folder=False,
+)
+"""Keys are paths of a file system."""
+
+OTHER = Vendor(VendorName.OTHER, "another store", keys=KeyLimits(bytes_max=None))
+
+VENDORS: tuple[Vendor, ...] = (
+    Vendor(
+        VendorName.AWS,
+        "Amazon S3",
+        source="Amazon S3 user guide and API reference, 2026-11",
+        hosts=("amazonaws.com", "amazonaws.com.cn"),
+        headers=(("server", "AmazonS3"),),
+        copy_conditions=True,
+        tags=True,
+        acls=True,
+        object_lock=True,
+        checksums=True,
+        encryption="SSE-S3, SSE-KMS, SSE-C",
+        storage_classes="all of S3",
+        byte_order=True,
+    ),
+    Vendor(
+        VendorName.MINIO,
+        "MinIO front end",
+        source="JuiceFS gateway 1.4.2, seen in tests, 2026-11",
+        headers=(("server", "MinIO"),),
+        keys=_PATHS,
+        copy_conditions=True,
+        tags=True,
+        acls=False,
+        object_lock=False,
+        checksums=False,
+        encryption="none",
+        storage_classes="STANDARD",
+        byte_order=True,
+    ),
+    Vendor(
+        VendorName.CEPH,
+        "Ceph RGW",
+        source="16.2.15, seen in tests, 2026-11",
+        headers=(("x-rgw-object-count", ""),),
+        copy_conditions=False,
+        tags=True,
+        acls=True,
+        object_lock=True,
+        checksums=False,
+        encryption="SSE-C",
+        storage_classes="those of the cluster",
+        byte_order=True,
+    ),
+    Vendor(
+        VendorName.SEAWEEDFS,
+        "SeaweedFS",
+        source="4.48, seen in tests, 2026-11",
+        headers=(("server", "SeaweedFS"),),
+        keys=KeyLimits(
+            segment_bytes_max=255,
+            empty_segments=False,
+            dot_segments=False,
+            backslashes=False,
+            folder_bytes=False,
+        ),
+        copy_conditions=True,
+        tags=True,
+        acls=False,
+        object_lock=True,
+        checksums=True,
+        encryption="SSE-S3, SSE-C",
+        storage_classes="any name",
+        byte_order=False,
+    ),
+    Vendor(
+        VendorName.GARAGE,
+        "Garage",
+        source="garagehq.deuxfleurs.fr, reference manual, S3 compatibility status, read 2026-11",
+        tags=False,
+        acls=False,
+        object_lock=False,
+        encryption="SSE-C",
+    ),
+    Vendor(
+        VendorName.R2,
+        "Cloudflare R2",
+        source="developers.cloudflare.com/r2/api/s3/api, read 2026-11",
+        hosts=("r2.cloudflarestorage.com",),
+        tags=False,
+        acls=False,
+        object_lock=False,
+        checksums=True,
+        encryption="SSE-C",
+        storage_classes="STANDARD, STANDARD_IA",
+    ),
+    Vendor(
+        VendorName.B2,
+        "Backblaze B2",
+        source="backblaze.com/apidocs/s3-copy-object and docs/cloud-storage-s3-compatible-api, "
+        "read 2026-11",
+        hosts=("backblazeb2.com",),
+        tags=False,
+        acls=False,
+        checksums=True,
+    ),
+    Vendor(
+        VendorName.GCS,
+        "Google Cloud Storage (interoperability)",
+        source="cloud.google.com/storage/docs/xml-api/reference-headers and docs/migrating, "
+        "read 2026-11",
+        hosts=("storage.googleapis.com",),
+        tags=False,
+        acls=True,
+        object_lock=True,
+        storage_classes="its own names",
+    ),
+    Vendor(
+        VendorName.WASABI,
+        "Wasabi",
+        source="docs.wasabi.com/apidocs, object tagging and object lock, read 2026-11",
+        hosts=("wasabisys.com",),
+        tags=True,
+        object_lock=True,
+    ),
+)
+
+
+def vendor_named(name: VendorName) -> Vendor:
+    """By its name in settings."""
+    return next((vendor for vendor in VENDORS if vendor.name == name), OTHER)
+
+
+def vendor_of_host(host: str) -> Vendor | None:
+    """Told by an endpoint's host name, if that tells it."""
+    for vendor in VENDORS:
+        if any(host == end or host.endswith(f".{end}") for end in vendor.hosts):
+            return vendor
+    return None
+
+
+def vendor_of_headers(headers: Mapping[str, str]) -> Vendor:
+    """Told by the headers of an answer, names in lower case; ``OTHER`` if they tell nothing."""
+    for vendor in VENDORS:
+        if any(
+            name in headers and headers[name].startswith(begin) for name, begin in vendor.headers
+        ):
+            return vendor
+    return OTHER
