@@ -11,6 +11,7 @@ import pytest
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job, JobState
 from s3fanout.ports.ledger import FailureSelection
+from tests.conformance.aws_journal import LACKS, AwsWorld
 from tests.conformance.journals import (
     BROKEN,
     JOURNALS,
@@ -22,7 +23,7 @@ from tests.conformance.journals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from s3fanout.model.jobs import NewJob
@@ -42,9 +43,21 @@ ODD_KEYS = [
 ]
 
 
-@pytest.fixture(params=JOURNALS)
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    world = world_of(request.param, tmp_path)
+@pytest.fixture(params=[*JOURNALS, pytest.param("aws", marks=pytest.mark.stores)])
+def unstarted(
+    request: pytest.FixtureRequest, tmp_path: Path, bucket_name: Callable[[str], str]
+) -> World:
+    if request.param != "aws":
+        return world_of(request.param, tmp_path)
+    if lacks := LACKS.get(request.node.originalname):
+        pytest.skip(lacks)
+    server = request.getfixturevalue("ministack")
+    return AwsWorld(None, server=server, name=bucket_name("journal"))
+
+
+@pytest.fixture
+async def world(unstarted: World) -> AsyncIterator[World]:
+    world = unstarted
     await world.start()
     yield world
     await world.stop()

@@ -20,7 +20,6 @@ from s3fanout.adapters.journal.dynamodb_items import (
     MALFORMED_COUNT,
     PAUSED,
     Item,
-    error_of,
     key_of,
     malformed_item,
     malformed_of,
@@ -30,17 +29,23 @@ from s3fanout.adapters.journal.dynamodb_items import (
     update_of,
 )
 from s3fanout.adapters.journal.dynamodb_schema import DEAD_INDEX, DESTINATION, SUBJECT
+from s3fanout.adapters.journal.dynamodb_tally import Tally
 from s3fanout.adapters.journal.letters import check_room
-from s3fanout.adapters.journal.states import UNSETTLED, check_settleable
+from s3fanout.adapters.journal.states import check_settleable
 from s3fanout.model.errors import LedgerUnavailable, Unavailable
-from s3fanout.model.jobs import DestinationSummary, JobState, NewJob
+from s3fanout.model.jobs import JobState, NewJob
 from s3fanout.model.turns import Answer
 from s3fanout.ports.ledger import MALFORMED_ROWS_MAX
 
 if TYPE_CHECKING:
     from s3fanout.adapters.aws.json_client import JsonClient
     from s3fanout.model.events import Malformed
-    from s3fanout.model.jobs import MalformedRecord, ReplicaRecord, Settlement
+    from s3fanout.model.jobs import (
+        DestinationSummary,
+        MalformedRecord,
+        ReplicaRecord,
+        Settlement,
+    )
     from s3fanout.ports.ledger import FailureSelection
     from s3fanout.ports.queue import Queue
     from s3fanout.ports.system import Clock
@@ -177,23 +182,15 @@ class DynamoDbLedger:
         return len(dead)
 
     async def summaries(self) -> Sequence[DestinationSummary]:
-        records: defaultdict[str, list[ReplicaRecord]] = defaultdict(list)
-        errors: defaultdict[str, list[tuple[int, str, Item]]] = defaultdict(list)
-        paused: dict[str, Item] = {}
-        async for item in self._pages("Scan", {"ConsistentRead": True}):
-            name = item[DESTINATION]["S"]
-            if item[SUBJECT]["S"] == PAUSED:
-                paused[name] = item
-            elif item[SUBJECT]["S"].startswith(KEY_PREFIX):
-                record = record_of(item)
-                records[name].append(record)
-                if record.error is not None:
-                    errors[name].append((-int(item["error_at_ms"]["N"]), record.key, item))
         now_ms = self._clock.now_ms()
-        return [
-            _summary(name, records[name], errors[name], paused.get(name), now_ms)
-            for name in sorted(records.keys() | paused.keys())
-        ]
+        tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        async for item in self._pages("Scan", {"ConsistentRead": True}):
+            subject, name = item[SUBJECT]["S"], item[DESTINATION]["S"]
+            if subject == PAUSED:
+                tallies[name].paused = item
+            elif subject.startswith(KEY_PREFIX):
+                tallies[name].add(item, now_ms=now_ms)
+        return [tallies[name].summary(name) for name in sorted(tallies)]
 
     async def pause(self, destination: str, *, now_ms: int, reason: str) -> None:
         """A note for people; what stops the work is the queue's trigger, which is not ours."""
@@ -364,32 +361,4 @@ def _new_job(record: ReplicaRecord) -> NewJob:
         etag=record.etag,
         size_bytes=record.size_bytes,
         version_id=record.version_id,
-    )
-
-
-def _summary(
-    name: str,
-    records: list[ReplicaRecord],
-    errors: list[tuple[int, str, Item]],
-    paused: Item | None,
-    now_ms: int,
-) -> DestinationSummary:
-    backlog = [record for record in records if record.state in UNSETTLED]
-    ready = sum(r.state is JobState.READY or r.due_at_ms <= now_ms for r in backlog)
-    settled = [record for record in records if record.state is JobState.SETTLED]
-    newest = min(errors, key=lambda error: error[:2], default=None)
-    return DestinationSummary(
-        destination=name,
-        ready=ready,
-        waiting=len(backlog) - ready,
-        backlog_bytes=sum(record.size_bytes or 0 for record in backlog),
-        settled=len(settled),
-        superseded=sum(record.state is JobState.SUPERSEDED for record in records),
-        dead=sum(record.state is JobState.DEAD for record in records),
-        oldest_event_at_ms=min((record.event_at_ms for record in backlog), default=None),
-        last_settled_at_ms=max((record.settled_at_ms or 0 for record in settled), default=None),
-        last_error=error_of(newest[2]) if newest else None,
-        last_error_at_ms=-newest[0] if newest else None,
-        paused_at_ms=int(paused["paused_at_ms"]["N"]) if paused else None,
-        paused_reason=paused["paused_reason"]["S"] if paused else "",
     )
