@@ -42,6 +42,14 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An emulator of AWS that enforces IAM: a function may do what its role may."""
+    directory = tmp_path_factory.mktemp("aws")
+    with ministack_server.ministack(directory, enforce_iam=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Another emulator; it ignores copy conditions."""
     with moto_server.moto(tmp_path_factory.mktemp("moto")) as server:

@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from click.testing import CliRunner
 
+from s3fanout.adapters.store.credentials import Credentials
 from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.adapters.system import SystemClock
 from s3fanout.cli.logs import line_document
@@ -19,8 +21,17 @@ from s3fanout.cli.validate import validation_document
 from s3fanout.config.explain import explain, to_json
 from s3fanout.config.load import LoadedConfig, parse
 from s3fanout.decide.compare import Standing, Verdict
+from s3fanout.deploy.blueprint import blueprint
+from s3fanout.deploy.changes import Change, Difference, ResourceChange, permissions
+from s3fanout.deploy.code import CodeStore
 from s3fanout.deploy.function_logs import LogLine
+from s3fanout.deploy.needs import needs_of
+from s3fanout.deploy.notifications import Merge, Overlap
+from s3fanout.deploy.report import plan_document
+from s3fanout.deploy.session import AwsSession
 from s3fanout.deploy.status import vitals_document
+from s3fanout.deploy.survey import Survey
+from s3fanout.deploy.template import template_of
 from s3fanout.deploy.triggers import Trigger, TriggerState
 from s3fanout.deploy.validate import Arrival
 from s3fanout.deploy.vitals import Alarm, DestinationVitals, QueueVitals
@@ -50,6 +61,16 @@ from tests.docs.pages import first_spans, page, sections
 
 SECTIONS = sections(page("json.md"))
 HEAD = {"schema_version", "kind"}
+AWS_CONFIG = """\
+schema = 1
+source.bucket = "photos"
+destinations.paris.bucket = "photos-paris"
+destinations.paris.account = "210987654321"
+aws.topology = "durable"
+"""
+NO_AWS = AwsSession(
+    boto3.Session("test", "test"), Credentials("test", "test"), "us-east-1", "http://127.0.0.1:1"
+)
 KEY = "line\nfeed"
 CONFIG = """\
 schema = 1
@@ -286,3 +307,30 @@ def test_verify() -> None:
     compared = Compared("paris", "photos-paris", Tally(), 1, 2.0)
     summary = summary_document(compared, Scope(["paris"], depth=Depth.BYTES))
     assert fields(finding) | fields(summary) | {"schema_version"} == listed("verify")
+
+
+def test_plan() -> None:
+    settings = parse(AWS_CONFIG, path=Path("s3fanout.toml"), env={}).settings
+    template = template_of(settings)
+    plan = blueprint(settings)
+    document = plan_document(
+        Survey(
+            plan=plan,
+            account="1",
+            template=template,
+            deployed=None,
+            resources=[ResourceChange(Change.CHANGE, "T", "n", "N", (Difference("p", "", "1"),))],
+            permissions_before={},
+            permissions_after=permissions(template, "1"),
+            notifications={},
+            merge=Merge({"EventBridgeConfiguration": {}}, True, (Overlap("a", "b", "c"),)),
+            flag_is_ours=False,
+            needs=needs_of(plan, "1", "code"),
+            code=CodeStore(NO_AWS, bucket="code", stack="s", is_ours=True),
+        )
+    )
+    for name in ("bucket_policy", "kms_key_statement"):
+        document["other_accounts"][0][name] = None
+    document |= {"needs_policy": None, "own_key_statements": None, "notes": [""]}
+    document["notifications"]["configuration"] = None
+    assert fields(document) == listed("plan")

@@ -1,6 +1,6 @@
-"""ministack: an emulator of AWS (S3, SQS and SNS among others) that delivers S3's events to SQS.
+"""ministack: an emulator of AWS that delivers events, runs functions and keeps all of it in memory.
 
-It keeps everything in memory and checks no credentials.
+Credentials and permissions are checked only with ``enforce_iam``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def ministack(directory: Path) -> Iterator[Server]:
-    """A server on a free port; it dies with us. SQS and SNS answer at the same endpoint."""
+def ministack(directory: Path, *, enforce_iam: bool = False) -> Iterator[Server]:
+    """A server on a free port; it dies with us. All services answer at the same endpoint.
+
+    Args:
+        directory: For its files.
+        enforce_iam: Whether policies are evaluated; the server's credentials are the account's
+            root, which may do everything.
+    """
     port = closed_port()
     process = LeashedProcess(
         [sys.executable, "-m", "ministack"],
@@ -32,6 +38,7 @@ def ministack(directory: Path) -> Iterator[Server]:
             "BIND_HOST": LOOPBACK,
             "GATEWAY_PORT": str(port),
             "LOG_LEVEL": "WARNING",
+            "AUTH": str(enforce_iam).lower(),
         },
         log=directory / "server.log",
     )

@@ -11,6 +11,7 @@ from s3fanout.cli.check import check
 from s3fanout.cli.config import config
 from s3fanout.cli.cost import cost
 from s3fanout.cli.demo import demo
+from s3fanout.cli.deploy import deploy, destroy
 from s3fanout.cli.doctor import doctor
 from s3fanout.cli.explain import explain
 from s3fanout.cli.failures import failures
@@ -18,10 +19,12 @@ from s3fanout.cli.init import init
 from s3fanout.cli.logs import logs
 from s3fanout.cli.output import print_block, print_error, print_json, print_note
 from s3fanout.cli.pause import pause, resume
+from s3fanout.cli.plan import plan
 from s3fanout.cli.redrive import redrive
 from s3fanout.cli.release_deletes import release_deletes
 from s3fanout.cli.run import run
 from s3fanout.cli.status import status
+from s3fanout.cli.template import template
 from s3fanout.cli.validate import validate
 from s3fanout.cli.verify import verify
 from s3fanout.model.errors import ExitCode, S3FanoutError
@@ -31,7 +34,8 @@ from s3fanout.model.errors import ExitCode, S3FanoutError
 def root() -> None:
     """Copy every new object of one bucket to many others, exactly, within seconds.
 
-    See it work: s3fanout demo. Use it: s3fanout init, then check, then run.
+    See it work: s3fanout demo. Use it: s3fanout init, then check, then run. On AWS: s3fanout init
+    --aws, then plan, then deploy.
     """
 
 
@@ -63,6 +67,10 @@ for command in (
     doctor,
     cost,
     demo,
+    plan,
+    deploy,
+    destroy,
+    template,
 ):
     root.add_command(command)
 

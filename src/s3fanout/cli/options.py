@@ -13,10 +13,12 @@ import click
 from s3fanout.cli.output import print_note
 from s3fanout.config.load import LoadedConfig, load
 from s3fanout.config.settings import Settings
+from s3fanout.deploy.bucket import SourceBucket
 from s3fanout.deploy.deployment import open_deployment
+from s3fanout.deploy.session import AwsSession, open_session
 from s3fanout.model.errors import Misconfigured
 from s3fanout.ports.ledger import Ledger
-from s3fanout.wiring import Journal, open_ledger
+from s3fanout.wiring import Journal, open_ledger, system_clock
 
 T = TypeVar("T")
 
@@ -31,6 +33,7 @@ config_option = click.option(
     help="Configuration file.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 destination_option = click.option(
     "-d", "--destination", metavar="NAME", help="Only this destination."
 )
@@ -47,6 +50,24 @@ def load_config(path: Path) -> LoadedConfig:
     for warning in loaded.warnings:
         print_note(str(warning), style="yellow")
     return loaded
+
+
+def open_source(path: Path) -> tuple[Settings, AwsSession, SourceBucket]:
+    """The configuration, a session with AWS, and the source bucket's notifications.
+
+    Raises:
+        ConfigProblems: All problems at once.
+        Misconfigured: There is no ``[aws]`` section.
+        AccessDenied: There are no credentials.
+    """
+    settings = load_config(path).settings
+    aws = open_session(settings, os.environ)
+    return settings, aws, SourceBucket(aws, settings.source.bucket, pause=pause_s)
+
+
+def pause_s(seconds: float) -> None:
+    """Wait, in a command that does nothing else meanwhile."""
+    asyncio.run(system_clock().sleep(seconds))
 
 
 def known_destination(settings: Settings, name: str | None) -> None:

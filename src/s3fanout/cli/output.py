@@ -52,6 +52,14 @@ def print_line(text: str = "", *, style: str = "") -> None:
     out_console().print(Text(printable(text), style=style))
 
 
+def print_lines(lines: Iterable[tuple[str, str]]) -> None:
+    """Lines of data with a style each; our own line breaks inside a line are kept."""
+    console = out_console()
+    for text, style in lines:
+        for line in text.split("\n"):
+            console.print(Text(printable(line), style=style))
+
+
 def print_block(text: str) -> None:
     """Our own text of several lines, as it is."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from s3fanout.config.credentials import Section
 from s3fanout.config.units import format_duration
 from s3fanout.config.values import BucketName, Bytes, Count, Endpoint, Seconds
-from s3fanout.model.topology import Architecture, EventRoute, Topology
+from s3fanout.model.topology import Architecture, EventRoute, PythonVersion, Topology
 
 MIB: Final = 2**20
 DAY_S: Final = 86_400
@@ -100,6 +100,9 @@ class Aws(Section):
     )
     architecture: Architecture = Field(
         default=Architecture.ARM64, description="What the functions run on."
+    )
+    python: PythonVersion = Field(
+        default=PythonVersion.V3_13, description="Version of the functions' Python."
     )
     memory_bytes: Annotated[Bytes, AfterValidator(_whole_mib)] = Field(
         default=512 * MIB,

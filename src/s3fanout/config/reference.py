@@ -110,9 +110,10 @@ Errors:
 - `size_min` above `size_max`, `retry_base` above `retry_cap`, `connect_timeout` above
   `request_timeout`, `part_size` above `stream_memory`.
 - With `[aws]`: a source or destination that is not on AWS; a destination with credentials of its
-  own; `event_route = "eventbridge"` with topology classic; `attempts_max` below 5 with topology
-  durable; a `kms_key` of another Region than its bucket, or `aws.kms_key` than the source;
-  `request_timeout` above `aws.timeout`; a `key` that may give two objects one key.
+  own, or with `deletes = "replicate"`; `event_route = "eventbridge"` with topology classic;
+  `attempts_max` below 5 with topology durable; a `kms_key` of another Region than its bucket, or
+  `aws.kms_key` than the source; `request_timeout` above `aws.timeout`; a `key`
+  that may give two objects one key.
 
 Warnings:
 

@@ -5,6 +5,9 @@ S3FanoutError
 ├── Misconfigured          a setting is wrong                        exit 5, nothing was started
 ├── AlreadyRunning         another process holds this ledger         exit 7
 ├── LedgerUnavailable      the ledger cannot be written now          intake answers 503, try again
+├── NotificationsChanged   somebody wrote them at the same time      run the command again
+├── StackBusy              CloudFormation is at work on it           wait, run the command again
+├── StackFailed            CloudFormation went back                  correct the cause
 ├── MalformedEvent         a message cannot be understood            kept with its payload
 └── StoreError             an object store said no
     ├── Unavailable        no answer, or 5xx: try again              back-off, counts as an attempt
@@ -78,6 +81,27 @@ class LedgerUnavailable(S3FanoutError):
 
     code = "ledger-unavailable"
     default_hint = "check free space and permissions of the ledger's directory"
+
+
+class NotificationsChanged(S3FanoutError):
+    """Somebody else wrote the bucket's notifications at the same time."""
+
+    code = "notifications-changed"
+    default_hint = "run the same command again: it reads them anew"
+
+
+class StackBusy(S3FanoutError):
+    """CloudFormation is changing the stack now."""
+
+    code = "stack-busy"
+    default_hint = "wait until CloudFormation has finished, then run the same command again"
+
+
+class StackFailed(S3FanoutError):
+    """CloudFormation could not make it so, and went back to what was before."""
+
+    code = "stack-failed"
+    default_hint = "correct the cause and run the same command again"
 
 
 class MalformedEvent(S3FanoutError):

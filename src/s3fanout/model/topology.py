@@ -28,3 +28,11 @@ class Architecture(StrEnum):
 
     ARM64 = "arm64"
     X86_64 = "x86_64"
+
+
+class PythonVersion(StrEnum):
+    """Runtimes of Lambda that the functions' libraries have wheels for."""
+
+    V3_11 = "3.11"
+    V3_12 = "3.12"
+    V3_13 = "3.13"

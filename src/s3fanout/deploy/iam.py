@@ -1,0 +1,193 @@
+"""What each function may do: one role per destination, every permission with its reason.
+
+Least privilege is in the resources too: a function reads only below the prefixes that its rule
+wants, and writes only below those that its key map makes. ``tests/e2e/test_aws_permissions.py``
+takes each permission away and shows what then fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from s3fanout.config.keyspace import KeySpace, replica_keys, wanted_keys
+from s3fanout.deploy.blueprint import LEDGER, Blueprint, Branch
+from s3fanout.deploy.intrinsics import Json, att, bucket_arn, document, resource
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Permissions that one function needs, and why.
+
+    Attributes:
+        sid: Names the statement in the policy; letters and digits.
+        actions: Of IAM.
+        resources: ARNs, as the template writes them.
+        why: One clause.
+    """
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[Any, ...]
+    why: str
+
+    def statement(self) -> Json:
+        """As a policy has it."""
+        one = self.resources[0] if len(self.resources) == 1 else list(self.resources)
+        return {"Sid": self.sid, "Effect": "Allow", "Action": list(self.actions), "Resource": one}
+
+
+def role(plan: Blueprint, branch: Branch) -> Json:
+    """The role of a destination's function."""
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    statements = [grant.statement() for grant in grants(plan, branch)]
+    return resource(
+        "IAM::Role",
+        {
+            "RoleName": branch.names.role,
+            "Description": f"s3fanout: {plan.settings.source.bucket} to {branch.to.bucket}",
+            "AssumeRolePolicyDocument": document(trust),
+            "Policies": [{"PolicyName": "s3fanout", "PolicyDocument": document(*statements)}],
+        },
+    )
+
+
+def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
+    """Everything that a destination's function may do."""
+    yield Grant(
+        "WriteLogs",
+        ("logs:CreateLogStream", "logs:PutLogEvents"),
+        (att(branch.logical("LogGroup")),),
+        "writes its own log; the group is made by the stack, so it may make none",
+    )
+    source = plan.settings.source
+    yield Grant(
+        "ReadSource",
+        ("s3:GetObject", "s3:GetObjectTagging"),
+        _objects(source.bucket, wanted_keys(branch.rule)),
+        "reads what the rule wants, with its tags",
+    )
+    yield Grant(
+        "TellAbsentFromDenied",
+        ("s3:ListBucket",),
+        (bucket_arn(source.bucket),),
+        "without it S3 answers 403, not 404, for an object that is gone",
+    )
+    yield Grant(
+        "WriteReplicas",
+        ("s3:PutObject", "s3:PutObjectTagging"),
+        _objects(branch.to.bucket, replica_keys(branch.rule)),
+        "writes replicas, with their tags",
+    )
+    if plan.is_durable:
+        yield from _durable_grants(branch)
+    yield from _key_grants(plan, branch)
+
+
+def _durable_grants(branch: Branch) -> Iterator[Grant]:
+    replicas = _objects(branch.to.bucket, replica_keys(branch.rule))
+    yield Grant(
+        "ContinueLargeCopies",
+        ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+        replicas,
+        "goes on with the parts of a large copy, or gives it up",
+    )
+    queue, dead = branch.logical("Queue"), branch.logical("DeadLetters")
+    yield Grant(
+        "TakeMessages",
+        (
+            *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+            *("sqs:ChangeMessageVisibility", "sqs:SendMessage"),
+        ),
+        (att(queue),),
+        "Lambda takes messages for it; it delays what must wait and sends on what is not finished",
+    )
+    yield Grant(
+        "KeepDeadLetters", ("sqs:SendMessage",), (att(dead),), "sets aside what can never be done"
+    )
+    yield Grant(
+        "WriteLedger",
+        ("dynamodb:GetItem", "dynamodb:UpdateItem"),
+        (att(LEDGER),),
+        "records who has what, and reads it back after a conflict",
+    )
+
+
+def _key_grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
+    if plan.settings.source.kms_key is not None:
+        yield Grant(
+            "DecryptSource",
+            ("kms:Decrypt",),
+            (plan.settings.source.kms_key,),
+            "the source bucket is encrypted with this key",
+        )
+    if branch.to.kms_key is not None:
+        yield Grant(
+            "EncryptReplicas",
+            ("kms:GenerateDataKey", "kms:Decrypt"),
+            (branch.to.kms_key,),
+            "the destination bucket is encrypted with this key; parts need Decrypt",
+        )
+    if plan.key_arn is not None and plan.is_durable:
+        yield Grant(
+            "UseQueueKey",
+            ("kms:Decrypt", "kms:GenerateDataKey"),
+            (plan.key_arn,),
+            "queues and ledger are encrypted with the deployment's key",
+        )
+
+
+def _objects(bucket: str, keys: KeySpace) -> tuple[Any, ...]:
+    """ARNs of the objects whose keys may be members; suffixes are left to the function."""
+    prefixes = sorted({edges.prefix for edges in keys.within})
+    shortest = [
+        prefix
+        for prefix in prefixes
+        if not any(prefix != other and prefix.startswith(other) for other in prefixes)
+    ]
+    return tuple(bucket_arn(bucket, f"{literal(prefix)}*") for prefix in shortest)
+
+
+def literal(prefix: str) -> str:
+    """``prefix`` as a pattern of IAM that only fits itself.
+
+    IAM user guide, "Policy variables", read November 2026: ``${*}``, ``${?}`` and ``${$}`` stand
+    for the characters.
+    """
+    return "".join(f"${{{each}}}" if each in "*?$" else each for each in prefix)
+
+
+def bucket_document(branch: Branch, account: str) -> Json:
+    """What the owner of a destination bucket in another account adds to the bucket's policy."""
+    role_arn = f"arn:aws:iam::{account}:role/{branch.names.role}"
+    objects = [
+        f"arn:aws:s3:::{branch.to.bucket}/{literal(edges.prefix)}*"
+        for edges in replica_keys(branch.rule).within
+    ]
+    actions = ["s3:PutObject", "s3:PutObjectTagging"]
+    actions += ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    return document(
+        {
+            "Sid": "S3fanoutWritesReplicas",
+            "Effect": "Allow",
+            "Principal": {"AWS": role_arn},
+            "Action": actions,
+            "Resource": objects,
+        }
+    )
+
+
+def key_statement(branch: Branch, account: str) -> Json:
+    """What the owner of a destination's key in another account adds to the key's policy."""
+    return {
+        "Sid": "S3fanoutEncryptsReplicas",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{account}:role/{branch.names.role}"},
+        "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+        "Resource": "*",
+    }

@@ -1,0 +1,135 @@
+"""What becomes of resources and permissions, and how a plan shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from s3fanout.cli.plan_view import plan_lines
+from s3fanout.config.load import parse
+from s3fanout.deploy.blueprint import blueprint
+from s3fanout.deploy.changes import Change, Permission, changes, permissions
+from s3fanout.deploy.intrinsics import Json
+from s3fanout.deploy.needs import document_of, needs_of
+from s3fanout.deploy.template import template_of
+
+ONE = """
+schema = 1
+source.bucket = "photos"
+destinations.paris.bucket = "photos-paris"
+aws.topology = "durable"
+"""
+TWO = ONE + 'destinations.lima.bucket = "photos-lima"\n'
+ACCOUNT = "123456789012"
+
+
+def made(text: str) -> Json:
+    return template_of(parse(text, path=Path("c.toml"), env={}).settings)
+
+
+def test_the_same_template_changes_nothing() -> None:
+    assert {each.change for each in changes(made(ONE), made(ONE))} == {Change.KEEP}
+
+
+def test_a_destination_that_is_added_creates_and_touches_only_the_dashboard() -> None:
+    found = changes(made(ONE), made(TWO))
+    touched = {each.name for each in found if each.change is Change.CHANGE}
+    assert touched == {"photos-fanout"}
+    created = [each for each in found if each.change is Change.CREATE]
+    assert {"photos-fanout-lima", "photos-fanout-lima-role"} <= {each.name for each in created}
+    assert all("lima" in each.name.lower() for each in created)
+
+
+def test_a_destination_that_is_taken_out_is_removed() -> None:
+    gone = [each for each in changes(made(TWO), made(ONE)) if each.change is Change.REMOVE]
+    assert len(gone) == 12
+    assert all("lima" in each.name.lower() for each in gone)
+
+
+def test_a_change_names_the_property_before_and_after() -> None:
+    found = changes(made(ONE), made(ONE + 'aws.memory = "1GiB"\n'))
+    (change,) = [each for each in found if each.change is Change.CHANGE]
+    (difference,) = change.differences
+    assert (difference.path, difference.before, difference.after) == (
+        "Properties.MemorySize",
+        "512",
+        "1024",
+    )
+
+
+def test_permissions_are_lines_with_arns_that_a_person_can_read() -> None:
+    found = permissions(made(ONE), ACCOUNT)
+    role = "photos-fanout-paris-role"
+    read = Permission(role, role, "s3:GetObject", "arn:aws:s3:::photos/*")
+    assert found[read] == "ReadSource"
+    publish = next(each for each in found if each.principal == "s3.amazonaws.com")
+    assert (publish.action, publish.resource) == ("sns:Publish", "photos-fanout")
+    assert ACCOUNT in publish.condition
+    classic = permissions(made(ONE.replace("durable", "classic")), ACCOUNT)
+    invoke = next(each for each in classic if each.action == "lambda:InvokeFunction")
+    assert invoke.principal == "sns.amazonaws.com"
+    assert invoke.holder == "photos-paris"
+
+
+def test_the_deploying_user_needs_pass_role_on_exactly_the_functions_roles() -> None:
+    plan = blueprint(parse(TWO, path=Path("c.toml"), env={}).settings)
+    needs = needs_of(plan, ACCOUNT, "code")
+    (roles,) = [need for need in needs if "iam:PassRole" in need.actions]
+    assert roles.resources == (
+        f"arn:aws:iam::{ACCOUNT}:role/photos-fanout-paris-role",
+        f"arn:aws:iam::{ACCOUNT}:role/photos-fanout-lima-role",
+    )
+    assert len(document_of(needs)["Statement"]) == len(needs)
+
+
+def test_a_plan_shows_what_changes_and_what_stands_in_the_way() -> None:
+    document: Json = {
+        "stack": "s",
+        "exists": True,
+        "account": "1",
+        "region": "r",
+        "topology": "durable",
+        "resources": [
+            {"change": "keep", "type": "T", "name": "kept", "differences": []},
+            {
+                "change": "change",
+                "type": "T",
+                "name": "n",
+                "differences": [{"path": "p", "before": None, "after": "2"}],
+            },
+        ],
+        "permissions": [
+            {
+                "change": "create",
+                "holder": "h",
+                "principal": "h",
+                "action": "s3:GetObject",
+                "resource": "arn",
+                "condition": None,
+                "why": "because",
+            },
+        ],
+        "notifications": {
+            "bucket": "b",
+            "changed": True,
+            "foreign_entries": 3,
+            "event_bridge": False,
+            "overlaps": [{"id": "FSx", "target": "t", "event": "e"}],
+        },
+        "needs": [{"actions": ["iam:PassRole"], "resources": ["r"], "why": "w"}],
+        "other_accounts": [],
+        "own_key_statements": [],
+        "notes": ["a name was derived"],
+    }
+    text = "\n".join(line for line, _ in plan_lines(document))
+    for expected in (
+        "~ T n",
+        "p: nothing → 2",
+        "= 1 as they are",
+        "+ s3:GetObject on arn  (because)",
+        "3 entries of others",
+        "! FSx has e already",
+        "iam:PassRole",
+        "note: a name was derived",
+        "1 to change; one write of the notifications of b",
+    ):
+        assert expected in text
