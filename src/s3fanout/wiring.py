@@ -31,6 +31,7 @@ from s3fanout.config.references import check_references
 from s3fanout.config.rules import rules_of
 from s3fanout.decide.match import may_collide, refusal
 from s3fanout.decide.plan import Way
+from s3fanout.engine.comparing import ComparingCopier
 from s3fanout.engine.copier import Copier
 from s3fanout.engine.engine import Engine
 from s3fanout.engine.exclusive import Attempts, ExclusiveCopier
@@ -315,7 +316,13 @@ def _copier(
         conditions_honoured=to.endpoint is None,
         limits=limits,
     )
-    attempts: Attempts = copier
+    attempts: Attempts = ComparingCopier(
+        copier,
+        rule=rules[name],
+        source=source,
+        destination=destination,
+        always=to.loop_guard,
+    )
     if may_collide(rules[name].key_map):
         attempts = ExclusiveCopier(attempts, rule=rules[name], replica_keys=ledger)
     known = vendor_of(to)

@@ -173,6 +173,11 @@ class Destination(Store):
         "and {ext} of the source key after strip_prefix; {{ and }} are braces.",
         examples=['"archive/{path}{stem}-copy{ext}"'],
     )
+    loop_guard: Switch = Field(
+        default=False,
+        description="Look at both sides before every copy and leave an equal replica alone: for "
+        "destinations that are replicated back into the source; two requests more for each change.",
+    )
     size_min_bytes: OptionalBytes = Field(
         default=None,
         alias="size_min",

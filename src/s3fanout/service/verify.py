@@ -25,6 +25,7 @@ from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Settings
 from s3fanout.decide.compare import Standing, share_wrong_max
 from s3fanout.engine.verify import Depth, Finding, Tally, Verifier
+from s3fanout.model.errors import Misconfigured
 from s3fanout.model.objects import Listed
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.system import Clock
@@ -131,10 +132,17 @@ async def compare_destinations(
 
     Raises:
         StoreError: A listing failed.
+        Misconfigured: A destination has a key template.
     """
     compared = []
     for name in scope.destinations:
         to = settings.destinations[name]
+        if to.key:
+            # Listings are merged in the order of source keys, which a template does not keep.
+            raise Misconfigured(
+                f"{name} has a key template: its bucket cannot be compared with the source",
+                hint="name the other destinations; s3fanout explain KEY looks at one object",
+            )
         began_at_ms, began_s = clock.now_ms(), clock.monotonic_s()
         verifier = Verifier(
             rule=rule_of(name, to),

@@ -1,0 +1,89 @@
+"""Two daemons that replicate into each other come to rest, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import NewPlace
+from tests.e2e.evidence import get, put
+from tests.e2e.installation import TOKEN, Installation, Place, until
+from tests.servers.seaweedfs import seaweedfs
+from tests.servers.server import LOOPBACK, closed_port
+
+pytestmark = pytest.mark.stores
+
+
+@pytest.fixture
+def places(
+    tmp_path: Path, new_place: NewPlace
+) -> Iterator[tuple[tuple[Place, int], tuple[Place, int]]]:
+    """A bucket in each of two SeaweedFS, and the port that its writes are told to."""
+    with ExitStack() as running:
+        made = []
+        for name in ("here", "there"):
+            port = closed_port()
+            home = tmp_path / f"weed-{name}"
+            home.mkdir()
+            url = f"http://seaweedfs:{TOKEN}@{LOOPBACK}:{port}/events"
+            server = running.enter_context(seaweedfs(home, webhook_url=url))
+            made.append((new_place(server, name, credentials=name.upper()), port))
+        yield made[0], made[1]
+
+
+def rests(installation: Installation) -> bool:
+    """Of its two keys one is replicated and one was left alone, and nothing is to be done."""
+    (row,) = installation.api_status().values()
+    return (row["replicated"], row["superseded"], row["backlog_jobs"]) == (1, 1, 0)
+
+
+def writes(installation: Installation) -> int:
+    """Replicas that it wrote."""
+    text = installation.get("/metrics", token=TOKEN).body.decode()
+    found = re.search(r"^s3fanout_replicated_objects_total\{.*\} ([\d.e+]+)$", text, re.MULTILINE)
+    assert found is not None, text
+    return int(float(found[1]))
+
+
+@pytest.mark.parametrize(("guarded", "hops"), [(True, 1), (False, 2)])
+def test_two_daemons_that_replicate_into_each_other_stop(
+    tmp_path: Path,
+    places: tuple[tuple[Place, int], tuple[Place, int]],
+    guarded: bool,
+    hops: int,
+) -> None:
+    """With the guard a change makes one hop. Without it the other daemon writes it back once, and
+    then the first one sees that nothing is new."""
+    (a, a_port), (b, b_port) = places
+    guard = {"loop_guard": "true"} if guarded else {}
+    with (
+        Installation(
+            tmp_path / "one",
+            source=a,
+            destinations={"there": replace(b, settings=guard)},
+            port=a_port,
+        ) as one,
+        Installation(
+            tmp_path / "two",
+            source=b,
+            destinations={"here": replace(a, settings=guard)},
+            port=b_port,
+        ) as two,
+    ):
+        one.start()
+        two.start()
+        put(a, {"from-a": b"written in a"}, metadata={"who": "a"}, tagging="t=1")
+        put(b, {"from-b": b"written in b"}, metadata={"who": "b"})
+        until(lambda: rests(one) and rests(two), what="both daemons rest")
+        # What rests wrote nothing, so there is no event that could go on.
+        assert [writes(one), writes(two)] == [hops, hops]
+    for place in (a, b):
+        stored = get(place, "from-a")
+        assert (stored.content, stored.metadata) == (b"written in a", {"who": "a"})
+        assert stored.tags == {"t": "1"}
+        assert get(place, "from-b").metadata == {"who": "b"}

@@ -1,0 +1,130 @@
+"""Promises about copies that were made before: equal replicas are left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from s3fanout.adapters.store.memory import MemoryStores
+from s3fanout.decide.equal import is_same_but_tags
+from s3fanout.decide.plan import Skip
+from s3fanout.engine.comparing import KEYS_MAX, ComparingCopier
+from s3fanout.engine.copier import Outcome, Replicated
+from s3fanout.model.events import ChangeKind
+from s3fanout.model.jobs import Job
+from s3fanout.model.objects import Checksum, ChecksumAlgorithm, ObjectAttributes, Present
+from s3fanout.model.rules import Rule
+from tests.conformance.object_stores import PLAIN, body_of
+from tests.functional.clock import VirtualClock
+
+CRC = Checksum(ChecksumAlgorithm.CRC32, "AAAAAA==", full_object=True)
+FACTS = Present("k", 3, "e", attributes=ObjectAttributes({"content-type": "a/b"}, {"m": "1"}))
+
+
+@pytest.mark.parametrize(
+    ("replica", "same"),
+    [
+        (FACTS, True),
+        (replace(FACTS, key="other", last_modified_at_ms=5, version_id="v"), True),
+        (replace(FACTS, size_bytes=4), False),
+        (replace(FACTS, etag="f"), False),
+        (replace(FACTS, etag="f", checksums=(CRC,)), True),
+        (replace(FACTS, etag="f", checksums=(replace(CRC, value="BBBBBB=="),)), False),
+        (replace(FACTS, attributes=ObjectAttributes({"content-type": "a/b"}, {"m": "2"})), False),
+        (replace(FACTS, attributes=ObjectAttributes({}, {"m": "1"})), False),
+    ],
+)
+def test_when_two_objects_are_the_same(replica: Present, same: bool) -> None:
+    assert is_same_but_tags(replace(FACTS, checksums=(CRC,)), replica) == same
+
+
+def test_a_checksum_of_parts_proves_nothing() -> None:
+    parts = replace(CRC, full_object=False)
+    one = replace(FACTS, checksums=(parts,))
+    assert not is_same_but_tags(one, replace(one, etag="f"))
+
+
+class Counting:
+    """A copier that says it copied, and counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def attempt(self, job: Job) -> Outcome:
+        self.count += 1
+        return Replicated(job.etag or "", 1, "r", "copied")
+
+
+class Pair:
+    """A source and a replica bucket with a comparing copier between them."""
+
+    def __init__(self, *, always: bool = False) -> None:
+        stores = MemoryStores(VirtualClock())
+        self.source = stores.create_bucket("source")
+        self.replica = stores.create_bucket("replica")
+        self.copier = Counting()
+        self.comparing = ComparingCopier(
+            self.copier,
+            rule=Rule("a"),
+            source=self.source,
+            destination=self.replica,
+            always=always,
+        )
+
+    async def put(self, content: bytes, tags: dict[str, str] | None = None) -> str:
+        attributes = replace(PLAIN, tags=tags)
+        for bucket in (self.source, self.replica):
+            await bucket.put("k", body_of(content), attributes)
+        return body_of(content).md5_hex
+
+    async def attempt(self, etag: str, kind: ChangeKind = ChangeKind.CREATED) -> Outcome:
+        return await self.comparing.attempt(Job("a", "k", 1, kind, 0, etag=etag, size_bytes=1))
+
+
+async def test_the_first_copy_of_an_object_costs_no_look() -> None:
+    pair = Pair()
+    etag = await pair.put(b"x")
+    before = pair.source.requests["HeadObject"]
+    assert isinstance(await pair.attempt(etag), Replicated)
+    assert pair.source.requests["HeadObject"] == before
+
+
+async def test_what_was_copied_is_compared_and_left_alone_if_equal() -> None:
+    pair = Pair()
+    etag = await pair.put(b"x")
+    await pair.attempt(etag)
+    assert await pair.attempt(etag) == Skip("equal", "the replica is equal already")
+    assert pair.copier.count == 1
+
+
+async def test_a_change_of_tags_alone_is_copied() -> None:
+    pair = Pair()
+    etag = await pair.put(b"x", {"a": "1"})
+    await pair.attempt(etag)
+    assert isinstance(await pair.attempt(etag), Skip)
+    await pair.source.put("k", body_of(b"x"), replace(PLAIN, tags={"a": "2"}))
+    assert isinstance(await pair.attempt(etag), Replicated)
+
+
+async def test_a_replica_that_is_gone_is_copied_again() -> None:
+    pair = Pair(always=True)
+    etag = await pair.put(b"x")
+    await pair.replica.delete("k")
+    assert isinstance(await pair.attempt(etag), Replicated)
+
+
+async def test_always_compares_the_first_time_too_but_never_a_removal() -> None:
+    pair = Pair(always=True)
+    etag = await pair.put(b"x")
+    assert isinstance(await pair.attempt(etag), Skip)
+    assert isinstance(await pair.attempt(etag, ChangeKind.REMOVED), Replicated)
+
+
+async def test_what_is_remembered_is_bounded() -> None:
+    pair = Pair()
+    for number in range(KEYS_MAX + 10):
+        job = Job("a", f"k{number}", 1, ChangeKind.CREATED, 0, etag="e", size_bytes=1)
+        await pair.comparing.attempt(job)
+    assert len(pair.comparing._copied) == KEYS_MAX
+    assert "k0" not in pair.comparing._copied
