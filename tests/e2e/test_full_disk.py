@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import subprocess
@@ -67,6 +68,7 @@ def test_a_full_disk_refuses_events_and_recovers(
     assert answer.json["error"]["code"] == "not-ready"
     assert installation.get("/healthz").status == 200
     assert installation.ready_status() == 503
+    assert installation.destination("paris")["replicated"] <= len(acknowledged)
 
     ballast.unlink()
     until(
@@ -78,6 +80,11 @@ def test_a_full_disk_refuses_events_and_recovers(
     installation.wait_replicated(len(acknowledged), within_s=90)
     assert keys(replica["paris"]) == set(acknowledged)
     assert installation.stop() == 0
+
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as rest:
+        while True:
+            rest.write(bytes(4096))
+    assert installation.destination("paris")["replicated"] == len(acknowledged)  # Without a daemon.
 
 
 def next_batch(numbers: Iterator[int]) -> list[str]:

@@ -11,7 +11,7 @@ from s3fanout.model.errors import LedgerUnavailable
 from s3fanout.model.jobs import JobState
 from s3fanout.model.rules import KeyFilter
 from tests.functional.clock import quiet
-from tests.functional.world import GatedJournal, To, World
+from tests.functional.world import GatedJournal, To, World, open_gate
 
 MakeWorld = Callable[..., World]
 
@@ -144,18 +144,29 @@ async def test_a_ledger_that_fails_accepts_nothing(world_of: MakeWorld) -> None:
     world.assert_equal()
 
 
-async def test_a_message_that_cannot_be_kept_is_not_acknowledged(world_of: MakeWorld) -> None:
+@pytest.mark.parametrize("refused", ["accept", "keep_malformed"])
+async def test_a_message_that_was_kept_in_part_is_sent_again_and_kept_once(
+    world_of: MakeWorld, refused: str
+) -> None:
     world = world_of(To("a"))
 
     async def refuse(name: str) -> None:
-        if name == "keep_malformed":
+        if name == refused:
             raise LedgerUnavailable("disk full")
 
     world.journal.before = refuse
     world.put("key")
-    with pytest.raises(LedgerUnavailable):
-        await world.receive(world.message_of(world.record("key"), "nonsense"))
-    assert world.unsettled() == []
+    message = world.message_of(world.record("key"), "nonsense")
+    for _ in range(3):
+        with pytest.raises(LedgerUnavailable):
+            await world.receive(message)
+    world.journal.before = open_gate
+    receipt = await world.receive(message)
+    await world.rest()
+    world.assert_equal()
+    assert (receipt.events, receipt.malformed) == (1, 1)
+    assert await world.journal.malformed_count() == 1
+    assert world.requests()["CopyObject"] == 1
 
 
 async def test_an_answer_that_got_lost_makes_a_duplicate(world_of: MakeWorld) -> None:

@@ -70,8 +70,6 @@ class Receiver:
         """
         now_ms = self._clock.now_ms()
         parsed = parse_message(body, received_at_ms=now_ms)
-        if parsed.malformed:
-            await self._ledger.keep_malformed(parsed.malformed, route=route, now_ms=now_ms)
         jobs: list[NewJob] = []
         unwanted: dict[str, int] = {}
         for event in parsed.events:
@@ -80,6 +78,10 @@ class Receiver:
             for refusal in matched.unwanted:
                 unwanted[refusal.reason] = unwanted.get(refusal.reason, 0) + 1
         accepted = await self._queue.accept(jobs, now_ms=now_ms) if jobs else Accepted(0, 0, 0)
+        if parsed.malformed:
+            # Last: if anything before fails the sender sends all again, and jobs that are accepted
+            # again are the same jobs, but a malformed record would be kept twice.
+            await self._ledger.keep_malformed(parsed.malformed, route=route, now_ms=now_ms)
         self._telemetry.received(
             route,
             events=len(parsed.events),

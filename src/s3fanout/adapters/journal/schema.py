@@ -220,15 +220,19 @@ _CHECKPOINT_PAGES = 4000
 per job, in two runs each of 60,000 rows."""
 
 
-def connect(path: Path, *, pages_max: int | None = None) -> sqlite3.Connection:
+def connect(
+    path: Path, *, pages_max: int | None = None, immutable: bool = False
+) -> sqlite3.Connection:
     """A connection with our settings. It may be used by any one thread at a time.
 
     Args:
         path: The ledger file.
         pages_max: Let the file grow to so many pages only (tests of a full disk).
+        immutable: Nobody else has the file open: read it without making any file beside it.
     """
     connection = sqlite3.connect(
-        path,
+        f"{path.absolute().as_uri()}?immutable=1" if immutable else path,
+        uri=immutable,
         timeout=_BUSY_TIMEOUT_S,
         isolation_level=None,  # We write BEGIN and COMMIT ourselves.
         check_same_thread=False,
@@ -248,12 +252,13 @@ def connect(path: Path, *, pages_max: int | None = None) -> sqlite3.Connection:
     return connection
 
 
-def prepare(path: Path, *, create: bool) -> None:
+def prepare(path: Path, *, create: bool, immutable: bool = False) -> None:
     """Create or upgrade the file at ``path``, or refuse it.
 
     Args:
         path: The ledger file.
         create: Whether the caller owns the file; others only look at it.
+        immutable: See ``connect``.
 
     Raises:
         Misconfigured: Not ours, of a newer s3fanout, or (without ``create``) missing or older.
@@ -265,7 +270,7 @@ def prepare(path: Path, *, create: bool) -> None:
             f"there is no ledger at {path}", hint="check the path, or start the daemon first"
         )
     try:
-        with closing(connect(path)) as connection:
+        with closing(connect(path, immutable=immutable)) as connection:
             _migrate(connection, path, create=create)
     except sqlite3.OperationalError as error:
         raise LedgerUnavailable(f"cannot open the ledger {path}: {error}") from error

@@ -53,14 +53,27 @@ class Opened:
     @classmethod
     def at(cls, path: Path, *, exclusive: bool, pages_max: int | None) -> Opened:
         """Open ``path``; blocks. See ``SqliteJournal.open``."""
+        try:
+            return cls._at(path, exclusive=exclusive, pages_max=pages_max, immutable=False)
+        except LedgerUnavailable:
+            # Opening needs a file beside the ledger, which a full disk has no room for. If nobody
+            # has the ledger open, it can still be read: status has to answer just then.
+            if exclusive or not path.exists() or _has_log(path):
+                raise
+            return cls._at(path, exclusive=False, pages_max=None, immutable=True)
+
+    @classmethod
+    def _at(cls, path: Path, *, exclusive: bool, pages_max: int | None, immutable: bool) -> Opened:
         ownership = Ownership(path) if exclusive else None
         with ExitStack() as undo:
             if ownership is not None:
                 undo.callback(ownership.release)
-            schema.prepare(path, create=exclusive)
+            schema.prepare(path, create=exclusive, immutable=immutable)
             try:
-                writing = undo.enter_context(closing(schema.connect(path, pages_max=pages_max)))
-                reader = undo.enter_context(closing(schema.connect(path)))
+                writing = undo.enter_context(
+                    closing(schema.connect(path, pages_max=pages_max, immutable=immutable))
+                )
+                reader = undo.enter_context(closing(schema.connect(path, immutable=immutable)))
                 reader.execute("PRAGMA query_only = 1")
                 # The version first: a change between the two is noticed once more.
                 version = reads.data_version(writing)
@@ -204,6 +217,12 @@ class Session:
         if version != self._data_version:
             self._data_version = version
             self._note(destinations)
+
+
+def _has_log(path: Path) -> bool:
+    """Whether there are commits that are not in the ledger file itself."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _outside(connection: Connection) -> tuple[int, dict[str, bool]]:
