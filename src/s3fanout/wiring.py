@@ -254,6 +254,7 @@ async def build(
         lanes = [
             Lane(
                 name,
+                store=stores.open(settings.destinations[name]),
                 copier=_copier(
                     settings, name, source=source, stores=stores, reads=reads, ledger=ledger
                 ),

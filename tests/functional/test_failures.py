@@ -229,6 +229,7 @@ async def test_a_destination_that_recovers_drains_by_itself(world_of: MakeWorld)
     [
         AccessDenied("who are you", status=403, s3_code="InvalidAccessKeyId"),
         NoSuchBucket("gone", status=404, s3_code="NoSuchBucket"),
+        Refused("elsewhere", status=301, s3_code="PermanentRedirect"),
     ],
 )
 async def test_a_destination_to_blame_opens_the_circuit_at_once_without_dead_letters(
@@ -242,6 +243,36 @@ async def test_a_destination_to_blame_opens_the_circuit_at_once_without_dead_let
     await world.rest(within_s=86_400)
     assert len(world.ports["a"].calls) == 101
     world.assert_equal()
+
+
+async def test_a_store_that_answers_500_for_a_missing_bucket_makes_no_dead_letters(
+    world_of: MakeWorld,
+) -> None:
+    """SeaweedFS does; one look at the bucket before a job would die tells."""
+    copying = Line(Fault(Unavailable("oops", status=500)), "CopyObject", last=9)
+    looking = Line(Fault(NoSuchBucket("gone", status=404)), "HeadObject", last=3)
+    world = world_of(
+        To("a", script=written([copying, looking])),
+        limits=Limits(attempts_max=3, circuit_failures=MANY),
+    )
+    await world.receive(world.put("key"))
+    await world.rest(within_s=86_400)
+    assert world.reports.circuits[0] == ("a", True)
+    assert world.states("key") == {"a": JobState.SETTLED}
+    world.assert_equal()
+
+
+async def test_a_500_of_a_bucket_that_is_there_makes_a_dead_letter(world_of: MakeWorld) -> None:
+    copying = Line(Fault(Unavailable("oops", status=500)), "CopyObject")
+    world = world_of(
+        To("a", script=written([copying])), limits=Limits(attempts_max=3, circuit_failures=MANY)
+    )
+    await world.receive(world.put("key"))
+    await world.rest(within_s=86_400)
+    assert world.states("key") == {"a": JobState.DEAD}
+    assert [call.operation for call in world.ports["a"].calls] == [
+        *("CopyObject", "CopyObject", "CopyObject", "HeadObject")
+    ]
 
 
 async def test_one_denied_object_is_a_dead_letter_and_the_others_arrive(

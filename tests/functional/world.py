@@ -351,6 +351,7 @@ class World:
         lossy = may_collide(to.key_map)
         return Lane(
             to.name,
+            store=self.ports[to.name],
             copier=ExclusiveCopier(copier, rule=to.rule, replica_keys=self.journal)
             if lossy
             else copier,

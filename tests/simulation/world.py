@@ -417,6 +417,7 @@ class Process:
         )
         return world.parts.lane(
             place.name,
+            store=destination,
             copier=copier,
             queue=self.journal,
             settler=self.settler,

@@ -10,7 +10,9 @@ from s3fanout.decide.circuit import CLOSED, Circuit, admitted, after_failure
 from s3fanout.decide.pace import DECREASE_EVERY_S, Pace, after_success, after_throttle
 from s3fanout.decide.retry import (
     CREDENTIAL_CODES,
+    REGION_CODES,
     RetryDecision,
+    asks_for_bucket,
     backoff_cap_s,
     blames_destination,
     decide_retry,
@@ -92,6 +94,32 @@ def test_the_store_may_ask_for_a_longer_wait_up_to_the_cap(
 def test_wrong_credentials_blame_the_destination(code: str) -> None:
     assert blames_destination(AccessDenied("x", s3_code=code))
     assert not blames_destination(Unavailable("x", s3_code=code))
+
+
+@pytest.mark.parametrize("code", sorted(REGION_CODES))
+def test_a_wrong_region_blames_the_destination_and_kills_nothing(code: str) -> None:
+    error = Refused("x", status=400, s3_code=code)
+    assert blames_destination(error)
+    assert decided(error, attempts=99) == later(100.0, counted=False)
+    assert blames_destination(Refused("x", status=301))
+    assert not blames_destination(Refused("x", status=400, s3_code="InvalidArgument"))
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts", "asks"),
+    [
+        (Unavailable("x", status=500), 2, True),
+        (Unavailable("x", status=503), 9, True),
+        (Unavailable("x", status=500), 1, False),
+        (Unavailable("x"), 2, False),
+        (Throttled("x", status=503), 2, False),
+        (DENIED, 2, False),
+    ],
+)
+def test_the_bucket_is_asked_for_before_a_job_dies_of_a_5xx(
+    error: S3FanoutError, attempts: int, asks: bool
+) -> None:
+    assert asks_for_bucket(error, attempts=attempts, limits=LIMITS) is asks
 
 
 def test_a_denied_object_does_not_blame_the_destination() -> None:

@@ -6,6 +6,7 @@
 | SourceChanged (kept changing for a whole attempt) | any | no | jitter |
 | NoSuchBucket | any | no | jitter: the destination is to blame, not the object |
 | AccessDenied with ``CREDENTIAL_CODES`` | any | no | jitter: likewise |
+| Refused with ``REGION_CODES``, or a redirect | any | no | jitter: likewise |
 | Refused | any | yes | dead at once: it will never work as it is |
 | any other (Unavailable, AccessDenied …) | not closed | no | jitter |
 | any other (Unavailable, AccessDenied …) | closed | yes | jitter, or dead at ``attempts_max`` |
@@ -17,6 +18,7 @@ not come back together (Brooker, "Exponential Backoff and Jitter", AWS Architect
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from s3fanout.model.errors import (
     AccessDenied,
@@ -26,6 +28,7 @@ from s3fanout.model.errors import (
     SourceChanged,
     StoreError,
     Throttled,
+    Unavailable,
 )
 from s3fanout.model.limits import Limits
 
@@ -41,6 +44,13 @@ CREDENTIAL_CODES = frozenset(
     }
 )
 """Codes of a 403 that every request with these credentials would get."""
+
+
+REGION_CODES = frozenset(
+    {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
+)
+"""Codes of a refusal that every request with this region and endpoint would get."""
+_REDIRECTS = range(300, 400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ def decide_retry(
     """
     counted = _counts(error, circuit_closed=circuit_closed)
     made = attempts + 1 if counted else attempts
-    if isinstance(error, Refused) or (counted and made >= limits.attempts_max):
+    if counted and (isinstance(error, Refused) or made >= limits.attempts_max):
         return RetryDecision(dead=True, counted=True, delay_s=0.0)
     delay_s = jitter * backoff_cap_s(max(made, 1), limits)
     if isinstance(error, StoreError) and error.retry_after_s is not None:
@@ -88,14 +98,27 @@ def backoff_cap_s(attempt: int, limits: Limits) -> float:
 
 def blames_destination(error: S3FanoutError) -> bool:
     """Every other request to the destination would fail the same way."""
-    return isinstance(error, NoSuchBucket) or (
-        isinstance(error, AccessDenied) and error.s3_code in CREDENTIAL_CODES
+    if isinstance(error, AccessDenied):
+        return error.s3_code in CREDENTIAL_CODES
+    if isinstance(error, Refused):
+        return error.s3_code in REGION_CODES or error.status in _REDIRECTS
+    return isinstance(error, NoSuchBucket)
+
+
+def asks_for_bucket(error: S3FanoutError, *, attempts: int, limits: Limits) -> bool:
+    """Whether to look if the bucket exists before this error makes a dead letter of the job.
+
+    Some stores answer a copy into a missing bucket with 500 (SeaweedFS 4.48, probed): that blames
+    the destination, and no object of it.
+    """
+    return (
+        isinstance(error, Unavailable)
+        and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        and attempts + 1 >= limits.attempts_max
     )
 
 
 def _counts(error: S3FanoutError, *, circuit_closed: bool) -> bool:
-    if isinstance(error, Refused):
-        return True
     if isinstance(error, Throttled | SourceChanged) or blames_destination(error):
         return False
-    return circuit_closed
+    return circuit_closed or isinstance(error, Refused)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from s3fanout.decide import circuit as circuits
 from s3fanout.decide import pace as paces
 from s3fanout.decide.plan import Refuse, Skip
-from s3fanout.decide.retry import blames_destination, decide_retry
+from s3fanout.decide.retry import asks_for_bucket, blames_destination, decide_retry
 from s3fanout.engine.copier import Outcome
 from s3fanout.engine.exclusive import Attempts
 from s3fanout.engine.remover import Held, Removed
@@ -30,6 +30,7 @@ from s3fanout.model.errors import (
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, Settlement
 from s3fanout.model.limits import Limits
 from s3fanout.model.removals import DELETES_HELD
+from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.queue import Queue
 from s3fanout.ports.system import Clock, Rand
 from s3fanout.ports.telemetry import Telemetry
@@ -69,6 +70,7 @@ class Lane:
         self,
         destination: str,
         *,
+        store: ObjectStore,
         copier: Attempts,
         queue: Queue,
         settler: Settler,
@@ -79,6 +81,7 @@ class Lane:
         concurrency: int,
     ) -> None:
         self.destination = destination
+        self._store = store
         self._copier = copier
         self._queue = queue
         self._settler = settler
@@ -179,9 +182,7 @@ class Lane:
 
     async def _attempt(self, job: Job) -> None:
         try:
-            outcome = await self._copier.attempt(job)
-        except S3FanoutError as error:
-            settlement = self._after_error(job, error)
+            settlement = await self._tried(job)
         except Exception as error:
             # Our own defect must not stop the lane or lose the job: a dead letter names it.
             LOG.exception("attempt failed by a defect of s3fanout")
@@ -190,11 +191,27 @@ class Lane:
                 self._clock.now_ms(),
                 ErrorRecord("defect", f"{type(error).__name__}: {error}", "please report this"),
             )
-        else:
-            settlement = self._after_outcome(job, outcome)
         lag_s = max(0.0, (settlement.at_ms - job.event_at_ms) / 1000)
         self._telemetry.settled(settlement, lag_s=lag_s)
         await self._settler.put(settlement)
+
+    async def _tried(self, job: Job) -> Settlement:
+        try:
+            outcome = await self._copier.attempt(job)
+        except S3FanoutError as error:
+            return self._after_error(job, await self._cause(job, error))
+        return self._after_outcome(job, outcome)
+
+    async def _cause(self, job: Job, error: S3FanoutError) -> S3FanoutError:
+        """``error``, or that the bucket is missing, which one request tells before a job dies."""
+        if asks_for_bucket(error, attempts=job.attempts, limits=self._limits):
+            try:
+                await self._store.head(job.key)  # Whatever the key: the bucket is the question.
+            except NoSuchBucket as missing:
+                return missing
+            except S3FanoutError:
+                pass  # It does not say: the error stands.
+        return error
 
     def _after_outcome(self, job: Job, outcome: Outcome) -> Settlement:
         now_ms = self._clock.now_ms()
@@ -243,12 +260,13 @@ class Lane:
                 self._pace, now_s=now_s, retry_after_s=error.retry_after_s
             )
             self._telemetry.throttled(self.destination, concurrency=int(self._pace.limit))
-        if isinstance(error, Unavailable | AccessDenied | NoSuchBucket):
+        blames = blames_destination(error)
+        if blames or isinstance(error, Unavailable | AccessDenied):
             self._circuit = circuits.after_failure(
                 self._circuit,
                 key=job.key,
-                answered=error.status > 0,
-                blames_destination=blames_destination(error),
+                answered=isinstance(error, StoreError) and error.status > 0,
+                blames_destination=blames,
                 now_s=now_s,
                 jitter=self._rand.uniform(0.0, 1.0),
                 limits=self._limits,
