@@ -124,11 +124,12 @@ def upload_folder(folder: Path, place: Place, *, workers: int = 16) -> None:
 
 
 def small_files(folder: Path, names: Iterable[str], *, size_bytes: int = 1024) -> None:
-    """Files of one size, each with content of its own."""
-    folder.mkdir()
+    """Files of one size, each with content of its own if the names differ at their end."""
     for name in names:
-        content = (name.encode() * (size_bytes // len(name) + 1))[:size_bytes]
-        (folder / name).write_bytes(content)
+        content = (name.encode() * (size_bytes // len(name) + 1))[-size_bytes:]
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _remote(name: str, place: Place) -> dict[str, str]:

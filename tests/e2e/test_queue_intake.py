@@ -85,6 +85,7 @@ def test_what_the_queue_brings_arrives_and_the_queue_is_empty_then(
         configure(source, TopicConfigurations=[{"TopicArn": topic, "Events": events}])
     assert messages_left(ministack, url) >= 1, "S3 announces itself with a test event"
     objects = {f"from queue/{index:03} \N{SNOWMAN}": b"content" * index for index in range(30)}
+    objects |= {"empty//segments///": b"1", "//lead": b"2"}
     put(source, objects)
 
     installation = install(

@@ -1,6 +1,11 @@
 """One store with real bucket notifications: what is written appears in every destination.
 
-``S3FANOUT_E2E_LARGE=1`` makes the load test write 10,000 objects instead of 2,000.
+The load test writes 2,000 objects with keys of every kind; the whole 10,000, a command of its own:
+
+    S3FANOUT_E2E_LARGE=1 scripts/test tests/e2e/test_same_store.py -k bulk
+
+Not here: keys with empty segments. This store joins ``a//b`` to ``a/b``, as SeaweedFS does, and no
+file has such a name. They arrive in ``test_queue_intake.py``, on a store that holds them.
 """
 
 from __future__ import annotations
@@ -36,6 +41,22 @@ KEYS = (
     "long/" + "/".join(("s" * 200,) * 5) + "/" + "e" * 14,
     "=?utf-8?q?looks_encoded?=",
 )
+
+
+LOAD_KEYS = (
+    "plain/{:06}.bin",
+    "with space/{:06} and more.bin",
+    "plus+/{:06}+.bin",
+    "percent%2Fslash/{:06}%20.bin",
+    "emoji \N{SNOWMAN}\N{PARTY POPPER}/{:06}.bin",
+    "line\nbreak/{:06}.bin",
+    "long/" + "/".join(("s" * 200,) * 5) + "/" + "e" * 4 + "{:010}",
+)
+
+
+def load_key(number: int) -> str:
+    """Keys of every kind in turn."""
+    return LOAD_KEYS[number % len(LOAD_KEYS)].format(number)
 
 
 @contextmanager
@@ -151,7 +172,8 @@ def test_one_object_that_its_store_cannot_copy_becomes_a_dead_letter_and_delays_
 def test_a_bulk_upload_arrives_while_the_daemon_runs(
     install: Install, new_place: NewPlace, tmp_path: Path
 ) -> None:
-    small_files(tmp_path / "files", [f"{index:06}.bin" for index in range(LOAD_OBJECTS)])
+    assert len(load_key(6).encode()) == 1024
+    small_files(tmp_path / "files", map(load_key, range(LOAD_OBJECTS)))
     port = closed_port()
     with notifying_store(tmp_path / "store", port) as server:
         source = new_place(server, "source")
