@@ -33,7 +33,7 @@ from s3fanout.decide.canary import canary_keys
 from s3fanout.decide.match import replica_key
 from s3fanout.deploy.deployment import Deployment
 from s3fanout.deploy.names import DestinationNames
-from s3fanout.deploy.session import asking, error_code, translated
+from s3fanout.deploy.session import asking, error_code
 from s3fanout.deploy.triggers import TriggerState
 from s3fanout.deploy.vitals import HOUR_S, DestinationVitals, observe, require_stack
 from s3fanout.model.errors import S3FanoutError
@@ -43,6 +43,9 @@ OLD_S = 900.0
 """S3 Replication Time Control promises 15 minutes."""
 BUSY_SHARE = 0.5
 FULL_SHARE = 0.8
+_NOTHING = frozenset(
+    {"NoSuchBucket", "NoSuchBucketPolicy", "ServerSideEncryptionConfigurationNotFoundError"}
+)
 _PROBE = "s3fanout-doctor"
 _READS = ("s3:GetObject", "s3:GetObjectTagging")
 _WRITES = ("s3:PutObject", "s3:PutObjectTagging")
@@ -118,13 +121,12 @@ class _Doctor:
 
     def _region(self, target: str, to: Store) -> Iterator[Finding]:
         client = self._on.session.client("s3", region=to.region)
-        try:
-            answer = client.get_bucket_location(Bucket=to.bucket)
-        except ClientError as error:
-            if error_code(error) == "NoSuchBucket":
-                yield _failed(target, "region", f"there is no bucket {to.bucket}", "create it")
-                return
-            raise translated(error, f"the Region of {to.bucket}") from error
+        answer = _or_none(
+            lambda: client.get_bucket_location(Bucket=to.bucket), f"the Region of {to.bucket}"
+        )
+        if answer is None:
+            yield _failed(target, "region", f"there is no bucket {to.bucket}", "create it")
+            return
         real = {"": "us-east-1", "EU": "eu-west-1"}.get(
             answer.get("LocationConstraint") or "", answer.get("LocationConstraint")
         )
@@ -256,13 +258,12 @@ class _Doctor:
 
     def _denials(self, to: Store, role: str, key: str) -> Iterator[tuple[str, str]]:
         client = self._on.session.client("s3", region=to.region)
-        try:
-            document = json.loads(client.get_bucket_policy(Bucket=to.bucket)["Policy"])
-        except ClientError as error:
-            if error_code(error) in {"NoSuchBucketPolicy", "NoSuchBucket"}:
-                return
-            raise translated(error, f"the policy of {to.bucket}") from error
-        yield from denials(document, role, _WRITES, f"{self._arn}:s3:::{to.bucket}/{key}")
+        answer = _or_none(
+            lambda: client.get_bucket_policy(Bucket=to.bucket), f"the policy of {to.bucket}"
+        )
+        if answer is not None:
+            arn = f"{self._arn}:s3:::{to.bucket}/{key}"
+            yield from denials(json.loads(answer["Policy"]), role, _WRITES, arn)
 
     def _bucket_key(self, target: str, to: Store) -> Iterator[Finding]:
         used = self._key_of(to)
@@ -292,15 +293,11 @@ class _Doctor:
     def _key_of(self, to: Store) -> str | None:
         """The key that the bucket is encrypted with by default, if it is a customer's."""
         client = self._on.session.client("s3", region=to.region)
-        try:
-            answer = client.get_bucket_encryption(Bucket=to.bucket)
-        except ClientError as error:
-            if error_code(error) in {
-                "ServerSideEncryptionConfigurationNotFoundError",
-                "NoSuchBucket",
-            }:
-                return None
-            raise translated(error, f"the encryption of {to.bucket}") from error
+        answer = _or_none(
+            lambda: client.get_bucket_encryption(Bucket=to.bucket), f"the encryption of {to.bucket}"
+        )
+        if answer is None:
+            return None
         for rule in answer["ServerSideEncryptionConfiguration"]["Rules"]:
             found = rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
             if found and ":key/" in found:
@@ -407,6 +404,17 @@ def denials(
         for action in actions:
             if any(fnmatchcase(action.lower(), each) for each in patterns):
                 yield action, str(statement.get("Sid") or f"number {number + 1}")
+
+
+def _or_none(ask: Callable[[], Any], what: str) -> Any:
+    """The answer; ``None`` if there is no such bucket, or it has no such thing."""
+    with asking(what):
+        try:
+            return ask()
+        except ClientError as error:
+            if error_code(error) not in _NOTHING:
+                raise
+            return None
 
 
 def _listed(value: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3fanout.deploy.names import DestinationNames
-from s3fanout.deploy.session import AwsSession, error_code, translated
+from s3fanout.deploy.session import AwsSession, asking, error_code
 from s3fanout.ports.system import Clock
 
 POLL_S = 2.0
@@ -59,16 +59,17 @@ class FunctionLogs:
 
     def _group(self, names: DestinationNames, at_ms: int) -> Iterator[LogLine]:
         pages = self._client.get_paginator("filter_log_events")
-        try:
-            for page in pages.paginate(logGroupName=names.log_group, startTime=at_ms):
-                for event in page["events"]:
-                    yield LogLine(
-                        at_ms=int(event["timestamp"]),
-                        destination=names.destination,
-                        # The emulator gives no ids.
-                        id=str(event.get("eventId") or sorted(event.items())),
-                        text=str(event["message"]).rstrip("\n"),
-                    )
-        except ClientError as error:
-            if error_code(error) != "ResourceNotFoundException":
-                raise translated(error, f"the logs of {names.destination}") from error
+        with asking(f"the logs of {names.destination}"):
+            try:
+                for page in pages.paginate(logGroupName=names.log_group, startTime=at_ms):
+                    for event in page["events"]:
+                        yield LogLine(
+                            at_ms=int(event["timestamp"]),
+                            destination=names.destination,
+                            # The emulator gives no ids.
+                            id=str(event.get("eventId") or sorted(event.items())),
+                            text=str(event["message"]).rstrip("\n"),
+                        )
+            except ClientError as error:
+                if error_code(error) != "ResourceNotFoundException":
+                    raise

@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3fanout.deploy.names import DestinationNames
-from s3fanout.deploy.session import AwsSession, asking, error_code, translated
+from s3fanout.deploy.session import AwsSession, asking, error_code
 from s3fanout.model.errors import Misconfigured
 from s3fanout.ports.system import Clock
 
@@ -55,16 +55,17 @@ _STATES = {
 
 def trigger_of(functions: Any, of: DestinationNames) -> Trigger:
     """One request. ``functions`` is a client of Lambda."""
-    try:
-        if of.queue is None:
-            answer = functions.get_function_concurrency(FunctionName=of.function)
-            is_off = answer.get("ReservedConcurrentExecutions") == 0
-            return Trigger(TriggerState.OFF if is_off else TriggerState.ON)
-        answer = functions.list_event_source_mappings(FunctionName=of.function)
-    except ClientError as error:
-        if error_code(error) == "ResourceNotFoundException":
+    with asking(f"the trigger of {of.destination}"):
+        try:
+            if of.queue is None:
+                answer = functions.get_function_concurrency(FunctionName=of.function)
+                is_off = answer.get("ReservedConcurrentExecutions") == 0
+                return Trigger(TriggerState.OFF if is_off else TriggerState.ON)
+            answer = functions.list_event_source_mappings(FunctionName=of.function)
+        except ClientError as error:
+            if error_code(error) != "ResourceNotFoundException":
+                raise
             return Trigger(TriggerState.MISSING)
-        raise translated(error, f"the trigger of {of.destination}") from error
     for mapping in answer["EventSourceMappings"]:
         if str(mapping["EventSourceArn"]).rpartition(":")[2] == of.queue:
             state = _STATES.get(str(mapping["State"]), TriggerState.CHANGING)

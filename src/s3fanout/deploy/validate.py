@@ -18,7 +18,7 @@ from s3fanout.decide.canary import canary_keys
 from s3fanout.decide.match import replica_key
 from s3fanout.deploy.deployment import Deployment
 from s3fanout.deploy.function_logs import FunctionLogs
-from s3fanout.deploy.session import asking, error_code, translated
+from s3fanout.deploy.session import asking, error_code
 from s3fanout.deploy.triggers import TriggerState, trigger_of
 from s3fanout.model.jobs import JobState, ReplicaRecord
 from s3fanout.model.rules import Rule
@@ -127,15 +127,16 @@ class _Buckets:
 
     def holds(self, arrival: Arrival, body: bytes) -> bool:
         """Whether the replica is there, byte for byte."""
-        try:
-            answer = self._client(arrival.bucket).get_object(
-                Bucket=arrival.bucket, Key=arrival.replica_key
-            )
-            return bool(answer["Body"].read() == body)
-        except ClientError as error:
-            if error_code(error) in {"NoSuchKey", "404"}:
+        with asking(f"the replica in {arrival.bucket}"):
+            try:
+                answer = self._client(arrival.bucket).get_object(
+                    Bucket=arrival.bucket, Key=arrival.replica_key
+                )
+                return bool(answer["Body"].read() == body)
+            except ClientError as error:
+                if error_code(error) not in {"NoSuchKey", "404"}:
+                    raise
                 return False
-            raise translated(error, f"the replica in {arrival.bucket}") from error
 
     def remove(self, arrivals: list[Arrival]) -> None:
         """All versions of the canary, the source's first, so that nothing is copied again."""

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3fanout.deploy.names import DestinationNames, Names
-from s3fanout.deploy.session import AwsSession, asking, error_code, translated
+from s3fanout.deploy.session import AwsSession, asking, error_code
 from s3fanout.deploy.triggers import Trigger, trigger_of
 from s3fanout.model.errors import Misconfigured
 
@@ -81,17 +81,18 @@ def require_stack(session: AwsSession, names: Names) -> str:
         Misconfigured: There is no such stack.
     """
     client = session.client("cloudformation")
-    try:
-        with_name = client.describe_stacks(StackName=names.stack)
-    except ClientError as error:
-        if error_code(error) == "ValidationError":
+    with asking(f"the stack {names.stack}"):
+        try:
+            answer = client.describe_stacks(StackName=names.stack)
+        except ClientError as error:
+            if error_code(error) != "ValidationError":
+                raise
             raise Misconfigured(
                 f"nothing is deployed: there is no stack {names.stack} in {session.region}",
                 hint="s3fanout deploy makes it; if it exists, is source.region or the "
                 "account another one?",
             ) from error
-        raise translated(error, f"the stack {names.stack}") from error
-    return str(with_name["Stacks"][0]["StackStatus"])
+    return str(answer["Stacks"][0]["StackStatus"])
 
 
 def observe(session: AwsSession, names: Names, *, now_ms: int) -> list[DestinationVitals]:
