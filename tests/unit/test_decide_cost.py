@@ -36,8 +36,8 @@ def test_a_million_objects_to_one_bucket_of_the_region() -> None:
     assert dollars(durable, "SQS sends") == pytest.approx(0.4)
     assert dollars(durable, "SQS receives and deletes") == pytest.approx(0.8)
     assert dollars(durable, "Lambda requests") == pytest.approx(0.2)
-    # 1,000,000 × 0.15 s × 0.25 GB
-    assert dollars(durable, "Lambda time") == pytest.approx(37_500 * 0.0000133334)
+    # 1,000,000 × 0.15 s × 0.5 GB
+    assert dollars(durable, "Lambda time") == pytest.approx(75_000 * 0.0000133334)
     assert dollars(durable, "DynamoDB writes") == pytest.approx(0.625)
     assert dollars(durable, "alarms") == pytest.approx(0.4)
     assert durable.dollars_per_month == pytest.approx(sum(i.dollars for i in durable.items))

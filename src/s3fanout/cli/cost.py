@@ -57,7 +57,7 @@ def _loads(context: click.Context, parameter: click.Parameter, values: Sequence[
 )
 @click.option("--event-route", type=click.Choice(["sns", "eventbridge"]), default="sns")
 @click.option("--architecture", type=click.Choice(["arm64", "x86_64"]), default="arm64")
-@click.option("--memory", "memory_mib", default=256, type=click.IntRange(128, 10_240))
+@click.option("--memory", "memory_mib", default=512, type=click.IntRange(128, 10_240))
 @click.option("--copy-seconds", "copy_s", default=0.15, type=click.FloatRange(0.001, 900))
 @click.option("--messages-per-invocation", default=1.0, type=click.FloatRange(1, 10_000))
 @json_option

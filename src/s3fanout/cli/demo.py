@@ -8,47 +8,74 @@ import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
 
-from s3fanout.cli import live
-from s3fanout.cli.output import err_console, human_seconds, print_json, print_line, print_note
+from s3fanout.cli import demo_aws, live
+from s3fanout.cli.demo_report import report
+from s3fanout.cli.output import err_console, print_line, print_note
 from s3fanout.model.errors import ExitCode
+from s3fanout.model.topology import Topology
 from s3fanout.service import demo as service
 from s3fanout.service import logs
-from s3fanout.service.status import SCHEMA_VERSION
 from s3fanout.wiring import event_loop_factory, system_clock
 
 SAMPLES_PER_S = 2.0
+OBJECTS = 500
+AWS_OBJECTS = 30
 
 
 @click.command()
 @click.option("--exit", "exits", is_flag=True, help="Write, compare, report, end.")
+@click.option("--aws", is_flag=True, help="On an emulator of AWS: deploy, validate, replicate.")
+@click.option(
+    "--topology",
+    type=click.Choice([each.value for each in Topology]),
+    default=Topology.DURABLE.value,
+    show_default=True,
+    help="With --aws: what is deployed.",
+)
+@click.option("--keep", is_flag=True, help="With --aws: leave it running.")
 @click.option(
     "--objects",
-    default=500,
-    show_default=True,
     type=click.IntRange(1, 1_000_000),
-    help="With --exit: how many objects.",
+    help="With --exit or --aws: how many objects.  [default: 500; with --aws 30]",
 )
-@click.option("--json", "as_json", is_flag=True, help="With --exit: print JSON (docs/json.md).")
-def demo(*, exits: bool, objects: int, as_json: bool) -> int:
+@click.option(
+    "--json", "as_json", is_flag=True, help="With --exit or --keep: print JSON (docs/json.md)."
+)
+def demo(
+    *, exits: bool, aws: bool, topology: str, keep: bool, objects: int | None, as_json: bool
+) -> int:
     """Start a small store, a source, three destinations and the daemon, and watch objects arrive.
 
     Keeps writing sample objects until Ctrl-C, and prints how to drop in files of your own. With
     --exit it writes --objects objects, compares every replica byte for byte, and ends with 0 only
     if all are equal.
+
+    With --aws it starts an emulator of AWS that enforces IAM, deploys, validates, replicates
+    objects, shows what the functions logged and what the ledger holds, and destroys.
     """
+    if aws:
+        return demo_aws.run(
+            topology=Topology(topology),
+            objects=objects or AWS_OBJECTS,
+            exits=exits,
+            keep=keep,
+            as_json=as_json,
+        )
+    if keep:
+        raise click.UsageError("--keep goes with --aws")
     logs.configure(style="auto", level="warning")
     with (
         tempfile.TemporaryDirectory(prefix="s3fanout-demo-") as directory,
         asyncio.Runner(loop_factory=event_loop_factory()) as runner,
     ):
         if exits:
-            return int(runner.run(_once(Path(directory), objects, as_json=as_json)))
+            return int(runner.run(_once(Path(directory), objects or OBJECTS, as_json=as_json)))
         return int(runner.run(_watch(Path(directory))))
 
 
@@ -81,40 +108,7 @@ async def _once(directory: Path, objects: int, *, as_json: bool) -> ExitCode:
             await asyncio.gather(view, return_exceptions=True)
         print_note("comparing every replica byte for byte …")
         result = await service.compare(started, keys)
-    equal = complete and not result.different
-    lags = {name: _percentile(result.lags_s, share) for name, share in _PERCENTILES}
-    if as_json:
-        print_json(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "kind": "demo",
-                "equal": equal,
-                "objects": result.objects,
-                "replicas": result.replicas,
-                "different": [{"key": key, "destination": name} for key, name in result.different],
-                "seconds": round(took_s, 3),
-                "lag_s": lags,
-            }
-        )
-    else:
-        print_line(
-            f"{result.objects} objects, {result.replicas} replicas in {human_seconds(took_s)}: "
-            + ("all equal" if equal else f"{len(result.different)} DIFFERENT")
-        )
-        for key, name in result.different[:20]:
-            print_line(f"  differs: {key} in {name}", style="red")
-        shown = "  ".join(f"{name} {value * 1000:.0f} ms" for name, value in lags.items())
-        print_line(f"lag from event to settled replica: {shown}")
-    return ExitCode.OK if equal else ExitCode.DIFFERENT
-
-
-_PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
-
-
-def _percentile(ascending: Sequence[float], share: float) -> float:
-    if not ascending:
-        return 0.0
-    return ascending[min(len(ascending) - 1, int(share * len(ascending)))]
+    return report(result, complete=complete, took_s=took_s, as_json=as_json)
 
 
 async def _watch(directory: Path) -> ExitCode:

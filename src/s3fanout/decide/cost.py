@@ -85,7 +85,7 @@ class Workload:
     destinations: Sequence[str]
     event_route: str = "sns"
     architecture: str = "arm64"
-    memory_mib: int = 256
+    memory_mib: int = 512
     copy_s: float = 0.15
     messages_per_invocation: float = 1.0
     log_bytes: int = 700

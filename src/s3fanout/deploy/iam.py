@@ -97,6 +97,12 @@ def _durable_grants(branch: Branch) -> Iterator[Grant]:
         replicas,
         "goes on with the parts of a large copy, or gives it up",
     )
+    yield Grant(
+        "LookAtReplicas",
+        ("s3:GetObject",),
+        replicas,
+        "looks which write is on top, where two runs wrote the same replica",
+    )
     queue, dead = branch.logical("Queue"), branch.logical("DeadLetters")
     yield Grant(
         "TakeMessages",
@@ -169,7 +175,7 @@ def bucket_document(branch: Branch, account: str) -> Json:
         f"arn:aws:s3:::{branch.to.bucket}/{literal(edges.prefix)}*"
         for edges in replica_keys(branch.rule).within
     ]
-    actions = ["s3:PutObject", "s3:PutObjectTagging"]
+    actions = ["s3:PutObject", "s3:PutObjectTagging", "s3:GetObject"]
     actions += ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     return document(
         {

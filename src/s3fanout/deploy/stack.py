@@ -9,12 +9,11 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from s3fanout.config.settings import Settings
-from s3fanout.deploy.blueprint import ALERTS, LEDGER, TOPIC, Blueprint, blueprint
+from s3fanout.deploy.blueprint import Blueprint
 from s3fanout.deploy.intrinsics import Json
 from s3fanout.deploy.session import AwsSession, asking
 from s3fanout.deploy.template import CAPABILITY
-from s3fanout.model.errors import Misconfigured, S3FanoutError, StackBusy, StackFailed
+from s3fanout.model.errors import S3FanoutError, StackBusy, StackFailed
 
 POLL_S: Final = 2.0
 POLLS_MAX: Final = 1800
@@ -53,82 +52,6 @@ class Deployed:
         return self.status not in _UNUSABLE
 
 
-@dataclass(frozen=True, slots=True)
-class DeployedDestination:
-    """Where the parts of one destination are; what its topology does not have is ``None``."""
-
-    name: str
-    bucket: str
-    region: str
-    function: str
-    log_group: str
-    queue_url: str | None
-    dead_letter_url: str | None
-    feed: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeployedStack:
-    """Where the parts of a deployment are.
-
-    Attributes:
-        name, status, region, account: Of the stack.
-        topic_arn, table, alerts_arn: What its topology does not have is ``None``.
-        destinations: By name, those that are configured and deployed; ``feed`` is the id of the
-            event source mapping.
-    """
-
-    name: str
-    status: str
-    region: str
-    account: str
-    topic_arn: str | None
-    table: str | None
-    alerts_arn: str | None
-    destinations: Mapping[str, DeployedDestination]
-
-
-def describe(settings: Settings, aws: AwsSession) -> DeployedStack:
-    """What is deployed. Three requests, one more for each hundred resources.
-
-    Raises:
-        Misconfigured: Nothing is.
-        AccessDenied, StoreError: It cannot be read.
-    """
-    plan = blueprint(settings)
-    stack = Stack(aws, plan.names.stack)
-    status = stack.status()
-    if status is None:
-        raise Misconfigured(
-            f"nothing is deployed stack={plan.names.stack}", hint="s3fanout deploy makes it"
-        )
-    ids = stack.physical_ids()
-    destinations = {
-        branch.name: DeployedDestination(
-            name=branch.name,
-            bucket=branch.to.bucket,
-            region=branch.to.region,
-            function=branch.names.function,
-            log_group=branch.names.log_group,
-            queue_url=ids.get(branch.logical("Queue")),
-            dead_letter_url=ids.get(branch.logical("DeadLetters")),
-            feed=ids.get(branch.logical("Feed")),
-        )
-        for branch in plan.branches()
-        if branch.logical("Function") in ids
-    }
-    return DeployedStack(
-        name=plan.names.stack,
-        status=status,
-        region=aws.region,
-        account=aws.account(),
-        topic_arn=ids.get(TOPIC),
-        table=ids.get(LEDGER),
-        alerts_arn=ids.get(ALERTS),
-        destinations=destinations,
-    )
-
-
 class Stack:
     """One stack by name."""
 
@@ -157,17 +80,6 @@ class Stack:
                 for each in found.get("Parameters", ())
             },
         )
-
-    def physical_ids(self) -> dict[str, str]:
-        """What the resources are called, by logical id."""
-        with asking(f"the resources of the stack {self.name}"):
-            pages = self._client.get_paginator("list_stack_resources").paginate(StackName=self.name)
-            return {
-                each["LogicalResourceId"]: each["PhysicalResourceId"]
-                for page in pages
-                for each in page["StackResourceSummaries"]
-                if each.get("PhysicalResourceId")
-            }
 
     def put(
         self,

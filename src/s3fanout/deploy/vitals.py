@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from s3fanout.deploy.names import DestinationNames, Names
-from s3fanout.deploy.session import AwsSession, asking, error_code
+from s3fanout.deploy.session import AwsSession, asking
+from s3fanout.deploy.stack import Stack
 from s3fanout.deploy.triggers import Trigger, trigger_of
 from s3fanout.model.errors import Misconfigured
 
@@ -80,19 +79,14 @@ def require_stack(session: AwsSession, names: Names) -> str:
     Raises:
         Misconfigured: There is no such stack.
     """
-    client = session.client("cloudformation")
-    with asking(f"the stack {names.stack}"):
-        try:
-            answer = client.describe_stacks(StackName=names.stack)
-        except ClientError as error:
-            if error_code(error) != "ValidationError":
-                raise
-            raise Misconfigured(
-                f"nothing is deployed: there is no stack {names.stack} in {session.region}",
-                hint="s3fanout deploy makes it; if it exists, is source.region or the "
-                "account another one?",
-            ) from error
-    return str(answer["Stacks"][0]["StackStatus"])
+    status = Stack(session, names.stack).status()
+    if status is None:
+        raise Misconfigured(
+            f"nothing is deployed: there is no stack {names.stack} in {session.region}",
+            hint="s3fanout deploy makes it; if it exists, is source.region or the account "
+            "another one?",
+        )
+    return status
 
 
 def observe(session: AwsSession, names: Names, *, now_ms: int) -> list[DestinationVitals]:
