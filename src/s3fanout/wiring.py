@@ -57,9 +57,10 @@ from s3fanout.ports.removals import Removals
 from s3fanout.ports.replica_keys import ReplicaKeys
 from s3fanout.ports.system import Clock
 from s3fanout.ports.telemetry import Telemetry
+from s3fanout.ports.uploads import Uploads
 
 
-class Journal(Queue, Ledger, Removals, ReplicaKeys, Protocol):
+class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, Protocol):
     """A ledger that is also the queue, as one file."""
 
     async def close(self) -> None:
@@ -250,7 +251,12 @@ async def build(
             unsettled_max=limits.unsettled_max,
             gather_s=GATHER_S,
         )
-        reads = SharedReads(source, budget_bytes=limits.stream_bytes, part_bytes=limits.part_bytes)
+        reads = SharedReads(
+            source,
+            budget_bytes=limits.stream_bytes,
+            part_bytes=limits.part_bytes,
+            clock=clock,
+        )
         lanes = [
             Lane(
                 name,
@@ -312,9 +318,13 @@ def _copier(
             clock=SystemClock(),
             limits=limits,
         ),
-        takers_of=lambda key: sum(refusal(rule, key, None) is None for rule in streamed),
+        uploads=ledger,
+        takers_of=lambda key: [
+            rule.destination for rule in streamed if refusal(rule, key, None) is None
+        ],
         # AWS documents that it checks copy conditions; of other stores some ignore them in silence.
         conditions_honoured=to.endpoint is None,
+        clock=SystemClock(),
         limits=limits,
     )
     attempts: Attempts = ComparingCopier(

@@ -14,6 +14,7 @@ from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.queue import Queue
 from s3fanout.ports.removals import Removals
 from s3fanout.ports.replica_keys import ReplicaKeys
+from s3fanout.ports.uploads import Uploads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ START_MS = 1_700_000_000_000
 BROKEN = ErrorRecord(code="unavailable", message="503", hint="wait")
 
 
-class Journal(Queue, Ledger, Removals, ReplicaKeys, Protocol):
+class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, Protocol):
     """All ports in one."""
 
     async def close(self) -> None: ...

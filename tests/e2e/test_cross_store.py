@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Install, NewPlace
-from tests.e2e.evidence import check_equal, get, keys, put
-from tests.e2e.installation import TOKEN, Installation, Place, until
+from tests.e2e.evidence import check_equal, get, put
+from tests.e2e.installation import TOKEN, Installation, Place
 from tests.servers.seaweedfs import seaweedfs
 from tests.servers.server import LOOPBACK, Server, closed_port
 
@@ -77,21 +77,20 @@ def test_bytes_attributes_and_tags_arrive(world: World) -> None:
     check_equal(world.source, *world.destinations.values())
 
 
-def test_a_too_large_object_is_named_with_the_reason(world: World) -> None:
-    put(world.source, {"big": b"z" * (1024 * 1024 + 1)})
-    put(world.source, {"small": b"z"})
-    world.installation.wait_replicated(1)
-    rows = until(
-        lambda: rows if len(rows := world.installation.read("failures")["failures"]) == 2 else None,
-        what="two dead letters",
+def test_an_object_larger_than_a_part_arrives_as_it_is(world: World) -> None:
+    """Written in parts of 5 MiB, the smallest that S3 takes, with everything that it carries."""
+    content = bytes(range(256)) * (44 * 1024) + b"end"
+    put(
+        world.source,
+        {"big": content},
+        content_type="text/x-big",
+        metadata={"a-name": "a value"},
+        tagging="team=blue",
     )
-    assert {row["destination"] for row in rows} == {"minio", "stack"}
-    assert {row["key"] for row in rows} == {"big"}
-    assert {row["error"]["code"] for row in rows} == {"too-large"}
-    explained = world.installation.read("explain", "big")
-    assert explained["source"]["state"] == "present"
-    for row in explained["destinations"]:
-        assert row["replica"] == {"state": "absent"}
-        assert row["record"]["error"]["code"] == "too-large"
-        assert "stopped" in row["verdict"]
-    assert [keys(place) for place in world.destinations.values()] == [{"small"}, {"small"}]
+    world.installation.wait_replicated(1)
+    for place in world.destinations.values():
+        stored = get(place, "big")
+        assert stored.content == content
+        assert (stored.content_type, stored.metadata) == ("text/x-big", {"a-name": "a value"})
+    record = world.installation.read("explain", "big")["destinations"][0]["record"]
+    assert "written in parts" in record["reason"]

@@ -113,7 +113,7 @@ async def test_memory_is_bounded_and_a_late_destination_reads_by_itself(
         far("a", concurrency=1),
         far("slow", script=slow, concurrency=1),
         source_script=measure,
-        limits=Limits(stream_bytes=room, part_bytes=1000),
+        limits=Limits(stream_bytes=2 * room, part_bytes=1000),
     )
     for number in range(12):
         await world.receive(world.put(f"key-{number}", b"%1000d" % number))
@@ -156,14 +156,14 @@ async def test_an_object_that_changed_before_the_read_is_probed(world_of: MakeWo
     world.assert_equal()
 
 
-async def test_an_object_that_is_too_large_to_stream_is_a_dead_letter(world_of: MakeWorld) -> None:
-    world = world_of(far("a"), limits=Limits(part_bytes=4))
-    await world.receive(world.put("key", b"12345"))
+async def test_an_object_that_needs_too_many_parts_is_a_dead_letter(world_of: MakeWorld) -> None:
+    world = world_of(far("a"), limits=Limits(part_bytes=1, part_bytes_min=1, stream_bytes=4))
+    await world.receive(world.put("key", b"x" * 10_001))
     await world.rest()
     dead = world.known("a", "key")
     assert dead.error is not None
     assert (dead.state, dead.error.code) == (JobState.DEAD, "too-large")
-    assert dead.error.hint
+    assert "limits.stream_memory" in dead.error.hint
     assert world.requests() == {"HeadObject": 1}
 
 

@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from s3fanout.adapters.journal.local_uploads import LocalUploads
 from s3fanout.adapters.journal.memory_turns import MemoryTurnLedger
+from s3fanout.adapters.system import SystemClock
 from s3fanout.decide.plan import Way
 from s3fanout.decide.turns import Verdict, judge_turn
 from s3fanout.engine.copier import Copier, Replicated
@@ -120,10 +122,12 @@ def attempt(scene: Scene, order: OrderPoint | None, etag: str) -> Coroutine[Any,
         way=Way.SERVER,
         source=source,
         destination=destination,
-        reads=SharedReads(source, budget_bytes=1, part_bytes=1),
-        takers_of=lambda _: 1,
+        reads=SharedReads(source, budget_bytes=1, part_bytes=1, clock=SystemClock()),
+        takers_of=lambda _: (),
         remover=None,
+        uploads=LocalUploads(),
         conditions_honoured=True,
+        clock=SystemClock(),
         limits=limits,
     )
     taker = TurnTaker(

@@ -162,12 +162,12 @@ class WatchedCopier(Copier):
         self.attempts: Counter[str] = Counter()
         self.running: set[str] = set()
 
-    async def attempt(self, job: Job) -> Outcome:
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         assert job.key not in self.running, f"two attempts of {job.key!r} overlap"
         self.running.add(job.key)
         self.attempts[job.key] += 1
         try:
-            return await super().attempt(job)
+            return await super().attempt(job, stop_at_s=stop_at_s)
         finally:
             self.running.discard(job.key)
 
@@ -183,14 +183,13 @@ class World:
         self.reports = Reports()
         self.copiers: dict[str, WatchedCopier] = {}
         self.to = {one.name: one for one in to}
-        home = MemoryStores(self.clock)
+        home = MemoryStores(self.clock, part_bytes_min=1)
         self.source = home.create_bucket(SOURCE)
-        self.buckets: dict[str, MemoryStore] = {
-            one.name: (home if one.way is Way.SERVER else MemoryStores(self.clock)).create_bucket(
-                one.name
-            )
-            for one in to
-        }
+        self.buckets: dict[str, MemoryStore] = {}
+        for one in to:
+            near = one.way is Way.SERVER
+            stores = home if near else MemoryStores(self.clock, part_bytes_min=1)
+            self.buckets[one.name] = stores.create_bucket(one.name)
         self.source_port = FaultyStore(self.source, source_script)
         self.ports = {
             one.name: FaultyStore(one.wrap(self.buckets[one.name]), one.script) for one in to
@@ -314,7 +313,10 @@ class World:
             unsettled_max=limits.unsettled_max,
         )
         self.reads = SharedReads(
-            self.source_port, budget_bytes=limits.stream_bytes, part_bytes=limits.part_bytes
+            self.source_port,
+            budget_bytes=limits.stream_bytes,
+            part_bytes=limits.part_bytes,
+            clock=self.clock,
         )
         self.engine = Engine(
             [self._lane(to) for to in self.to.values()], settler=self.settler, reads=self.reads
@@ -329,7 +331,7 @@ class World:
         )
 
     def _lane(self, to: To) -> Lane:
-        takers = sum(other.way is Way.STREAM for other in self.to.values())
+        takers = [other.name for other in self.to.values() if other.way is Way.STREAM]
         copier = WatchedCopier(
             rule=to.rule,
             way=to.way,
@@ -344,7 +346,9 @@ class World:
                 limits=self.limits,
             ),
             takers_of=lambda _key: takers,
+            uploads=self.journal,
             conditions_honoured=to.conditions_honoured,
+            clock=self.clock,
             limits=self.limits,
         )
         self.copiers[to.name] = copier

@@ -159,9 +159,9 @@ class _ForgetsWhatItWrote(SimJournal):
 class _SkipsWhatChanged(Copier):
     """A source that moved while it was copied is none of our business."""
 
-    async def attempt(self, job: Job) -> Outcome:
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         try:
-            return await super().attempt(job)
+            return await super().attempt(job, stop_at_s=stop_at_s)
         except S3FanoutError as error:
             if job.etag is None:
                 raise

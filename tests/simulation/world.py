@@ -338,6 +338,7 @@ class Process:
             self.source,
             budget_bytes=options.limits.stream_bytes,
             part_bytes=options.limits.part_bytes,
+            clock=world.clock,
         )
         self.engine = Engine(
             [self._lane(place) for place in options.places], settler=self.settler, reads=self.reads
@@ -397,7 +398,7 @@ class Process:
     def _lane(self, place: Place) -> Lane:
         world, limits = self.world, self.world.options.limits
         destination = cast("ObjectStore", SimStore(world, self, world.buckets[place.name], place))
-        streamed = sum(other.way is Way.STREAM for other in world.options.places)
+        streamed = [other.name for other in world.options.places if other.way is Way.STREAM]
         copier = world.parts.copier(
             rule=rule_of(place),
             way=place.way,
@@ -412,7 +413,9 @@ class Process:
                 limits=limits,
             ),
             takers_of=lambda _key: streamed,
+            uploads=self.journal,
             conditions_honoured=not place.lies and not place.opaque,
+            clock=world.clock,
             limits=limits,
         )
         return world.parts.lane(

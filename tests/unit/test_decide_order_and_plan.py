@@ -9,6 +9,7 @@ import pytest
 from s3fanout.decide.order import Order, compare
 from s3fanout.decide.plan import (
     CopyPlan,
+    InParts,
     ProbeFirst,
     Refuse,
     ServerCopy,
@@ -21,7 +22,7 @@ from s3fanout.decide.plan import (
 )
 from s3fanout.model.events import ChangeKind, OrderPoint
 from s3fanout.model.jobs import Job, NewJob
-from s3fanout.model.limits import COPY_BYTES_MAX
+from s3fanout.model.limits import COPY_BYTES_MAX, Limits
 from s3fanout.model.objects import Absent, Present, Probe
 from s3fanout.model.rules import KeyFilter, Rule
 
@@ -71,7 +72,7 @@ def read(size_bytes: int) -> Present:
 def plan(
     facts: Probe | None, way: Way = Way.SERVER, *, job: Job = HINTED, of: KeyFilter = EVERYTHING
 ) -> CopyPlan:
-    return plan_copy(job, facts, rule=Rule("a", of), way=way, part_bytes=PART_BYTES)
+    return plan_copy(job, facts, rule=Rule("a", of), way=way, limits=Limits(part_bytes=PART_BYTES))
 
 
 @pytest.mark.parametrize("way", Way)
@@ -115,20 +116,16 @@ def test_what_is_known_is_pinned(
 
 
 @pytest.mark.parametrize(("way", "limit"), [(Way.SERVER, COPY_BYTES_MAX), (Way.STREAM, PART_BYTES)])
-def test_what_was_read_and_is_too_large_is_refused_with_a_hint(way: Way, limit: int) -> None:
-    refused = plan(read(limit + 1), way)
+def test_what_was_read_and_is_larger_goes_in_parts(way: Way, limit: int) -> None:
+    assert plan(read(limit + 1), way) == InParts(read(limit + 1))
+
+
+@pytest.mark.parametrize("way", Way)
+def test_an_archived_source_is_refused_with_a_hint(way: Way) -> None:
+    refused = plan(replace(read(1), archived=True), way)
     assert isinstance(refused, Refuse)
-    assert refused.code == "too-large"
-    assert str(limit + 1) in refused.reason
-    assert refused.hint
-
-
-def test_the_hint_says_what_helps() -> None:
-    streamed, copied = plan(read(PART_BYTES + 1), Way.STREAM), plan(read(COPY_BYTES_MAX + 1))
-    assert isinstance(streamed, Refuse)
-    assert isinstance(copied, Refuse)
-    assert "limits.part_size" in streamed.hint
-    assert "limits.part_size" not in copied.hint
+    assert refused.code == "archived"
+    assert "restore" in refused.hint
 
 
 @pytest.mark.parametrize("way", Way)

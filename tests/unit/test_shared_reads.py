@@ -19,7 +19,7 @@ async def test_only_an_equal_fence_shares_a_read(first: int, second: int, gets: 
     store = stores.open("source")
     store.objects["k"] = StoredObject.of(b"bytes", ObjectAttributes(tags={"v": "old"}), now_ms=1)
     etag = store.objects["k"].etag
-    reads = SharedReads(store, budget_bytes=1 << 20, part_bytes=1 << 20)
+    reads = SharedReads(store, budget_bytes=1 << 21, part_bytes=1 << 20, clock=clock)
     await reads.read("k", etag=etag, fence=first, size_bytes=5, takers=3)
     store.objects["k"] = StoredObject.of(b"bytes", ObjectAttributes(tags={"v": "new"}), now_ms=2)
     body = await reads.read("k", etag=etag, fence=second, size_bytes=5, takers=3)

@@ -12,6 +12,7 @@ from typing import Any
 from s3fanout.adapters.aws.json_client import DYNAMODB, SQS, JsonClient, Service
 from s3fanout.adapters.aws.sqs_messages import SqsMessages
 from s3fanout.adapters.journal.dynamodb import DynamoDbLedger
+from s3fanout.adapters.journal.local_uploads import LocalUploads
 from s3fanout.adapters.store.aws_endpoints import aws_endpoint
 from s3fanout.adapters.store.credentials import from_environment as credentials_of
 from s3fanout.adapters.store.endpoint import Endpoint
@@ -115,11 +116,16 @@ class Function:
             source=source,
             destination=destination,
             reads=SharedReads(
-                source, budget_bytes=limits.stream_bytes, part_bytes=limits.part_bytes
+                source,
+                budget_bytes=limits.stream_bytes,
+                part_bytes=limits.part_bytes,
+                clock=self._clock,
             ),
-            takers_of=lambda _: 1,
+            takers_of=lambda _: (settings.destination,),
             remover=None,
+            uploads=LocalUploads(),
             conditions_honoured=self._endpoint_url is None,
+            clock=self._clock,
             limits=limits,
         )
         taker = TurnTaker(

@@ -320,15 +320,16 @@ class Limits(Section):
         alias="part_size",
         ge=1,
         le=5 * GIB,
-        description="Largest object that is streamed between two stores (for now); "
-        "a larger one is refused with that reason.",
+        description="Largest object that is streamed between two stores in one piece; larger ones "
+        "go in parts of this size, at least 5MiB, or in those that the source was uploaded in.",
     )
     stream_memory_bytes: Bytes = Field(
         default=128 * MIB,
         alias="stream_memory",
         ge=1,
         le=1024 * GIB,
-        description="Memory for all objects that are being streamed.",
+        description="Memory for what was read and not yet taken by every destination: half for "
+        "whole objects, half for parts of larger ones, each at most a quarter of it.",
     )
     request_timeout_s: Seconds = Field(
         default=60.0,

@@ -6,8 +6,9 @@
 | not read, hinted size not wanted by the rule | any | – | Probe (a hint is not believed) |
 | hinted or read | server | ≤ 5 GiB | ServerCopy pinned to the etag |
 | hinted or read | stream | ≤ one part | Stream pinned to the etag |
-| hinted | any | larger | Probe (a dead letter needs proof) |
-| read | any | larger | Refuse ``too-large`` |
+| hinted | any | larger | Probe (its attributes have to be sent) |
+| read | any | larger | InParts |
+| read, and it is archived | any | – | Refuse ``archived`` |
 | absent, and the rule ignores deletes | any | – | Skip ``source-absent`` |
 | absent, and the rule replicates deletes | any | – | Delete |
 | not read, the change is a removal | any | – | Probe |
@@ -22,8 +23,8 @@ from enum import StrEnum
 from s3fanout.decide.match import refusal
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
-from s3fanout.model.limits import COPY_BYTES_MAX
-from s3fanout.model.objects import Absent, Probe
+from s3fanout.model.limits import Limits
+from s3fanout.model.objects import Absent, Present, Probe
 from s3fanout.model.rules import Deletes, Rule
 
 
@@ -58,6 +59,13 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class InParts:
+    """A multipart upload, every part pinned to the facts' etag."""
+
+    facts: Present
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
     """Nothing to do, and that is final."""
 
@@ -79,10 +87,10 @@ class Refuse:
     hint: str
 
 
-CopyPlan = ProbeFirst | ServerCopy | Stream | Delete | Skip | Refuse
+CopyPlan = ProbeFirst | ServerCopy | Stream | InParts | Delete | Skip | Refuse
 
 
-def plan_copy(job: Job, facts: Probe | None, *, rule: Rule, way: Way, part_bytes: int) -> CopyPlan:
+def plan_copy(job: Job, facts: Probe | None, *, rule: Rule, way: Way, limits: Limits) -> CopyPlan:
     """What the attempt should do next. ``facts`` is ``None`` until the source was read."""
     if isinstance(facts, Absent):
         if rule.deletes is Deletes.REPLICATE:
@@ -95,21 +103,20 @@ def plan_copy(job: Job, facts: Probe | None, *, rule: Rule, way: Way, part_bytes
     else:
         return ProbeFirst()
 
-    limit_bytes = COPY_BYTES_MAX if way is Way.SERVER else part_bytes
+    limit_bytes = limits.copy_bytes_max if way is Way.SERVER else limits.part_bytes
     unwanted = refusal(rule, job.key, size_bytes)
     if facts is None and (unwanted is not None or size_bytes > limit_bytes):
         return ProbeFirst()
     if unwanted is not None:
         return Skip(unwanted, "the rule of this destination does not want the object")
-    if size_bytes > limit_bytes:
+    if facts is not None and facts.archived:
         return Refuse(
-            "too-large",
-            f"object of {size_bytes} bytes is larger than the {limit_bytes} bytes that this "
-            "version copies in one piece",
-            "raise limits.part_size if memory allows"
-            if way is Way.STREAM
-            else "copies in parts come with a later version",
+            "archived",
+            "the source object is archived: its bytes cannot be read",
+            "restore it (RestoreObject), then: s3fanout redrive",
         )
+    if facts is not None and size_bytes > limit_bytes:
+        return InParts(facts)
     return ServerCopy(etag, size_bytes) if way is Way.SERVER else Stream(etag, size_bytes)
 
 

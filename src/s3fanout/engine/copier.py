@@ -7,12 +7,13 @@ again. It never settles a replica on a state of the source that it has not pinne
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from s3fanout.decide.match import replica_key
 from s3fanout.decide.plan import (
     Delete,
+    InParts,
     ProbeFirst,
     Refuse,
     ServerCopy,
@@ -23,14 +24,18 @@ from s3fanout.decide.plan import (
     judge_copy,
     plan_copy,
 )
+from s3fanout.decide.proof import contradiction, is_proven
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.remover import Held, Removed, Remover
+from s3fanout.engine.uploader import Source, Unfinished, Uploader
 from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged, StoreError
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import Limits
-from s3fanout.model.objects import Present, Probe
+from s3fanout.model.objects import NO_EXTRAS, Present, Probe, Written
 from s3fanout.model.rules import Rule
 from s3fanout.ports.object_store import ObjectStore
+from s3fanout.ports.system import Clock
+from s3fanout.ports.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Replicated:
     reason: str
 
 
-Outcome = Replicated | Removed | Held | Skip | Refuse
+Outcome = Replicated | Removed | Held | Unfinished | Skip | Refuse
 
 
 class Copier:
@@ -58,8 +63,10 @@ class Copier:
         destination: ObjectStore,
         reads: SharedReads,
         remover: Remover | None,
-        takers_of: Callable[[str], int],
+        uploads: Uploads,
+        takers_of: Callable[[str], Sequence[str]],
         conditions_honoured: bool,
+        clock: Clock,
         limits: Limits,
     ) -> None:
         """Bind to a destination.
@@ -71,9 +78,11 @@ class Copier:
             destination: The destination bucket.
             reads: Shared reads of the source, for ``Way.STREAM``.
             remover: Deletes replicas, if the rule asks for it; ``None`` where no rule can.
-            takers_of: How many destinations stream a source key.
+            uploads: What is remembered of copies in parts.
+            takers_of: Names of the destinations that stream a source key.
             conditions_honoured: Whether the destination's store is known to check
                 ``x-amz-copy-source-if-match``.
+            clock: For deadlines.
             limits: Bounds.
         """
         self._rule = rule
@@ -82,35 +91,53 @@ class Copier:
         self._destination = destination
         self._reads = reads
         self._remover = remover
+        self._uploader = Uploader(
+            destination_name=rule.destination,
+            way=way,
+            source=source,
+            destination=destination,
+            reads=reads.parts,
+            takers_of=takers_of,
+            uploads=uploads,
+            clock=clock,
+            conditions_honoured=conditions_honoured,
+            limits=limits,
+        )
         self._takers_of = takers_of
         self._conditions_honoured = conditions_honoured
         self._limits = limits
         self._wrote: dict[str, str] = {}
         """Etag of the last write of each attempt in hand, by source key."""
 
-    async def attempt(self, job: Job) -> Outcome:
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         """Make the replica of ``job.key`` equal to the source, as the source is now.
 
         Requests on the cheap path: one (server-side copy) or the write plus a share of one read.
+
+        Args:
+            job: What to do.
+            stop_at_s: A deadline for objects that are copied in parts, on the monotonic time of the
+                ``clock``: no part is begun after it, those in flight are waited for, and
+                the outcome is ``Unfinished``. Call again with the same job, in any process with the
+                same ``ports.uploads``: it goes on after the parts that are there, and copies none
+                twice. Leave time for a part (``limits.copy_part_bytes``) and for completing.
 
         Raises:
             StoreError: The attempt failed; a write may have been applied.
             SourceChanged: The source kept changing for ``replans_max`` rounds.
         """
         try:
-            return await self._attempt(job)
+            return await self._attempt(job, stop_at_s)
         except StoreError as error:
             error.replica_etag = self._wrote.get(job.key)
             raise
         finally:
             self._wrote.pop(job.key, None)
 
-    async def _attempt(self, job: Job) -> Outcome:
+    async def _attempt(self, job: Job, stop_at_s: float | None) -> Outcome:
         facts: Probe | None = None
         for _ in range(self._limits.replans_max):
-            plan = plan_copy(
-                job, facts, rule=self._rule, way=self._way, part_bytes=self._limits.part_bytes
-            )
+            plan = plan_copy(job, facts, rule=self._rule, way=self._way, limits=self._limits)
             try:
                 match plan:
                     case ProbeFirst():
@@ -122,6 +149,8 @@ class Copier:
                         facts = await self._source.head(job.key)
                     case Stream():
                         return await self._stream(job, plan)
+                    case InParts():
+                        return await self._in_parts(job, plan.facts, stop_at_s)
                     case Delete():
                         target = replica_key(self._rule.key_map, job.key)
                         assert self._remover is not None, "the rule asks for deletes"
@@ -154,7 +183,7 @@ class Copier:
             now = await self._source.head(key)
             if not isinstance(now, Present) or now.etag != plan.etag:
                 return None
-            await self._check_size(target, plan.size_bytes)
+            await self._check(target, now, written.etag)
         return Replicated(
             plan.etag, plan.size_bytes, written.etag, "copied by the store, pinned to the etag"
         )
@@ -165,7 +194,7 @@ class Copier:
             etag=plan.etag,
             fence=job.fence,
             size_bytes=plan.size_bytes,
-            takers=self._takers_of(job.key),
+            takers=len(self._takers_of(job.key)),
         )
         target = replica_key(self._rule.key_map, job.key)
         written = await self._destination.put(target, body, body.facts.attributes)
@@ -173,7 +202,7 @@ class Copier:
         if written.etag != body.md5_hex:
             # Encrypted by KMS, or a store with other etags: then the size must do, beside the
             # digest that the store itself checked on receipt.
-            await self._check_size(target, body.facts.size_bytes)
+            await self._check(target, body.facts, written.etag)
         return Replicated(
             body.facts.etag,
             body.facts.size_bytes,
@@ -181,11 +210,39 @@ class Copier:
             "read once and written, checked by digest",
         )
 
-    async def _check_size(self, target: str, size_bytes: int) -> None:
+    async def _in_parts(
+        self, job: Job, facts: Present, stop_at_s: float | None
+    ) -> Replicated | Unfinished | Refuse:
+        tags = await self._source.get_tags(job.key) if facts.tag_count else {}
+        target = replica_key(self._rule.key_map, job.key)
+        written = await self._uploader.replicate(
+            job,
+            target,
+            Source(facts, replace(facts.attributes, tags=tags, extras=NO_EXTRAS)),
+            stop_at_s=stop_at_s,
+        )
+        if not isinstance(written, Written):
+            return written
+        self._wrote[job.key] = written.etag
+        proven = await self._check(target, facts, written.etag)
+        return Replicated(
+            facts.etag,
+            facts.size_bytes,
+            written.etag,
+            "written in parts, "
+            + ("checked by checksum" if proven else "each pinned to the etag, checked by size"),
+        )
+
+    async def _check(self, target: str, source: Present, written_etag: str) -> bool:
+        """Look at what was written. One request. Returns whether a checksum proves it.
+
+        Raises:
+            ReplicaMismatch: It is not the source. It was removed, if it is what we wrote.
+        """
         replica = await self._destination.head(target)
-        if not isinstance(replica, Present) or replica.size_bytes != size_bytes:
-            found = f"{replica.size_bytes} bytes" if isinstance(replica, Present) else "nothing"
-            raise ReplicaMismatch(
-                f"the destination holds {found} where {size_bytes} bytes were written",
-                operation="HeadObject",
-            )
+        wrong = contradiction(source, replica)
+        if not wrong:
+            return isinstance(replica, Present) and is_proven(source, replica)
+        if isinstance(replica, Present) and written_etag and replica.etag == written_etag:
+            await self._destination.delete(target, if_match=written_etag)
+        raise ReplicaMismatch(wrong, operation="HeadObject")

@@ -18,6 +18,7 @@ from s3fanout.engine.copier import Outcome
 from s3fanout.engine.exclusive import Attempts
 from s3fanout.engine.remover import Held, Removed
 from s3fanout.engine.settler import Settler
+from s3fanout.engine.uploader import Unfinished
 from s3fanout.model.errors import (
     AccessDenied,
     LedgerUnavailable,
@@ -233,6 +234,16 @@ class Lane:
             )
         if isinstance(outcome, Held):
             return _held(job, now_ms)
+        if isinstance(outcome, Unfinished):
+            return Settlement(
+                job,
+                JobState.WAITING,
+                now_ms,
+                outcome.reason,
+                attempts=job.attempts,
+                due_at_ms=now_ms,
+                error=ErrorRecord("unfinished", outcome.reason, "nothing to do: it goes on"),
+            )
         if isinstance(outcome, Refuse):
             return _dead(job, now_ms, ErrorRecord(outcome.code, outcome.reason, outcome.hint))
         return Settlement(

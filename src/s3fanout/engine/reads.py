@@ -9,7 +9,8 @@ Destinations work at their own pace. The body of a read is kept until as many de
 as were expected, or until its memory is needed for another read: then a late destination reads
 again by itself, so a slow one is detached and never waited for.
 
-Memory: bodies never exceed ``budget_bytes`` plus one part, each entry counted with its overhead.
+Memory: bodies never exceed half of ``budget_bytes`` plus one part, each entry counted with its
+overhead; the other half is for parts of larger objects (``part_reads``).
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from s3fanout.engine.part_reads import PartReads
 from s3fanout.model.objects import Body
 from s3fanout.ports.object_store import ObjectStore
+from s3fanout.ports.system import Clock
 
 ENTRY_OVERHEAD_BYTES = 4096
 """What an entry costs beside its bytes: facts, headers, the task, rounded up."""
@@ -32,14 +35,26 @@ class _Entry:
     cost_bytes: int
     takers_left: int
     users: int = 0
+    outdated: bool = False
 
 
 class SharedReads:
     """Pinned whole-object reads of one source bucket, shared while they are fresh."""
 
-    def __init__(self, source: ObjectStore, *, budget_bytes: int, part_bytes: int) -> None:
+    def __init__(
+        self, source: ObjectStore, *, budget_bytes: int, part_bytes: int, clock: Clock
+    ) -> None:
+        """Bind to a bucket.
+
+        Args:
+            source: The bucket.
+            budget_bytes: Memory: half for whole objects, half for parts.
+            part_bytes: Largest object that is read as a whole.
+            clock: Says how long destinations wait for each other.
+        """
+        self.parts = PartReads(source, budget_bytes=budget_bytes // 2, clock=clock)
         self._source = source
-        self._budget_bytes = budget_bytes
+        self._budget_bytes = budget_bytes // 2
         self._part_bytes = part_bytes
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
         self._used_bytes = 0
@@ -66,6 +81,8 @@ class SharedReads:
             return await asyncio.shield(entry.task)
         finally:
             entry.users -= 1
+            if entry.outdated and entry.users == 0:
+                self._release(entry)
             failed = entry.task.done() and (
                 entry.task.cancelled() or entry.task.exception() is not None
             )
@@ -76,6 +93,7 @@ class SharedReads:
 
     async def close(self) -> None:
         """Cancel what is being read and forget everything."""
+        await self.parts.close()
         entries = list(self._entries.items())
         for pinned, entry in entries:
             entry.task.cancel()
@@ -119,7 +137,14 @@ class SharedReads:
         return self._used_bytes == 0
 
     def _drop(self, pinned: tuple[str, str], entry: _Entry) -> None:
-        if self._entries.get(pinned) is entry:
-            del self._entries[pinned]
-            self._used_bytes -= entry.cost_bytes
-            self._freed.set()
+        if self._entries.get(pinned) is not entry:
+            return
+        del self._entries[pinned]
+        if entry.users:
+            entry.outdated = True  # counted until those who still read it have it
+        else:
+            self._release(entry)
+
+    def _release(self, entry: _Entry) -> None:
+        self._used_bytes -= entry.cost_bytes
+        self._freed.set()

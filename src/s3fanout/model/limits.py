@@ -28,8 +28,13 @@ class Limits:
             ``min(retry_cap_s, retry_base_s * 2 ** (n - 1))``.
         replans_max: How often one attempt re-reads a source that keeps changing before it gives
             the job back.
-        part_bytes: Largest object that is streamed between stores.
-        stream_bytes: Memory for bodies shared by the destinations of one source read.
+        part_bytes: Largest object that is streamed in one piece; larger ones in parts of this size.
+        part_bytes_min: Smallest part.
+        copy_bytes_max: Largest object that is copied by one CopyObject; larger ones in parts.
+        copy_part_bytes: Size of those, where the source's own is not known.
+        parts_in_flight: Parts of one replica that are written at a time.
+        stream_bytes: Memory for what was read and is shared by destinations: half of it for whole
+            objects, half for parts.
         circuit_failures: Failures in a row, of any objects, that open a destination's circuit.
         circuit_base_s, circuit_cap_s: How long it stays open before one attempt probes, doubling.
         drain_s: How long a graceful stop waits for attempts in hand before it gives them back.
@@ -42,6 +47,10 @@ class Limits:
     retry_cap_s: float = 300.0
     replans_max: int = 4
     part_bytes: int = 8 * MIB
+    part_bytes_min: int = PART_BYTES_MIN
+    copy_bytes_max: int = COPY_BYTES_MAX
+    copy_part_bytes: int = 128 * MIB
+    parts_in_flight: int = 4
     stream_bytes: int = 128 * MIB
     circuit_failures: int = 5
     circuit_base_s: float = 1.0

@@ -10,7 +10,7 @@ from contextlib import suppress
 from sqlite3 import Error
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.journal import removals, statements
+from s3fanout.adapters.journal import removals, statements, uploads
 from s3fanout.adapters.journal.letters import check_room
 from s3fanout.adapters.journal.schema import KIND_CODES, STATE_CODES
 from s3fanout.model.jobs import JobState
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from s3fanout.model.events import Malformed
     from s3fanout.model.jobs import Job, NewJob, Settlement
     from s3fanout.model.limits import Limits
+    from s3fanout.model.uploads import ReplicaUpload
     from s3fanout.ports.ledger import FailureSelection
 
 DUPLICATE = 0
@@ -227,6 +228,14 @@ class LedgerFile:
             "DELETE FROM replica_key WHERE destination_id = ? AND replica_key = ? AND key = ?",
             (self._id(destination), replica_key, key),
         )
+
+    def keep_upload(self, upload: ReplicaUpload) -> None:
+        """Remember a multipart upload."""
+        uploads.keep_upload(self.connection, self._id(upload.destination), upload)
+
+    def forget_upload(self, destination: str, key: str) -> None:
+        """Forget one."""
+        uploads.forget_upload(self.connection, self._id(destination), key)
 
     def pause(self, destination: str, now_ms: int, reason: str) -> None:
         """Note a pause; one that is there stays as it is."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from s3fanout.adapters.journal.letters import check_room
+from s3fanout.adapters.journal.memory_records import earlier_etags, settled_record, with_replica
 from s3fanout.adapters.journal.states import UNSETTLED, check_settleable
 from s3fanout.adapters.journal.wakeups import Wakeups
 from s3fanout.decide.guard import admit, release
 from s3fanout.decide.order import Order, compare
 from s3fanout.model.jobs import (
-    EARLIER_ETAGS_MAX,
     DestinationSummary,
     ErrorRecord,
     Job,
@@ -27,6 +27,7 @@ from s3fanout.model.jobs import (
     Settlement,
 )
 from s3fanout.model.removals import DELETES_HELD, DeleteGuard
+from s3fanout.model.uploads import ReplicaUpload
 from s3fanout.ports.queue import Accepted
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from s3fanout.ports.ledger import FailureSelection
     from s3fanout.ports.system import Clock
 
-T = TypeVar("T")
 
 RecordId = tuple[str, str]
 """(destination, source key)."""
@@ -56,6 +56,7 @@ class _Kept:
     paused: dict[str, tuple[int, str]] = field(default_factory=dict)
     guards: dict[str, DeleteGuard] = field(default_factory=dict)
     replica_keys: dict[tuple[str, str], str] = field(default_factory=dict)
+    uploads: dict[tuple[str, str], ReplicaUpload] = field(default_factory=dict)
     letters: list[MalformedRecord] = field(default_factory=list)
     letter_id: int = 0
     fence: int = 0
@@ -127,7 +128,7 @@ class MemoryJournal:
                 source_version_id=recorded.source_version_id if recorded else None,
                 replica_etag=recorded.replica_etag if recorded else None,
                 error=None,
-                earlier_etags=_earlier_etags(recorded) if recorded else (),
+                earlier_etags=earlier_etags(recorded) if recorded else (),
             )
         )
 
@@ -203,7 +204,7 @@ class MemoryJournal:
         if record.fence != job.fence:
             if settlement.replica_etag is not None:
                 # It settles nothing, but the replica is what this attempt made of it.
-                self._put(_with_replica(record, settlement))
+                self._put(with_replica(record, settlement))
             return False
         fence = job.fence
         if settlement.state is JobState.WAITING:
@@ -212,7 +213,7 @@ class MemoryJournal:
                 del self._leases[at]
         if settlement.error is not None:
             self._kept.error_at_ms[at] = settlement.at_ms
-        self._put(_settled(record, settlement, fence))
+        self._put(settled_record(record, settlement, fence))
         return True
 
     async def get(self, destination: str, key: str) -> ReplicaRecord | None:
@@ -369,6 +370,17 @@ class MemoryJournal:
 
     # Letters
 
+    # Uploads
+
+    async def upload_of(self, destination: str, key: str) -> ReplicaUpload | None:
+        return self._kept.uploads.get((destination, key))
+
+    async def keep_upload(self, upload: ReplicaUpload) -> None:
+        self._kept.uploads[upload.destination, upload.key] = upload
+
+    async def forget_upload(self, destination: str, key: str) -> None:
+        self._kept.uploads.pop((destination, key), None)
+
     async def keep_malformed(
         self, letters: Sequence[Malformed], *, route: str, now_ms: int
     ) -> None:
@@ -435,56 +447,3 @@ def _job_of(record: ReplicaRecord) -> Job:
         version_id=record.version_id,
         attempts=record.attempts,
     )
-
-
-def _settled(record: ReplicaRecord, settlement: Settlement, fence: int) -> ReplicaRecord:
-    """``record`` after ``settlement``.
-
-    A settled job says all about the replica, also what is not there any more. Any other outcome
-    left the replica as it was, so what is known of it stays unless the settlement knows better.
-    """
-    after = replace(
-        record,
-        fence=fence,
-        state=settlement.state,
-        due_at_ms=settlement.due_at_ms if settlement.state is JobState.WAITING else 0,
-        attempts=settlement.attempts,
-        reason=settlement.reason,
-        settled_at_ms=None if settlement.state is JobState.WAITING else settlement.at_ms,
-        size_bytes=_first(settlement.size_bytes, record.size_bytes),
-        source_etag=settlement.source_etag,
-        source_version_id=settlement.source_version_id,
-        replica_etag=settlement.replica_etag,
-        error=settlement.error,
-    )
-    if settlement.state is JobState.SETTLED:
-        return after
-    return replace(
-        after,
-        source_etag=_first(after.source_etag, record.source_etag),
-        source_version_id=_first(after.source_version_id, record.source_version_id),
-        replica_etag=_first(after.replica_etag, record.replica_etag),
-    )
-
-
-def _with_replica(record: ReplicaRecord, settlement: Settlement) -> ReplicaRecord:
-    return replace(
-        record,
-        source_etag=settlement.source_etag,
-        source_version_id=settlement.source_version_id,
-        replica_etag=settlement.replica_etag,
-    )
-
-
-def _earlier_etags(record: ReplicaRecord) -> tuple[str, ...]:
-    """What a job that replaces ``record``'s has to remember of it."""
-    known = record.state is JobState.SETTLED or (
-        record.state is JobState.SUPERSEDED and record.replica_etag == ""
-    )
-    if known or record.etag is None or record.etag in record.earlier_etags:
-        return () if known else record.earlier_etags
-    return (*record.earlier_etags, record.etag)[-EARLIER_ETAGS_MAX:]
-
-
-def _first(new: T | None, known: T | None) -> T | None:
-    return known if new is None else new

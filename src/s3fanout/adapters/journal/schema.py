@@ -204,7 +204,28 @@ _VERSION_4 = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = (
+    # Rows are few: one for each replica that is being uploaded in parts.
+    """
+    CREATE TABLE upload (
+        destination_id INTEGER NOT NULL REFERENCES destination (id),
+        key TEXT NOT NULL,
+        replica_key TEXT NOT NULL,
+        upload_id TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        part_bytes INTEGER NOT NULL,
+        PRIMARY KEY (destination_id, key)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _VERSION_1,
+    _VERSION_2,
+    _VERSION_3,
+    _VERSION_4,
+    _VERSION_5,
+)
 """``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
 released: append the next."""
 

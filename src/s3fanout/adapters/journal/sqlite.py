@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.journal import reads, removals
+from s3fanout.adapters.journal import reads, removals, uploads
 from s3fanout.adapters.journal.backlog import NOW, Backlog
 from s3fanout.adapters.journal.file import DUPLICATE, REFUSED, STALE
 from s3fanout.adapters.journal.session import (
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from s3fanout.model.limits import Limits
     from s3fanout.model.removals import DeleteGuard
+    from s3fanout.model.uploads import ReplicaUpload
     from s3fanout.ports.ledger import FailureSelection
     from s3fanout.ports.system import Clock
 
@@ -361,6 +362,17 @@ class SqliteJournal(Session):
         await self._change(
             lambda file: file.release_replica_key(destination, replica_key, key), _nothing
         )
+
+    # Uploads
+
+    async def upload_of(self, destination: str, key: str) -> ReplicaUpload | None:
+        return await self._read(uploads.upload_of, destination, key)
+
+    async def keep_upload(self, upload: ReplicaUpload) -> None:
+        await self._change(lambda file: file.keep_upload(upload), _nothing)
+
+    async def forget_upload(self, destination: str, key: str) -> None:
+        await self._change(lambda file: file.forget_upload(destination, key), _nothing)
 
     # Letters
 

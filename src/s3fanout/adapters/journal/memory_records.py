@@ -1,0 +1,67 @@
+"""What becomes of a record of the memory journal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from s3fanout.model.jobs import EARLIER_ETAGS_MAX, JobState
+
+if TYPE_CHECKING:
+    from s3fanout.model.jobs import ReplicaRecord, Settlement
+
+T = TypeVar("T")
+
+
+def settled_record(record: ReplicaRecord, settlement: Settlement, fence: int) -> ReplicaRecord:
+    """``record`` after ``settlement``.
+
+    A settled job says all about the replica, also what is not there any more. Any other outcome
+    left the replica as it was, so what is known of it stays unless the settlement knows better.
+    """
+    after = replace(
+        record,
+        fence=fence,
+        state=settlement.state,
+        due_at_ms=settlement.due_at_ms if settlement.state is JobState.WAITING else 0,
+        attempts=settlement.attempts,
+        reason=settlement.reason,
+        settled_at_ms=None if settlement.state is JobState.WAITING else settlement.at_ms,
+        size_bytes=_first(settlement.size_bytes, record.size_bytes),
+        source_etag=settlement.source_etag,
+        source_version_id=settlement.source_version_id,
+        replica_etag=settlement.replica_etag,
+        error=settlement.error,
+    )
+    if settlement.state is JobState.SETTLED:
+        return after
+    return replace(
+        after,
+        source_etag=_first(after.source_etag, record.source_etag),
+        source_version_id=_first(after.source_version_id, record.source_version_id),
+        replica_etag=_first(after.replica_etag, record.replica_etag),
+    )
+
+
+def with_replica(record: ReplicaRecord, settlement: Settlement) -> ReplicaRecord:
+    """``record`` with what an overtaken ``settlement`` knows of the replica."""
+    return replace(
+        record,
+        source_etag=settlement.source_etag,
+        source_version_id=settlement.source_version_id,
+        replica_etag=settlement.replica_etag,
+    )
+
+
+def earlier_etags(record: ReplicaRecord) -> tuple[str, ...]:
+    """What a job that replaces ``record``'s has to remember of it."""
+    known = record.state is JobState.SETTLED or (
+        record.state is JobState.SUPERSEDED and record.replica_etag == ""
+    )
+    if known or record.etag is None or record.etag in record.earlier_etags:
+        return () if known else record.earlier_etags
+    return (*record.earlier_etags, record.etag)[-EARLIER_ETAGS_MAX:]
+
+
+def _first(new: T | None, known: T | None) -> T | None:
+    return known if new is None else new

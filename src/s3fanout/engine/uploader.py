@@ -1,0 +1,326 @@
+"""Makes one replica part by part: resumable, pinned, and nothing visible before all of it is there.
+
+Every part is of the state of the source that the upload was begun for. What an earlier attempt sent
+is found again: the ledger knows the upload (``ports.uploads``), the store its parts.
+
+| what happens | the upload | the attempt |
+|---|---|---|
+| a part fails, the process ends, the attempt is cancelled | kept | fails; the next one goes on |
+| the deadline comes | kept | ``Unfinished``; the next one goes on |
+| the source is another one now | aborted | ``SourceChanged``: plan again |
+| the store refuses for good | aborted | fails: a dead letter |
+| the store knows no such upload (expired, aborted) | forgotten | begins another one, once |
+| likewise, when it is to be completed | forgotten | the replica decides: an earlier try did it |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s3fanout.decide.parts import (
+    Layout,
+    choose_layout,
+    etag_of_parts,
+    fingerprint,
+    missing_parts,
+    parts_of,
+)
+from s3fanout.decide.plan import Refuse, Way
+from s3fanout.model.errors import Refused, SourceAbsent, SourceChanged, StoreError, UploadGone
+from s3fanout.model.limits import PART_BYTES_MAX
+from s3fanout.model.objects import ChecksumAlgorithm, Present, Written
+from s3fanout.model.uploads import ReplicaUpload
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from s3fanout.engine.part_reads import PartReads
+    from s3fanout.model.jobs import Job
+    from s3fanout.model.limits import Limits
+    from s3fanout.model.objects import Checksum, FirstPart, ObjectAttributes, UploadedPart
+    from s3fanout.ports.object_store import ObjectStore
+    from s3fanout.ports.system import Clock
+    from s3fanout.ports.uploads import Uploads
+
+_FULL_OBJECT = (ChecksumAlgorithm.CRC64NVME, ChecksumAlgorithm.CRC32C, ChecksumAlgorithm.CRC32)
+"""Algorithms of which S3 keeps one of the whole object however it was uploaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The deadline came first. Nothing is lost: another attempt goes on after these parts."""
+
+    parts_done: int
+    parts: int
+
+    @property
+    def reason(self) -> str:
+        """For people."""
+        return f"copied {self.parts_done} of {self.parts} parts; another attempt goes on"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The state of the source that is copied.
+
+    Attributes:
+        facts: As probed.
+        attributes: What the replica is to carry.
+    """
+
+    facts: Present
+    attributes: ObjectAttributes
+
+
+@dataclass(slots=True)
+class _Run:
+    """One upload in hand."""
+
+    source: Source
+    upload: ReplicaUpload
+    layout: Layout
+    done: dict[int, UploadedPart]
+
+    def parts(self) -> list[UploadedPart]:
+        return [self.done[number] for number in sorted(self.done)]
+
+
+class Uploader:
+    """Multipart uploads into one destination."""
+
+    def __init__(
+        self,
+        *,
+        destination_name: str,
+        way: Way,
+        source: ObjectStore,
+        destination: ObjectStore,
+        reads: PartReads,
+        takers_of: Callable[[str], Sequence[str]],
+        uploads: Uploads,
+        clock: Clock,
+        conditions_honoured: bool,
+        limits: Limits,
+    ) -> None:
+        """As ``Copier``; ``takers_of`` names the destinations that stream a source key."""
+        self._name = destination_name
+        self._way = way
+        self._source = source
+        self._destination = destination
+        self._reads = reads
+        self._takers_of = takers_of
+        self._uploads = uploads
+        self._clock = clock
+        self._conditions_honoured = conditions_honoured
+        self._limits = limits
+
+    async def replicate(
+        self, job: Job, replica_key: str, source: Source, *, stop_at_s: float | None
+    ) -> Written | Unfinished | Refuse:
+        """Write ``source`` to ``replica_key``, going on where an earlier attempt stopped.
+
+        Costs a request per part, and two to four more; each read of a part is shared.
+
+        Args:
+            job: Whose replica it is.
+            replica_key: What it is called.
+            source: What it is to be.
+            stop_at_s: On the clock's monotonic time: no part is begun after it.
+
+        Raises:
+            StoreError: The attempt failed; what was uploaded is kept, or was aborted if it is worth
+                nothing.
+        """
+        for _ in range(2):
+            run = await self._run(job, replica_key, source)
+            if isinstance(run, Refuse):
+                return run
+            try:
+                finished = await self._fill(job, run, stop_at_s)
+                if not finished:
+                    return Unfinished(len(run.done), run.layout.count)
+                written = await self._complete(run)
+            except UploadGone:
+                await self._uploads.forget_upload(self._name, job.key)
+                continue
+            except (SourceChanged, SourceAbsent, Refused):
+                await self._give_up(run.upload)
+                raise
+            await self._uploads.forget_upload(self._name, job.key)
+            return written
+        raise UploadGone(
+            f"the store forgets multipart uploads key={job.key!r}",
+            operation="UploadPart",
+            hint="does a lifecycle rule abort incomplete uploads at once?",
+        )
+
+    async def _run(self, job: Job, replica_key: str, source: Source) -> _Run | Refuse:
+        """The upload of an earlier attempt, or a new one."""
+        state = fingerprint(source.facts.etag, source.attributes)
+        known = await self._uploads.upload_of(self._name, job.key)
+        if known is not None:
+            if known.fingerprint == state and known.replica_key == replica_key:
+                layout = Layout(source.facts.size_bytes, known.part_bytes)
+                with contextlib.suppress(UploadGone):
+                    parts = await self._destination.list_parts(replica_key, known.upload_id)
+                    wanted = set(range(1, layout.count + 1)) - set(missing_parts(layout, parts))
+                    done = {part.number: part for part in parts if part.number in wanted}
+                    return _Run(source, known, layout, done)
+            await self._give_up(known)
+        chosen = await self._layout(job.key, source.facts)
+        if chosen is None:
+            return self._too_large(source.facts.size_bytes)
+        upload_id = await self._destination.create_upload(
+            replica_key, source.attributes, checksum=_algorithm(source.facts)
+        )
+        upload = ReplicaUpload(
+            self._name, job.key, replica_key, upload_id, state, chosen.part_bytes
+        )
+        try:
+            await self._uploads.keep_upload(upload)
+        except BaseException:
+            await asyncio.shield(self._abort(upload))
+            raise
+        return _Run(source, upload, chosen, {})
+
+    async def _layout(self, key: str, facts: Present) -> Layout | None:
+        first: FirstPart | None = None
+        if parts_of(facts.etag):
+            first = await self._source.first_part(key, if_match=facts.etag)
+        streamed = self._way is Way.STREAM
+        limits = self._limits
+        return choose_layout(
+            facts.size_bytes,
+            etag=facts.etag,
+            first_part=first,
+            wanted_bytes=limits.part_bytes if streamed else limits.copy_part_bytes,
+            smallest_bytes=limits.part_bytes_min,
+            largest_bytes=max(limits.stream_bytes // 4, limits.part_bytes)
+            if streamed
+            else PART_BYTES_MAX,
+        )
+
+    def _too_large(self, size_bytes: int) -> Refuse:
+        return Refuse(
+            "too-large",
+            f"object of {size_bytes} bytes needs more than 10,000 parts of the size that memory "
+            "allows",
+            "raise limits.stream_memory: parts are at most a quarter of it",
+        )
+
+    async def _fill(self, job: Job, run: _Run, stop_at_s: float | None) -> bool:
+        """Write the parts that are missing. Returns whether all are there."""
+        missing = deque(
+            number for number in range(1, run.layout.count + 1) if number not in run.done
+        )
+        if self._way is Way.SERVER:
+            return await self._work(
+                missing, lambda number: self._copy_part(job.key, run, number), stop_at_s
+            )
+        async with self._reads.join(
+            job.key,
+            etag=run.source.facts.etag,
+            layout=run.layout,
+            taker=self._name,
+            takers=self._takers_of(job.key),
+            missing=missing,
+        ) as member:
+
+            async def send(number: int) -> None:
+                body = await member.take(number)
+                upload = run.upload
+                run.done[number] = await self._destination.upload_part(
+                    upload.replica_key, upload.upload_id, number, body
+                )
+
+            return await self._work(missing, send, stop_at_s)
+
+    async def _work(
+        self,
+        missing: deque[int],
+        write: Callable[[int], Awaitable[None]],
+        stop_at_s: float | None,
+    ) -> bool:
+        """Write parts, some at a time, in order. Returns whether none is left."""
+
+        async def work() -> None:
+            while missing and (stop_at_s is None or self._clock.monotonic_s() < stop_at_s):
+                await write(missing.popleft())
+
+        workers = [
+            asyncio.ensure_future(work())
+            for _ in range(min(self._limits.parts_in_flight, len(missing)))
+        ]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return not missing
+
+    async def _copy_part(self, key: str, run: _Run, number: int) -> None:
+        first, last = run.layout.range_of(number)
+        run.done[number] = await self._destination.upload_part_copy(
+            run.upload.replica_key,
+            run.upload.upload_id,
+            number,
+            source_bucket=self._source.bucket,
+            source_key=key,
+            if_match=run.source.facts.etag,
+            first=first,
+            last=last,
+        )
+
+    async def _complete(self, run: _Run) -> Written:
+        facts, upload = run.source.facts, run.upload
+        if self._way is Way.SERVER and not self._conditions_honoured:
+            # Parts may be of any state that the source had since: it must have had only one.
+            now = await self._source.head(upload.key)
+            if not isinstance(now, Present) or now.etag != facts.etag:
+                raise SourceChanged("the source changed while its parts were copied")
+        parts = run.parts()
+        algorithm = _algorithm(facts)
+        try:
+            return await self._destination.complete_upload(
+                upload.replica_key,
+                upload.upload_id,
+                parts,
+                checksum=_checksum(facts, algorithm) if algorithm else None,
+            )
+        except UploadGone:
+            replica = await self._destination.head(upload.replica_key)
+            expected = etag_of_parts(parts)
+            if isinstance(replica, Present) and expected and replica.etag == expected:
+                return Written(replica.etag, replica.version_id)
+            raise
+
+    async def _give_up(self, upload: ReplicaUpload) -> None:
+        """Abort and forget, whatever else happens to the attempt."""
+        await asyncio.shield(self._abort(upload))
+        await self._uploads.forget_upload(self._name, upload.key)
+
+    async def _abort(self, upload: ReplicaUpload) -> None:
+        # What cannot be aborted is invisible, and swept by a lifecycle rule of the bucket.
+        with contextlib.suppress(StoreError):
+            await self._destination.abort_upload(upload.replica_key, upload.upload_id)
+
+
+def _algorithm(facts: Present) -> ChecksumAlgorithm | None:
+    """What the replica can have a checksum of the whole object of, as the source has."""
+    for checksum in facts.checksums:
+        if checksum.full_object and checksum.algorithm in _FULL_OBJECT:
+            return checksum.algorithm
+    return None
+
+
+def _checksum(facts: Present, algorithm: ChecksumAlgorithm) -> Checksum:
+    return next(
+        checksum
+        for checksum in facts.checksums
+        if checksum.full_object and checksum.algorithm is algorithm
+    )

@@ -1,0 +1,372 @@
+"""Promises about objects that are too large for one request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from s3fanout.adapters.store.faulty import Call, Fault, Line, written
+from s3fanout.adapters.store.memory import StoredObject
+from s3fanout.decide.plan import Way
+from s3fanout.engine.copier import Outcome
+from s3fanout.engine.uploader import Unfinished
+from s3fanout.model.errors import Refused, Unavailable
+from s3fanout.model.events import ChangeKind
+from s3fanout.model.jobs import Job, JobState
+from s3fanout.model.limits import Limits
+from s3fanout.model.objects import (
+    Checksum,
+    ChecksumAlgorithm,
+    ObjectAttributes,
+    Present,
+    UploadedPart,
+    Written,
+)
+from s3fanout.ports.object_store import ObjectStore
+from tests.functional.clock import quiet
+from tests.functional.world import To, World
+
+MakeWorld = Callable[..., World]
+PART = 10
+LIMITS = Limits(
+    part_bytes=PART,
+    part_bytes_min=1,
+    copy_bytes_max=PART,
+    copy_part_bytes=PART,
+    stream_bytes=8 * PART,
+    parts_in_flight=2,
+)
+CONTENT = bytes(range(95))
+PARTS = 10
+ATTRIBUTES = ObjectAttributes(
+    {"content-type": "text/plain", "cache-control": "no-store"}, {"owner": "me"}, {"k": "v"}
+)
+WAYS = pytest.mark.parametrize("way", Way)
+
+
+def count(world: World, operation: str) -> int:
+    return world.requests()[operation]
+
+
+def part_operation(way: Way) -> str:
+    return "UploadPartCopy" if way is Way.SERVER else "UploadPart"
+
+
+def assert_exact(world: World, key: str = "key") -> None:
+    """Bytes and attributes are the source's, the job is settled, and no upload is left."""
+    of = world.source.objects[key]
+    for name, bucket in world.buckets.items():
+        assert bucket.objects[key].content == of.content
+        assert bucket.objects[key].attributes == of.attributes
+        assert world.known(name, key).state is JobState.SETTLED
+        assert not bucket._stores.uploads
+    assert not world.journal._kept.uploads
+
+
+@WAYS
+async def test_a_large_object_arrives_with_all_its_attributes(
+    world_of: MakeWorld, way: Way
+) -> None:
+    world = world_of(To("a", way=way), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT, ATTRIBUTES))
+    await world.rest()
+    assert_exact(world)
+    assert count(world, part_operation(way)) == PARTS
+
+
+async def test_three_destinations_read_every_byte_once(world_of: MakeWorld) -> None:
+    far = [To(name, way=Way.STREAM) for name in "abc"]
+    world = world_of(*far, limits=LIMITS)
+    await world.receive(world.put("key", CONTENT))
+    await world.rest()
+    assert_exact(world)
+    assert world.source.requests["GetObject"] == PARTS
+    assert count(world, "UploadPart") == 3 * PARTS
+
+
+async def test_a_slow_destination_is_detached_and_finishes_alone(world_of: MakeWorld) -> None:
+    gate = asyncio.Event()
+    slow = written([Line(Fault(pause=gate.wait), operation="UploadPart")])
+    world = world_of(
+        To("slow", way=Way.STREAM, script=slow),
+        To("a", way=Way.STREAM),
+        To("b", way=Way.STREAM),
+        limits=LIMITS,
+    )
+    await world.receive(world.put("key", CONTENT))
+    await world.clock.run_until(
+        lambda: all("key" in world.buckets[name].objects for name in "ab"), within_s=60
+    )
+    assert "key" not in world.buckets["slow"].objects
+    gate.set()
+    await world.rest()
+    assert_exact(world)
+    # The fast ones shared every read; the slow one read again what was not kept for it.
+    assert PARTS < world.source.requests["GetObject"] < 2 * PARTS
+
+
+async def test_memory_for_parts_is_bounded(world_of: MakeWorld) -> None:
+    used: list[int] = []
+    world: World
+
+    def measure(_call: Call) -> None:
+        used.append(world.reads.parts._used_bytes)
+
+    world = world_of(
+        *(To(name, way=Way.STREAM) for name in "abc"), source_script=measure, limits=LIMITS
+    )
+    for number in range(4):
+        await world.receive(world.put(f"key-{number}", CONTENT + bytes([number])))
+    await world.rest()
+    assert max(used) <= LIMITS.stream_bytes // 2
+    for number in range(4):
+        assert_exact(world, f"key-{number}")
+
+
+@WAYS
+async def test_a_crash_sends_again_only_what_was_in_flight(world_of: MakeWorld, way: Way) -> None:
+    gate = asyncio.Event()
+    half = written([Line(Fault(pause=gate.wait), operation=part_operation(way), first=6, last=7)])
+    world = world_of(To("a", way=way, script=half), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT, ATTRIBUTES))
+    await quiet()
+    done = count(world, part_operation(way))
+    await world.crash()
+    await world.rest()
+    assert_exact(world)
+    assert done == 5
+    assert count(world, part_operation(way)) == PARTS
+    assert count(world, "CreateMultipartUpload") == 1
+
+
+@WAYS
+async def test_a_deadline_hands_over_and_nothing_is_copied_twice(
+    world_of: MakeWorld, way: Way
+) -> None:
+    """Another process goes on with the same ``ports.uploads``; the clock decides when to stop."""
+    world = world_of(To("a", way=way), limits=LIMITS)
+    await world.journal.pause("a", now_ms=0, reason="attempts are made by hand")
+    world.put("key", CONTENT, ATTRIBUTES)
+    etag = world.source.objects["key"].etag
+    job = Job("a", "key", 1, ChangeKind.CREATED, 0, etag=etag, size_bytes=len(CONTENT))
+    world.ports["a"]._script = written(
+        [Line(Fault(pause=lambda: world.clock.sleep(1)), operation=part_operation(way))]
+    )
+    outcomes: list[Outcome] = []
+    while not outcomes or isinstance(outcomes[-1], Unfinished):
+        stop_at_s = world.clock.monotonic_s() + 1.5
+        attempt = asyncio.ensure_future(world.copiers["a"].attempt(job, stop_at_s=stop_at_s))
+        await world.clock.run_until(attempt.done, within_s=60)
+        outcomes.append(attempt.result())
+    assert [o.parts_done for o in outcomes if isinstance(o, Unfinished)] == [4, 8]
+    assert count(world, part_operation(way)) == PARTS
+    assert world.buckets["a"].objects["key"].content == CONTENT
+
+
+@WAYS
+@pytest.mark.parametrize("honoured", [True, False])
+async def test_an_object_overwritten_meanwhile_is_never_torn(
+    world_of: MakeWorld, way: Way, honoured: bool
+) -> None:
+    gate = asyncio.Event()
+    operation = part_operation(way) if way is Way.SERVER else "GetObject"
+    half = written([Line(Fault(pause=gate.wait), operation=operation, first=6, last=7)])
+    world = world_of(
+        To(
+            "a",
+            way=way,
+            script=half,
+            conditions_honoured=honoured,
+            wrap=(lambda store: store) if honoured else ignoring,
+        ),
+        source_script=half,
+        limits=LIMITS,
+    )
+    await world.receive(world.put("key", CONTENT))
+    await quiet()
+    event = world.put("key", CONTENT[::-1], ATTRIBUTES)
+    gate.set()
+    await world.receive(event)
+    await world.rest()
+    assert_exact(world)
+    seen = [of.error for of in world.reports.settlements if of.error is not None]
+    assert not [error for error in seen if error.code == "replica-mismatch"]
+
+
+class IgnoresConditions:
+    """A store that copies parts of whatever is there."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def upload_part_copy(
+        self, key: str, upload_id: str, number: int, **options: object
+    ) -> UploadedPart:
+        source = self._inner._stores.buckets["source"]["key"]  # type: ignore[attr-defined]
+        options["if_match"] = source.etag
+        return await self._inner.upload_part_copy(key, upload_id, number, **options)  # type: ignore[arg-type]
+
+
+def ignoring(inner: ObjectStore) -> ObjectStore:
+    return IgnoresConditions(inner)  # type: ignore[return-value]
+
+
+@WAYS
+async def test_an_upload_that_expired_is_begun_again(world_of: MakeWorld, way: Way) -> None:
+    gate = asyncio.Event()
+    half = written([Line(Fault(pause=gate.wait), operation=part_operation(way), first=4, last=5)])
+    world = world_of(To("a", way=way, script=half), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT, ATTRIBUTES))
+    await quiet()
+    world.buckets["a"]._stores.uploads.clear()
+    gate.set()
+    await world.rest()
+    assert_exact(world)
+    assert count(world, "CreateMultipartUpload") == 2
+    assert not [of.error for of in world.reports.settlements if of.error is not None]
+
+
+@WAYS
+async def test_an_upload_that_was_completed_and_not_answered_is_not_made_again(
+    world_of: MakeWorld, way: Way
+) -> None:
+    """Completing is tried again within the transport of many clients: then the upload is gone."""
+    world = world_of(To("a", way=way, wrap=completing_twice), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT))
+    await world.rest()
+    assert_exact(world)
+    assert count(world, "CreateMultipartUpload") == 1
+
+
+class CompletesTwice:
+    """A client that repeats what may have been applied."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def complete_upload(self, *words: object, **options: object) -> Written:
+        await self._inner.complete_upload(*words, **options)  # type: ignore[arg-type]
+        return await self._inner.complete_upload(*words, **options)  # type: ignore[arg-type]
+
+
+def completing_twice(inner: ObjectStore) -> ObjectStore:
+    return CompletesTwice(inner)  # type: ignore[return-value]
+
+
+@WAYS
+async def test_a_failed_part_is_tried_again_and_the_others_are_kept(
+    world_of: MakeWorld, way: Way
+) -> None:
+    broken = written(
+        [
+            Line(
+                Fault(Unavailable("reset", operation="x")),
+                operation=part_operation(way),
+                first=5,
+                last=5,
+            )
+        ]
+    )
+    world = world_of(To("a", way=way, script=broken), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT))
+    await world.rest()
+    assert_exact(world)
+    assert count(world, part_operation(way)) <= PARTS + LIMITS.parts_in_flight
+    assert count(world, "CreateMultipartUpload") == 1
+
+
+@WAYS
+async def test_a_store_that_refuses_a_part_leaves_no_upload(world_of: MakeWorld, way: Way) -> None:
+    refusing = written(
+        [
+            Line(
+                Fault(Refused("the key is disabled", s3_code="KMS.DisabledException")),
+                operation=part_operation(way),
+            )
+        ]
+    )
+    world = world_of(To("a", way=way, script=refusing), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT))
+    await world.rest()
+    record = world.known("a", "key")
+    assert record.error is not None
+    assert (record.state, record.error.code) == (JobState.DEAD, "refused:KMS.DisabledException")
+    assert not world.buckets["a"]._stores.uploads
+    assert not world.journal._kept.uploads
+
+
+@WAYS
+async def test_the_etag_of_an_object_uploaded_in_parts_is_kept(
+    world_of: MakeWorld, way: Way
+) -> None:
+    """Its layout is told by the source: parts of 20 bytes although 10 are wanted."""
+    world = world_of(To("a", way=way), limits=LIMITS)
+    upload_id = await world.source.create_upload("key", ObjectAttributes())
+    parts = []
+    for number in range(5):
+        body = await _part(world, CONTENT[number * 20 : number * 20 + 20])
+        parts.append(await world.source.upload_part("key", upload_id, number + 1, body))
+    await world.source.complete_upload("key", upload_id, parts)
+    etag = world.source.objects["key"].etag
+    await world.receive(world.message("key", etag=etag, size_bytes=len(CONTENT)))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].etag == etag
+    assert etag.endswith("-5")
+
+
+async def _part(world: World, content: bytes):  # type: ignore[no-untyped-def]
+    world.source.objects["piece"] = stored = StoredObject.of(content)
+    return await world.source.get_range(
+        "piece", first=0, last=len(content) - 1, if_match=stored.etag
+    )
+
+
+@WAYS
+async def test_a_replica_with_another_checksum_is_removed_and_never_settled(
+    world_of: MakeWorld, way: Way
+) -> None:
+    """The destination alters the first one; what it made is not left lying there."""
+    world = world_of(To("a", way=way, wrap=altering), limits=LIMITS)
+    checksum = Checksum(ChecksumAlgorithm.CRC64NVME, "AAAAAAAAAAA=", full_object=True)
+    message = world.put("key", CONTENT)
+    stored = world.source.objects["key"]
+    world.source.objects["key"] = StoredObject.of(CONTENT, stored.attributes, checksums=(checksum,))
+    await world.receive(message)
+    await quiet()
+    assert "key" not in world.buckets["a"].objects
+    await world.rest()
+    codes = [of.error.code for of in world.reports.settlements if of.error is not None]
+    assert codes == ["replica-mismatch"]
+    assert_exact(world)
+    assert world.buckets["a"].objects["key"].checksums == (checksum,)
+
+
+class Alters:
+    """A store whose first answer about an object tells another checksum."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self._inner = inner
+        self._once = True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def head(self, key: str) -> object:
+        facts = await self._inner.head(key)
+        if self._once and isinstance(facts, Present):
+            self._once = False
+            other = Checksum(ChecksumAlgorithm.CRC64NVME, "BBBBBBBBBBB=", full_object=True)
+            return Present(key, facts.size_bytes, facts.etag, checksums=(other,))
+        return facts
+
+
+def altering(inner: ObjectStore) -> ObjectStore:
+    return Alters(inner)  # type: ignore[return-value]
