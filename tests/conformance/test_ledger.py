@@ -16,6 +16,7 @@ from s3fanout.model.jobs import (
     MalformedRecord,
     ReplicaRecord,
 )
+from s3fanout.model.uploads import ReplicaUpload
 from s3fanout.ports.ledger import MALFORMED_ROWS_MAX, FailureSelection
 from tests.conformance.aws_journal import LACKS, AwsWorld
 from tests.conformance.journals import (
@@ -428,3 +429,20 @@ async def test_malformed_messages_are_bounded(world: World) -> None:
     with pytest.raises(LedgerUnavailable):
         await world.journal.keep_malformed([letter], route="sqs", now_ms=1)
     assert await world.journal.discard_malformed() == MALFORMED_ROWS_MAX
+
+
+async def test_an_upload_is_remembered_until_it_is_forgotten(world: World) -> None:
+    first = ReplicaUpload("a", "k\n", "r/k", "id-1", "print", 8)
+    await world.journal.forget_upload("a", "k\n")
+    assert await world.journal.upload_of("a", "k\n") is None
+    await world.journal.keep_upload(first)
+    await world.journal.keep_upload(replace(first, destination="b", upload_id="id-2"))
+    assert await world.journal.upload_of("a", "k\n") == first
+    await world.stop()
+    await world.start()
+    assert await world.journal.upload_of("a", "k\n") == first
+    await world.journal.keep_upload(replace(first, upload_id="id-3"))
+    assert await world.journal.upload_of("a", "k\n") == replace(first, upload_id="id-3")
+    await world.journal.forget_upload("a", "k\n")
+    assert await world.journal.upload_of("a", "k\n") is None
+    assert await world.journal.upload_of("b", "k\n") is not None
