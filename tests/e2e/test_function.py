@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from s3fanout.model.errors import MalformedEvent, Unavailable
 from s3fanout.model.jobs import JobState
+from s3fanout.model.limits import MIB, Limits
 from s3fanout.model.topology import Topology
 from s3fanout.ports.ledger import FailureSelection
-from tests.servers.aws import FunctionWorld, sns_event
+from tests.servers.aws import FunctionWorld, sns_event, transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from s3fanout.adapters.store.transport import Response
     from tests.servers.server import Server
 
 pytestmark = pytest.mark.stores
@@ -185,3 +189,54 @@ def _form(key: str) -> str:
     from urllib.parse import quote_plus
 
     return quote_plus(key, safe="/")
+
+
+async def test_a_large_object_is_continued_by_other_invocations_and_copied_once(
+    world: FunctionWorld,
+) -> None:
+    """A 6 GiB object in small: 16 parts of 5 MiB stand for 48 of 128 MiB; functions of 6 s."""
+    part_bytes, parts = 5 * MIB, 16
+    content = random.Random(1).randbytes(parts * part_bytes - 7)
+    etag = world.put("big", content, Metadata={"kept": "yes"}, ContentType="video/x")
+    body = world.notification("big", etag, len(content), "01")
+    limits = Limits(copy_bytes_max=part_bytes, copy_part_bytes=part_bytes, parts_in_flight=1)
+    over = SlowParts(0.5)
+    await world.deliver(world.function(over, limits=limits), [body], time_s=6.0)
+    invocations = 1
+    while not await world.is_idle():
+        # Another execution environment each time: nothing is remembered but queue and ledger.
+        function = world.function(over, limits=limits)
+        await world.redeliver(function, time_s=6.0)
+        invocations += 1
+    assert invocations >= 3
+    assert world.replica("big") == content
+    facts = world.s3.head_object(Bucket=f"{world.name}-replica", Key="big")
+    assert (facts["Metadata"], facts["ContentType"]) == ({"kept": "yes"}, "video/x")
+    assert sorted(over.parts) == list(range(1, parts + 1))
+    assert "Uploads" not in world.s3.list_multipart_uploads(Bucket=f"{world.name}-replica")
+    assert world.actions()[-1] == "replicated"
+    assert world.actions().count("unfinished") >= 2
+    record = await world.ledger.get("a", "big")
+    assert record is not None
+    assert (record.state, record.attempts) == (JobState.SETTLED, 0)
+
+
+class SlowParts:
+    """A transport over which every part takes its time; remembers which parts were copied."""
+
+    def __init__(self, seconds: float) -> None:
+        self.parts: list[int] = []
+        self._seconds = seconds
+        self._inner = transport()
+
+    async def request(
+        self, method: str, base: str, raw_path: str, query: str, *rest: Any, **more: Any
+    ) -> Response:
+        answer = await self._inner.request(method, base, raw_path, query, *rest, **more)
+        if method == "PUT" and (number := re.search(r"partNumber=(\d+)", query)):
+            self.parts.append(int(number[1]))
+            await asyncio.sleep(self._seconds)
+        return answer
+
+    async def close(self) -> None:
+        await self._inner.close()

@@ -7,6 +7,7 @@ a cold function more than the copy. This builds the same engine from the environ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from s3fanout.adapters.aws.json_client import DYNAMODB, SQS, JsonClient, Service
@@ -28,6 +29,7 @@ from s3fanout.engine.copier import Copier
 from s3fanout.engine.delivery import Deliverer
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.turns import TurnTaker
+from s3fanout.model.limits import MIB
 
 COPY_S = 900.0
 """S3 sends nothing while it copies up to 5 GB; no invocation is longer than this (AWS quotas)."""
@@ -40,6 +42,10 @@ def open_transport(settings: FunctionSettings) -> Transport:
             connections_max=2 * settings.concurrency + 8, read_s=COPY_S, total_s=COPY_S
         )
     )
+
+
+ONE_REQUEST_BYTES_MAX = 512 * MIB
+"""Larger objects are copied in parts: one CopyObject of 5 GB can outlast an invocation."""
 
 
 class Function:
@@ -110,6 +116,8 @@ class Function:
         source = self._store(source_bucket, settings.source_region)
         destination = self._store(settings.bucket, settings.region)
         limits = settings.limits
+        # In parts it can be continued, and parts are copied side by side.
+        limits = replace(limits, copy_bytes_max=min(limits.copy_bytes_max, ONE_REQUEST_BYTES_MAX))
         copier = Copier(
             rule=settings.rule,
             way=Way.SERVER,
@@ -123,7 +131,7 @@ class Function:
             ),
             takers_of=lambda _: (settings.destination,),
             remover=None,
-            uploads=LocalUploads(),
+            uploads=self._ledger or LocalUploads(),
             conditions_honoured=self._endpoint_url is None,
             clock=self._clock,
             limits=limits,

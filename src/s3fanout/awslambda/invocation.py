@@ -3,6 +3,7 @@
 | what came | answer |
 |---|---|
 | a replica was made, or nothing is to be done | the message is done |
+| a copy in parts that time is too short for | its job is sent again and goes on; that one is done |
 | an attempt failed and may be tried again | its message comes back after the decided delay |
 | an attempt can never work | its job goes to the dead-letter queue now; the message is done |
 | a message that cannot be understood | kept in the ledger with its payload; the message is done |
@@ -39,6 +40,9 @@ from s3fanout.model.errors import (
 from s3fanout.model.events import Malformed
 from s3fanout.model.jobs import Job, JobState, NewJob
 from s3fanout.ports.system import Clock
+
+PARTS_SHARE = 0.6
+"""Of the time at the beginning: after it no part is begun, so that those in flight can land."""
 
 MARGIN_S = 3.0
 MARGIN_SHARE = 0.25
@@ -210,10 +214,11 @@ class Invocations:
     async def _work(self, groups: list[_Group], *, time_s: float) -> list[Delivered | None]:
         """All attempts, so many at a time, until time runs out; their messages know the rest."""
         slots = asyncio.Semaphore(self._settings.concurrency)
+        stop_at_s = self._clock.monotonic_s() + time_s * PARTS_SHARE
 
         async def one(group: _Group) -> Delivered | None:
             async with slots:
-                return await self._deliver(group)
+                return await self._deliver(group, stop_at_s)
 
         tasks = [asyncio.ensure_future(one(group)) for group in groups]
         if not tasks:
@@ -233,17 +238,19 @@ class Invocations:
         await asyncio.gather(*tasks, return_exceptions=True)
         return results
 
-    async def _deliver(self, group: _Group) -> Delivered | None:
+    async def _deliver(self, group: _Group, stop_at_s: float) -> Delivered | None:
+        deliverer = self._deliverers[group.bucket]
         try:
-            delivered = await self._deliverers[group.bucket].deliver(group.job)
+            delivered = await deliverer.deliver(group.job, stop_at_s=stop_at_s)
             settlement = delivered.settlement
             if settlement.state is JobState.DEAD:
                 await self._bury(group)
+            sent_on = delivered.is_unfinished and await self._send_on(group)
         except LedgerUnavailable as error:
             for message in group.messages:
                 self._give_back(message, error)
             return None
-        if settlement.state is JobState.WAITING:
+        if settlement.state is JobState.WAITING and not sent_on:
             for message in group.messages:
                 message.come_back((settlement.due_at_ms - settlement.at_ms) / 1000)
         if delivered.relation in {Relation.SAME, Relation.NEWER}:
@@ -259,6 +266,14 @@ class Invocations:
                 message.come_back(0)
             return
         await self._messages.send(url, [job_message(group.job)])
+
+    async def _send_on(self, group: _Group) -> bool:
+        """Send the job of an unfinished copy as a new message: its deliveries are no failures."""
+        url = self._settings.queue_url
+        if url is None or self._messages is None:
+            return False
+        await self._messages.send(url, [job_message(group.job)])
+        return True
 
     def _give_back(self, message: _Message, error: S3FanoutError) -> None:
         self._report.say("given-back", {"reason": str(error), "hint": error.hint}, level="error")

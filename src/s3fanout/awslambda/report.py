@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from s3fanout.engine.delivery import UNFINISHED
 from s3fanout.model.jobs import JobState, Settlement
 
 NAMESPACE = "s3fanout"
@@ -28,6 +29,13 @@ _ACTIONS = {
     JobState.WAITING: "waiting",
     JobState.DEAD: "dead",
 }
+
+
+def _level(settlement: Settlement) -> str:
+    if settlement.state is JobState.DEAD:
+        return "error"
+    failed = settlement.error is not None and settlement.error.code != UNFINISHED
+    return "warning" if failed else "info"
 
 
 class Report:
@@ -79,8 +87,9 @@ class Report:
     def settled(self, settlement: Settlement, *, lag_s: float) -> None:
         job, error = settlement.job, settlement.error
         failed = error is not None
+        unfinished = error is not None and error.code == UNFINISHED
         self.say(
-            _ACTIONS[settlement.state],
+            UNFINISHED if unfinished else _ACTIONS[settlement.state],
             {
                 "key": job.key,
                 "event_id": None if job.order is None else job.order.token,
@@ -92,13 +101,13 @@ class Report:
                 "error_code": error.code if error else None,
                 "hint": error.hint if error else None,
             },
-            level="error" if settlement.state is JobState.DEAD else "warning" if failed else "info",
+            level=_level(settlement),
         )
         if settlement.state is JobState.SETTLED:
             self.count("Replicated")
             self.count("ReplicatedBytes", settlement.size_bytes or 0)
             self._counts["LagSeconds"] = max(self._counts.get("LagSeconds", 0.0), lag_s)
-        elif failed:
+        elif failed and not unfinished:
             self.count("Failures")
         if settlement.state is JobState.DEAD:
             self.count("DeadLetters")

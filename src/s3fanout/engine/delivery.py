@@ -16,6 +16,7 @@ from s3fanout.decide.turns import Relation
 from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.lane import error_record
 from s3fanout.engine.turns import TurnTaker
+from s3fanout.engine.uploader import Unfinished
 from s3fanout.model.errors import S3FanoutError
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, Settlement
 from s3fanout.model.limits import Limits
@@ -24,6 +25,9 @@ from s3fanout.ports.telemetry import Telemetry
 from s3fanout.ports.turn_ledger import TurnLedger
 
 LOG = logging.getLogger(__name__)
+
+UNFINISHED = "unfinished"
+"""Error code of a copy in parts that another delivery goes on with; it is no failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,12 @@ class Delivered:
 
     settlement: Settlement
     relation: Relation | None = None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """A copy in parts that another delivery goes on with."""
+        error = self.settlement.error
+        return error is not None and error.code == UNFINISHED
 
 
 class Deliverer:
@@ -59,8 +69,11 @@ class Deliverer:
         self._telemetry = telemetry
         self._limits = limits
 
-    async def deliver(self, job: Job) -> Delivered:
+    async def deliver(self, job: Job, *, stop_at_s: float | None = None) -> Delivered:
         """Attempt ``job``; ``job.attempts`` are the deliveries before this one.
+
+        Copies in parts stop after ``stop_at_s`` of the clock's monotonic time: then the settlement
+        waits with the code ``UNFINISHED``, and another delivery goes on.
 
         Raises:
             LedgerUnavailable: What it came to could not be recorded: deliver it again.
@@ -68,7 +81,9 @@ class Deliverer:
         relation: Relation | None = None
         recorded = False
         try:
-            turned = await self._taker.attempt(job, settlement_of=self._settled)
+            turned = await self._taker.attempt(
+                job, settlement_of=self._settled, stop_at_s=stop_at_s
+            )
         except S3FanoutError as error:
             settlement = self._after_error(job, error)
         except Exception as error:
@@ -91,6 +106,13 @@ class Deliverer:
         if isinstance(outcome, Refuse):
             error = ErrorRecord(outcome.code, outcome.reason, outcome.hint)
             return self._dead(job, error, attempts=job.attempts)
+        if isinstance(outcome, Unfinished):
+            return self._waiting(
+                job,
+                ErrorRecord(UNFINISHED, outcome.reason, "nothing to do: it goes on"),
+                attempts=job.attempts,
+                delay_s=0.0,
+            )
         assert isinstance(outcome, Skip), "functions delete nothing"
         now_ms = self._clock.now_ms()
         return Settlement(job, JobState.SUPERSEDED, now_ms, outcome.reason, attempts=job.attempts)
@@ -130,6 +152,11 @@ class Deliverer:
         attempts = job.attempts + (1 if decision.counted else 0)
         if decision.dead:
             return self._dead(job, record, attempts=attempts)
+        return self._waiting(job, record, attempts=attempts, delay_s=decision.delay_s)
+
+    def _waiting(
+        self, job: Job, error: ErrorRecord, *, attempts: int, delay_s: float
+    ) -> Settlement:
         now_ms = self._clock.now_ms()
         return Settlement(
             job,
@@ -137,6 +164,6 @@ class Deliverer:
             now_ms,
             error.message,
             attempts=attempts,
-            due_at_ms=now_ms + round(decision.delay_s * 1000),
-            error=record,
+            due_at_ms=now_ms + round(delay_s * 1000),
+            error=error,
         )

@@ -29,7 +29,7 @@ ROUNDS_MAX = 6
 class Attempts(Protocol):
     """The part of the copier that is needed."""
 
-    async def attempt(self, job: Job) -> Outcome:
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         """See ``engine.copier.Copier.attempt``."""
         ...
 
@@ -77,13 +77,18 @@ class TurnTaker:
         self._ledger = ledger
 
     async def attempt(
-        self, job: Job, *, settlement_of: Callable[[Job, Replicated], Settlement]
+        self,
+        job: Job,
+        *,
+        settlement_of: Callable[[Job, Replicated], Settlement],
+        stop_at_s: float | None = None,
     ) -> Turned:
         """Make the replica equal to the source, and see to it that it stays so.
 
         Args:
             job: With its order point, if its route has one.
             settlement_of: How a replica is recorded.
+            stop_at_s: As ``Copier.attempt``.
 
         Raises:
             StoreError: The attempt failed; it may have written.
@@ -93,7 +98,7 @@ class TurnTaker:
         turn: int | None = None
         stood: Relation | None = None
         for _ in range(ROUNDS_MAX):
-            outcome = await self._copier.attempt(job)
+            outcome = await self._copier.attempt(job, stop_at_s=stop_at_s)
             if not isinstance(outcome, Replicated):
                 return Turned(outcome, recorded=False, relation=stood)
             if self._ledger is None:

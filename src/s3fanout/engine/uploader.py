@@ -129,7 +129,7 @@ class Uploader:
             job: Whose replica it is.
             replica_key: What it is called.
             source: What it is to be.
-            stop_at_s: On the clock's monotonic time: no part is begun after it.
+            stop_at_s: On the clock's monotonic time: after it no part is begun, nothing completed.
 
         Raises:
             StoreError: The attempt failed; what was uploaded is kept, or was aborted if it is worth
@@ -141,7 +141,8 @@ class Uploader:
                 return run
             try:
                 finished = await self._fill(job, run, stop_at_s)
-                if not finished:
+                if not finished or self._is_late(stop_at_s):
+                    # Also with all parts there: who goes on has time to complete it.
                     return Unfinished(len(run.done), run.layout.count)
                 written = await self._complete(run)
             except UploadGone:
@@ -298,6 +299,9 @@ class Uploader:
             if isinstance(replica, Present) and expected and replica.etag == expected:
                 return Written(replica.etag, replica.version_id)
             raise
+
+    def _is_late(self, stop_at_s: float | None) -> bool:
+        return stop_at_s is not None and self._clock.monotonic_s() >= stop_at_s
 
     async def _give_up(self, upload: ReplicaUpload) -> None:
         """Abort and forget, whatever else happens to the attempt."""

@@ -27,6 +27,9 @@ from s3fanout.adapters.journal.dynamodb_items import (
     recorded_of,
     typed,
     update_of,
+    upload_item,
+    upload_key,
+    upload_of,
 )
 from s3fanout.adapters.journal.dynamodb_schema import DEAD_INDEX, DESTINATION, SUBJECT
 from s3fanout.adapters.journal.dynamodb_tally import Tally
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
         ReplicaRecord,
         Settlement,
     )
+    from s3fanout.model.uploads import ReplicaUpload
     from s3fanout.ports.ledger import FailureSelection
     from s3fanout.ports.queue import Queue
     from s3fanout.ports.system import Clock
@@ -63,7 +67,7 @@ _READ_BATCH = 100
 
 
 class DynamoDbLedger:
-    """``Ledger`` and ``TurnLedger`` on one table."""
+    """``Ledger``, ``TurnLedger`` and ``Uploads`` on one table."""
 
     def __init__(
         self, client: JsonClient, table: str, *, clock: Clock, queue: Queue | None
@@ -278,6 +282,17 @@ class DynamoDbLedger:
                 },
             )
         return len(keys)
+
+    async def upload_of(self, destination: str, key: str) -> ReplicaUpload | None:
+        request = {"Key": upload_key(destination, key), "ConsistentRead": True}
+        item = (await self._call("GetItem", request)).get("Item")
+        return upload_of(item) if item else None
+
+    async def keep_upload(self, upload: ReplicaUpload) -> None:
+        await self._call("PutItem", {"Item": upload_item(upload)})
+
+    async def forget_upload(self, destination: str, key: str) -> None:
+        await self._call("DeleteItem", {"Key": upload_key(destination, key)})
 
     async def _dead(self, selection: FailureSelection) -> AsyncIterator[ReplicaRecord]:
         conditions = [f"begins_with({SUBJECT}, :prefix)"]

@@ -15,11 +15,13 @@ from s3fanout.model.jobs import (
     Settlement,
 )
 from s3fanout.model.turns import Recorded
+from s3fanout.model.uploads import ReplicaUpload
 
 Item = dict[str, Any]
 """Attribute name to DynamoDB's typed value, ``{"S": "text"}``."""
 
 KEY_PREFIX = "key:"
+UPLOAD_PREFIX = "upload:"
 PAUSED = "paused"
 MALFORMED = "malformed"
 MALFORMED_COUNT: Item = {SUBJECT: {"S": "malformed-count"}, DESTINATION: {"S": "-"}}
@@ -127,6 +129,34 @@ def record_of(item: Item) -> ReplicaRecord:
 def error_of(item: Item) -> ErrorRecord:
     """The error of a record that has one."""
     return ErrorRecord(*(_text(item, name) or "" for name in _ERROR[:3]))
+
+
+def upload_key(destination: str, key: str) -> Item:
+    """Where the unfinished upload of a replica is."""
+    return {SUBJECT: {"S": UPLOAD_PREFIX + key}, DESTINATION: {"S": destination}}
+
+
+def upload_item(upload: ReplicaUpload) -> Item:
+    """An upload that was begun."""
+    return {
+        **upload_key(upload.destination, upload.key),
+        "replica_key": typed(upload.replica_key),
+        "upload_id": typed(upload.upload_id),
+        "fingerprint": typed(upload.fingerprint),
+        "part_bytes": typed(upload.part_bytes),
+    }
+
+
+def upload_of(item: Item) -> ReplicaUpload:
+    """The upload again."""
+    return ReplicaUpload(
+        destination=item[DESTINATION]["S"],
+        key=item[SUBJECT]["S"].removeprefix(UPLOAD_PREFIX),
+        replica_key=item["replica_key"]["S"],
+        upload_id=item["upload_id"]["S"],
+        fingerprint=item["fingerprint"]["S"],
+        part_bytes=int(item["part_bytes"]["N"]),
+    )
 
 
 def malformed_item(letter: Malformed, *, number: int, route: str, now_ms: int) -> Item:
