@@ -151,6 +151,8 @@ class Story:
             was written.
         ordered: Whether events have trusted order points.
         begun: Index of the state that the source, the replica and the ledger begin with.
+        twins: The deliveries of one state are of one message: who finishes deletes it, and nobody
+            delivers it again for a twin that died.
         deaths: How many attempts may die at any step; their message is delivered again.
     """
 
@@ -158,6 +160,7 @@ class Story:
     deliveries: list[int]
     ordered: bool = True
     begun: int = 0
+    twins: bool = False
     deaths: int = 0
 
 
@@ -177,6 +180,7 @@ class Run:
         self.deaths = story.deaths
         self.waiting = list(story.deliveries)
         self.active: list[tuple[Coroutine[Any, Any, Any], int]] = []
+        self.finished: set[int] = set()
         self.choices = choices
         self.taken: list[tuple[int, int]] = []
 
@@ -224,6 +228,9 @@ class Run:
             running.send(None)
         except StopIteration:
             del self.active[index]
+            self.finished.add(state)
+            if self.story.twins and state in self.waiting:
+                self.waiting.remove(state)
         except SourceChanged:  # it kept changing: the message comes again
             del self.active[index]
             self.waiting.append(state)
@@ -232,7 +239,8 @@ class Run:
         running, state = self.active.pop(index)
         running.close()
         self.deaths -= 1
-        self.waiting.append(state)
+        if not (self.story.twins and state in self.finished):
+            self.waiting.append(state)
 
 
 def every_run(story: Story) -> Iterator[Run]:
@@ -276,6 +284,9 @@ DEADLY_STORIES = {
 LONG_STORIES = {
     "an overwrite, the older twice": Story([ONE, TWO], [0, 0, 1]),
     "an overwrite, the newer twice": Story([ONE, TWO], [0, 1, 1]),
+    "a message delivered twice, one attempt dies": Story(
+        [ONE, TWO], [0, 1, 1], twins=True, deaths=1
+    ),
     "there and back": Story([ONE, TWO, SAME_BYTES], [0, 1, 2]),
 }
 RUNS_MAX = int(os.environ.get("S3FANOUT_TURNS_RUNS", "2000"))

@@ -17,7 +17,7 @@ from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.lane import error_record
 from s3fanout.engine.turns import TurnTaker
 from s3fanout.engine.uploader import Unfinished
-from s3fanout.model.errors import S3FanoutError
+from s3fanout.model.errors import S3FanoutError, Unavailable
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, Settlement
 from s3fanout.model.limits import Limits
 from s3fanout.ports.system import Clock, Rand
@@ -144,12 +144,13 @@ class Deliverer:
         decision = decide_retry(
             error,
             attempts=job.attempts,
-            circuit_closed=True,
+            # No process stays that could tell an outage by its circuit: so no answer never counts.
+            circuit_closed=not isinstance(error, Unavailable),
             jitter=self._rand.uniform(0.0, 1.0),
             limits=self._limits,
         )
         record = error_record(error)
-        attempts = job.attempts + (1 if decision.counted else 0)
+        attempts = job.attempts + 1
         if decision.dead:
             return self._dead(job, record, attempts=attempts)
         return self._waiting(job, record, attempts=attempts, delay_s=decision.delay_s)
