@@ -12,6 +12,11 @@ QUEUE_RETENTION_S: Final = 7 * DAY_S
 DEAD_LETTER_RETENTION_S: Final = 14 * DAY_S
 """The most that SQS keeps. The clock runs from the first arrival, so the queue keeps less."""
 
+DELIVERIES_MAX: Final = 200
+"""For messages that end the function itself, and outages of many hours. What is refused becomes a
+dead letter by the function's own count (``limits.attempts_max``), with its reason; throttling and
+missing answers never do, and wait up to ``limits.retry_cap`` between deliveries."""
+
 VISIBILITY_TIMEOUTS: Final = 6
 """AWS Lambda developer guide, "Amazon SQS event source mapping", read November 2026: the queue
 hides a message for at least six times the function's timeout."""
@@ -44,7 +49,7 @@ def of_branch(plan: Blueprint, branch: Branch) -> dict[str, Json]:
                 "VisibilityTimeout": VISIBILITY_TIMEOUTS * int(plan.aws.timeout_s),
                 "RedrivePolicy": {
                     "deadLetterTargetArn": att(dead),
-                    "maxReceiveCount": plan.settings.limits.attempts_max,
+                    "maxReceiveCount": DELIVERIES_MAX,
                 },
                 **encryption,
             },
