@@ -50,6 +50,7 @@ from s3fanout.model.vendors import (
     vendor_named,
     vendor_of_host,
 )
+from s3fanout.ports.checkpoints import Checkpoints
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.queue import Queue
@@ -60,7 +61,7 @@ from s3fanout.ports.telemetry import Telemetry
 from s3fanout.ports.uploads import Uploads
 
 
-class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, Protocol):
+class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, Checkpoints, Protocol):
     """A ledger that is also the queue, as one file."""
 
     async def close(self) -> None:

@@ -35,6 +35,7 @@ from s3fanout.deploy.template import template_of
 from s3fanout.deploy.triggers import Trigger, TriggerState
 from s3fanout.deploy.validate import Arrival
 from s3fanout.deploy.vitals import Alarm, DestinationVitals, QueueVitals
+from s3fanout.engine.backfill import BackfillTally
 from s3fanout.engine.lane import LaneView
 from s3fanout.engine.receive import Receipt
 from s3fanout.engine.verify import Depth, Tally
@@ -51,6 +52,7 @@ from s3fanout.model.jobs import (
 )
 from s3fanout.model.objects import Listed
 from s3fanout.model.removals import DELETES_HELD
+from s3fanout.service.backfill import BackfillRequest, backfill_document
 from s3fanout.service.check import Finding, Grade
 from s3fanout.service.explain import _seen, explain_key
 from s3fanout.service.http import _receipt_document
@@ -334,3 +336,9 @@ def test_plan() -> None:
     document |= {"needs_policy": None, "own_key_statements": None, "notes": [""]}
     document["notifications"]["configuration"] = None
     assert fields(document) == listed("plan")
+
+
+def test_backfill() -> None:
+    tally = BackfillTally()
+    document = backfill_document(loaded().settings, tally, BackfillRequest(["paris"]), took_s=1.0)
+    assert fields(document) == listed("backfill")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -79,7 +80,11 @@ class Pair:
             depth=depth,
             sample=sample,
         )
-        tally = await verifier.run(prefix, findings.append, restarted=findings.clear)
+
+        async def found(some: Sequence[Finding]) -> None:
+            findings.extend(some)
+
+        tally = await verifier.run(prefix, found, restarted=findings.clear)
         assert len(findings) == len({finding.key for finding in findings})
         return tally, {
             finding.key: (finding.verdict.standing.value, finding.verdict.code)

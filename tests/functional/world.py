@@ -80,7 +80,7 @@ class GatedJournal(MemoryJournal):
 
     def reopened(self) -> GatedJournal:
         fresh = GatedJournal(clock=self._time)
-        fresh._kept = self._kept
+        fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
         return fresh
 
     async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:

@@ -34,7 +34,7 @@ class SimJournal(MemoryJournal):
     def reopened_by(self, process: Process) -> SimJournal:
         """What the next process finds."""
         fresh = SimJournal(self._world, process)
-        fresh._kept = self._kept
+        fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
         return fresh
 
     async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from s3fanout import __version__
+from s3fanout.cli.backfill import backfill
 from s3fanout.cli.check import check
 from s3fanout.cli.config import config
 from s3fanout.cli.cost import cost
@@ -60,6 +61,7 @@ for command in (
     redrive,
     release_deletes,
     verify,
+    backfill,
     pause,
     resume,
     validate,

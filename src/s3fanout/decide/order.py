@@ -11,6 +11,10 @@
 | greater token | smaller token, trusted | any | STALE |
 | greater token | smaller token, not trusted | any | NEWER |
 
+A change of kind EXISTS was only seen in a listing. It makes no job where one is not settled yet:
+that attempt reads the source as it is now, and a live change must not fall behind
+(``is_served_already``).
+
 ``NEWER`` is the safe answer: it costs requests, never correctness, because an attempt reads the
 source as it is *now*. ``STALE`` drops work, so it needs a token whose order the vendor documents.
 """
@@ -21,6 +25,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from s3fanout.model.events import ChangeKind, OrderPoint
+from s3fanout.model.jobs import JobState
 
 
 class Order(StrEnum):
@@ -59,3 +64,12 @@ def compare(offered: Change, recorded: Change) -> Order:
     if new.token < old.token and new.trusted:
         return Order.STALE
     return Order.NEWER
+
+
+def is_served_already(offered: Change, recorded: JobState) -> bool:
+    """Whether what was only seen in a listing has a job that will look at it anyway."""
+    return offered.kind is ChangeKind.EXISTS and recorded in {
+        JobState.READY,
+        JobState.LEASED,
+        JobState.WAITING,
+    }

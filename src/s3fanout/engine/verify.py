@@ -10,7 +10,7 @@ with ``Depth.BYTES`` two reads for each pair of the sample.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -67,6 +67,10 @@ class Finding:
     verdict: Verdict
     source: Listed | None
     replica: Listed | None
+
+
+Found = Callable[[Sequence[Finding]], Awaitable[None]]
+"""Is told about pairs that are not proven equal; the comparison waits for it."""
 
 
 @dataclass(slots=True)
@@ -138,7 +142,7 @@ class Verifier:
     async def run(
         self,
         prefix: str,
-        found: Callable[[Finding], None],
+        found: Found,
         *,
         restarted: Callable[[], None] = lambda: None,
         progress: Callable[[Tally], None] = lambda _: None,
@@ -147,7 +151,7 @@ class Verifier:
 
         Args:
             prefix: Of source keys.
-            found: Told about every pair that is not proven equal, in no order.
+            found: As ``Found``, in no order.
             restarted: Everything that ``found`` was told is void: a store turned out to list in
                 another order, and the comparison begins again.
             progress: Told now and then.
@@ -172,7 +176,7 @@ class Verifier:
                 return self.tally
 
     async def _compare_all(
-        self, names: str, found: Callable[[Finding], None], progress: Callable[[Tally], None]
+        self, names: str, found: Found, progress: Callable[[Tally], None]
     ) -> None:
         parts = await partitions((self._source, self._replica), self._clock, names)
         turns = asyncio.Semaphore(PARTITIONS_AT_ONCE)
@@ -188,7 +192,7 @@ class Verifier:
     async def _compare_partition(
         self,
         part: Partition,
-        found: Callable[[Finding], None],
+        found: Found,
         progress: Callable[[Tally], None],
     ) -> None:
         join = Join(source_cut=len(self._source.front), replica_cut=len(self._replica.front))
@@ -241,11 +245,12 @@ class Verifier:
         self.tally.size_bytes += size_bytes
         return doubtful
 
-    async def _judge(self, pairs: Sequence[Pair], found: Callable[[Finding], None]) -> None:
+    async def _judge(self, pairs: Sequence[Pair], found: Found) -> None:
         records = await self._records([self._key_of(pair) for pair in pairs])
         findings = await asyncio.gather(
             *(self._finding(pair, records.get(self._key_of(pair))) for pair in pairs)
         )
+        told: list[Finding] = []
         for finding in findings:
             if finding is None:
                 continue
@@ -253,7 +258,9 @@ class Verifier:
             if finding.source is not None:
                 self.tally.size_bytes += finding.source.size_bytes
             if finding.verdict.standing is not Standing.SAME:
-                found(finding)
+                told.append(finding)
+        if told:
+            await found(told)
 
     async def _records(self, keys: Sequence[str]) -> dict[str, ReplicaRecord]:
         if self._ledger is None:

@@ -8,6 +8,8 @@ S3FanoutError
 ├── NotificationsChanged   somebody wrote them at the same time      run the command again
 ├── StackBusy              CloudFormation is at work on it           wait, run the command again
 ├── StackFailed            CloudFormation went back                  correct the cause
+├── CheckpointMismatch     a checkpoint is of something else         start over, or as it was
+├── InventoryBroken        an input file is missing or damaged      nothing was queued of it
 ├── MalformedEvent         a message cannot be understood            kept with its payload
 └── StoreError             an object store said no
     ├── Unavailable        no answer, or 5xx: try again              back-off, counts as an attempt
@@ -102,6 +104,22 @@ class StackFailed(S3FanoutError):
 
     code = "stack-failed"
     default_hint = "correct the cause and run the same command again"
+
+
+class CheckpointMismatch(S3FanoutError):
+    """A walk cannot go on from a checkpoint that another configuration or input made."""
+
+    code = "checkpoint-mismatch"
+    exit_code = ExitCode.CONFIGURATION
+    default_hint = "finish it as it was begun, or begin anew with --restart"
+
+
+class InventoryBroken(S3FanoutError):
+    """A file that names objects is missing, damaged, or not understood."""
+
+    code = "inventory-broken"
+    exit_code = ExitCode.CONFIGURATION
+    default_hint = "download the inventory again; nothing was queued from a file that is damaged"
 
 
 class MalformedEvent(S3FanoutError):

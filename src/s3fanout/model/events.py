@@ -27,6 +27,8 @@ class ChangeKind(StrEnum):
     """A new object or version: its bytes may differ."""
     ATTRIBUTES_CHANGED = "attributes_changed"
     """Tags, ACL, retention or metadata changed; the bytes did not."""
+    EXISTS = "exists"
+    """Seen in a listing: nothing says that it changed. Its jobs come after all others."""
     REMOVED = "removed"
     """An object, a version or the visibility of one (a delete marker) went away."""
 

@@ -165,6 +165,7 @@ class DestinationSummary:
     Attributes:
         ready, waiting: Unsettled jobs (a leased job counts as ready: a lease is not persisted by
             every queue); ``backlog = ready + waiting``.
+        later: Of the ready ones those that come after all others: seen in a listing.
         backlog_bytes: Sum of the known sizes of the backlog.
         settled, superseded, dead: Records in those states.
         oldest_event_at_ms: Event time of the oldest unsettled change; ``None`` without backlog.
@@ -177,6 +178,7 @@ class DestinationSummary:
     destination: str
     ready: int = 0
     waiting: int = 0
+    later: int = 0
     backlog_bytes: int = 0
     settled: int = 0
     superseded: int = 0

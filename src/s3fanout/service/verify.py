@@ -98,9 +98,10 @@ class Findings:
     ) -> None:
         self._file.close()
 
-    def add(self, finding: Finding) -> None:
-        """Take one in."""
-        self._file.write(json.dumps(finding_document(finding)).encode() + b"\n")
+    async def add(self, findings: Sequence[Finding]) -> None:
+        """Take some in."""
+        for finding in findings:
+            self._file.write(json.dumps(finding_document(finding)).encode() + b"\n")
 
     def keep(self) -> None:
         """What was added so far stays."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from s3fanout.model.events import ChangeKind
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 NOW = -1
 """Due time of a ready job: due whatever the clock says."""
+
+LATER_JOBS_MAX = 1000
+"""Jobs of objects seen in a listing, per destination, in memory; the file has the rest."""
 
 _STALE_ENTRIES_MAX = 64
 
@@ -49,10 +54,14 @@ class Page:
     Attributes:
         jobs: The jobs that are due first and their due times, by due time.
         rest_due_at_ms: No job that was not read is due before; ``None`` when all were read.
+        later: Ready jobs that come after all others.
+        has_more_later: There are more of them.
     """
 
     jobs: tuple[tuple[Job, int], ...]
     rest_due_at_ms: int | None
+    later: tuple[Job, ...] = ()
+    has_more_later: bool = False
 
 
 class Backlog:
@@ -64,14 +73,18 @@ class Backlog:
 
     Attributes:
         leases: By key.
-        left_due_at_ms: No job that was left behind is due before; ``None`` when none was.
+        left_due_at_ms: No job that was left behind is due before; ``None`` when none was. Jobs that
+            come later than all others do not count.
+        later_left: Of those, too, some were left behind.
     """
 
     def __init__(self, jobs_max: int, *, left_due_at_ms: int | None) -> None:
         self.leases: dict[str, Lease] = {}
         self.left_due_at_ms = left_due_at_ms
+        self.later_left = left_due_at_ms is not None
         self._jobs_max = jobs_max
         self._ready: OrderedDict[str, Job] = OrderedDict()
+        self._later: OrderedDict[str, Job] = OrderedDict()
         self._waiting: dict[str, tuple[Job, int]] = {}
         self._by_due: list[tuple[int, int, str]] = []
         """Heap of (due, fence, key); an entry that ``_waiting`` does not confirm is void."""
@@ -81,6 +94,8 @@ class Backlog:
         lease = self.leases.get(job.key)
         if lease is not None:
             lease.successor = (job, due_at_ms)
+        elif due_at_ms == NOW and job.kind is ChangeKind.EXISTS:
+            self._hold_later(job)
         elif due_at_ms == NOW and job.key in self._ready:
             self._ready[job.key] = job
         elif self._drop(job.key) or (self.left_due_at_ms is None and self._has_room()):
@@ -94,22 +109,35 @@ class Backlog:
             self.left_due_at_ms = due_at_ms
 
     def take(self, limit: int, *, now_ms: int) -> list[Job]:
-        """Lease up to ``limit`` due jobs, oldest first."""
+        """Lease up to ``limit`` due jobs, oldest first, those seen in a listing last."""
         self._promote(now_ms)
-        jobs = list(islice(self._ready.values(), limit))
-        for job in jobs:
-            del self._ready[job.key]
-            self.leases[job.key] = Lease(job.fence)
+        jobs: list[Job] = []
+        left = self.left_due_at_ms
+        # Changes that are only in the database come before what is here of the others.
+        queues = (
+            (self._ready,) if left is not None and left <= now_ms else (self._ready, self._later)
+        )
+        for ready in queues:
+            taken = list(islice(ready.values(), limit - len(jobs)))
+            for job in taken:
+                del ready[job.key]
+                self.leases[job.key] = Lease(job.fence)
+            jobs += taken
         return jobs
 
     def ready_count(self, *, now_ms: int) -> int:
-        """How many jobs ``take`` could give."""
+        """How many jobs ``take`` could give before those that come later."""
         self._promote(now_ms)
         return len(self._ready)
 
+    @property
+    def must_read_later(self) -> bool:
+        """Jobs that come later are only in the database."""
+        return self.later_left and not self._later
+
     def due_at_ms(self) -> int | None:
         """When the next job is due, ``NOW`` if one is; ``None`` without a job."""
-        if self._ready:
+        if self._ready or self._later or self.later_left:
             return NOW
         self._forget_void()
         waiting = self._by_due[0][0] if self._by_due else None
@@ -156,6 +184,8 @@ class Backlog:
     def forget(self) -> None:
         """Leave everything to the database but the leases: another process may have changed it."""
         self._ready.clear()
+        self._later.clear()
+        self.later_left = True
         self._waiting.clear()
         self._by_due.clear()
         self.leave()
@@ -164,6 +194,13 @@ class Backlog:
         """Hold what was just read, instead of what is held."""
         self.forget()
         self.left_due_at_ms = page.rest_due_at_ms
+        self.later_left = page.has_more_later
+        for job in page.later:
+            lease = self.leases.get(job.key)
+            if lease is None:
+                self._later[job.key] = job
+            elif lease.fence != job.fence:
+                lease.successor = (job, NOW)
         for job, due_at_ms in page.jobs:
             lease = self.leases.get(job.key)
             if lease is None:
@@ -177,6 +214,12 @@ class Backlog:
     def _has_room(self) -> bool:
         return len(self._ready) + len(self._waiting) < self._jobs_max
 
+    def _hold_later(self, job: Job) -> None:
+        if not self.later_left and len(self._later) < LATER_JOBS_MAX:
+            self._later[job.key] = job
+        else:
+            self.later_left = True
+
     def _hold(self, job: Job, due_at_ms: int) -> None:
         if due_at_ms == NOW:
             self._ready[job.key] = job
@@ -189,10 +232,11 @@ class Backlog:
 
     def _drop(self, key: str, *, fence: int | None = None) -> bool:
         """Forget the job of ``key`` (if it has ``fence``). Returns whether there was one."""
-        job = self._ready.get(key)
-        if job is not None and fence in {None, job.fence}:
-            del self._ready[key]
-            return True
+        for ready in (self._ready, self._later):
+            job = ready.get(key)
+            if job is not None and fence in {None, job.fence}:
+                del ready[key]
+                return True
         waiting = self._waiting.get(key)
         if waiting is not None and fence in {None, waiting[0].fence}:
             del self._waiting[key]
@@ -204,7 +248,9 @@ class Backlog:
         while self._by_due and self._by_due[0][0] <= now_ms:
             due_at_ms, fence, key = heapq.heappop(self._by_due)
             if self._is_waiting(key, fence, due_at_ms):
-                self._ready[key] = self._waiting.pop(key)[0]
+                job = self._waiting.pop(key)[0]
+                ready = self._later if job.kind is ChangeKind.EXISTS else self._ready
+                ready[key] = job
 
     def _forget_void(self) -> None:
         while self._by_due and not self._is_waiting(
@@ -220,16 +266,20 @@ class Backlog:
 def page_of(
     ready: Iterable[tuple[Job, int]],
     waiting: Iterable[tuple[Job, int]],
+    later: Iterable[Job] = (),
     *,
     limit: int,
+    later_limit: int = LATER_JOBS_MAX,
     now_ms: int,
 ) -> Page:
-    """The page that two reads of at most ``limit`` jobs each make.
+    """The page that three reads make.
 
     Args:
         ready: Jobs with the time since which they are ready, by that time.
         waiting: Jobs with their due times, by due time.
-        limit: What the reads were limited to.
+        later: Ready jobs that come after all others, by the time since which they are ready.
+        limit: What the first two reads were limited to.
+        later_limit: What the third was limited to.
         now_ms: Jobs that wait for longer come last: they must not take the place of a ready one.
     """
     since, due = tuple(ready), tuple(waiting)
@@ -241,4 +291,10 @@ def page_of(
     jobs = [(False, at_ms, (job, NOW)) for job, at_ms in since]
     jobs += [(at_ms > now_ms, at_ms, (job, at_ms)) for job, at_ms in due]
     jobs.sort(key=lambda entry: entry[:2])
-    return Page(tuple(job for _, _, job in jobs), min(rest, default=None))
+    last = tuple(later)
+    return Page(
+        tuple(job for _, _, job in jobs),
+        min(rest, default=None),
+        last,
+        len(last) >= later_limit,
+    )

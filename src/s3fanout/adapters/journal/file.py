@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from s3fanout.adapters.journal import removals, statements, uploads
 from s3fanout.adapters.journal.letters import check_room
-from s3fanout.adapters.journal.schema import KIND_CODES, STATE_CODES
+from s3fanout.adapters.journal.schema import KIND_CODES, READY_LATER, STATE_CODES
+from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import JobState
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from s3fanout.model.jobs import Job, NewJob, Settlement
     from s3fanout.model.limits import Limits
     from s3fanout.model.uploads import ReplicaUpload
+    from s3fanout.ports.checkpoints import Checkpoint
     from s3fanout.ports.ledger import FailureSelection
 
 DUPLICATE = 0
@@ -97,6 +99,7 @@ class LedgerFile:
                         job.etag,
                         job.size_bytes,
                         job.version_id,
+                        READY_LATER if job.kind is ChangeKind.EXISTS else 0,
                     )
                 )
             fence += 1
@@ -109,7 +112,7 @@ class LedgerFile:
         if cursor.rowcount == len(piece):
             return {}
         return {
-            index: DUPLICATE if token == piece[index][8] else STALE
+            index: DUPLICATE if token == piece[index][8] or piece[index][-1] else STALE
             for index, fence, token in self._found(piece)
             if fence != piece[index][2]
         }
@@ -191,7 +194,8 @@ class LedgerFile:
         where, values = dead_letters(selection)
         cursor = self.connection.execute(
             "UPDATE replica"  # noqa: S608 - our own text
-            " SET state = 0, attempts = 0, settled_at_ms = NULL, due_at_ms = ?, fence = ?"
+            " SET state = iif(kind = 4, 5, 0), attempts = 0, settled_at_ms = NULL,"
+            " due_at_ms = ?, fence = ?"
             f" WHERE {where}",
             (now_ms, self._fences(1), *values),
         )
@@ -236,6 +240,18 @@ class LedgerFile:
     def forget_upload(self, destination: str, key: str) -> None:
         """Forget one."""
         uploads.forget_upload(self.connection, self._id(destination), key)
+
+    def keep_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
+        """Replace a checkpoint."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO checkpoint (name, fingerprint, kept_at_ms, position)"
+            " VALUES (?, ?, ?, ?)",
+            (name, checkpoint.fingerprint, checkpoint.kept_at_ms, checkpoint.position),
+        )
+
+    def drop_checkpoint(self, name: str) -> None:
+        """Forget a checkpoint."""
+        self.connection.execute("DELETE FROM checkpoint WHERE name = ?", (name,))
 
     def pause(self, destination: str, now_ms: int, reason: str) -> None:
         """Note a pause; one that is there stays as it is."""

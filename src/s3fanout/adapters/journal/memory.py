@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.journal.letters import check_room
+from s3fanout.adapters.journal.memory_checkpoints import MemoryCheckpoints
 from s3fanout.adapters.journal.memory_records import earlier_etags, settled_record, with_replica
-from s3fanout.adapters.journal.states import UNSETTLED, check_settleable
+from s3fanout.adapters.journal.states import UNSETTLED, check_settleable, is_due, is_later
 from s3fanout.adapters.journal.wakeups import Wakeups
 from s3fanout.decide.guard import admit, release
-from s3fanout.decide.order import Order, compare
+from s3fanout.decide.order import Order, compare, is_served_already
+from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import (
     DestinationSummary,
     ErrorRecord,
@@ -62,7 +64,7 @@ class _Kept:
     fence: int = 0
 
 
-class MemoryJournal:
+class MemoryJournal(MemoryCheckpoints):
     """``Queue`` and ``Ledger`` without a disk.
 
     Args:
@@ -70,6 +72,7 @@ class MemoryJournal:
     """
 
     def __init__(self, *, clock: Clock) -> None:
+        super().__init__()
         self._clock = clock
         self._kept = _Kept()
         self._leases: dict[RecordId, int] = {}
@@ -78,7 +81,7 @@ class MemoryJournal:
     def reopened(self) -> MemoryJournal:
         """What a process finds that starts over: every record, no lease. Drop the old one."""
         fresh = MemoryJournal(clock=self._clock)
-        fresh._kept = self._kept
+        fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
         return fresh
 
     async def close(self) -> None:
@@ -98,6 +101,8 @@ class MemoryJournal:
             seen.add((job.destination, job.key))
             recorded = self._kept.records.get((job.destination, job.key))
             order = Order.NEWER if recorded is None else compare(job, recorded)
+            if recorded is not None and is_served_already(job, recorded.state):
+                order = Order.DUPLICATE
             count[order] += 1
             if order is Order.NEWER:
                 self._replace(job, recorded, now_ms, fence)
@@ -136,11 +141,12 @@ class MemoryJournal:
         if destination in self._kept.paused:
             return ()
         claimed: list[Job] = []
-        for key in self._kept.unsettled[destination]:
+        found = (self._kept.records[destination, key] for key in self._kept.unsettled[destination])
+        # A stable sort: those seen in a listing last, otherwise the order of acceptance.
+        for record in sorted(found, key=lambda record: record.kind is ChangeKind.EXISTS):
             if len(claimed) >= limit:
                 break
-            record = self._kept.records[destination, key]
-            if (destination, key) not in self._leases and _is_due(record, now_ms):
+            if (destination, record.key) not in self._leases and is_due(record, now_ms):
                 claimed.append(_job_of(record))
         for job in claimed:
             self._leases[job.destination, job.key] = job.fence
@@ -153,7 +159,7 @@ class MemoryJournal:
                 record = self._kept.records[destination, key]
                 if (destination, key) in self._leases:
                     continue
-                if _is_due(record, now_ms):
+                if is_due(record, now_ms):
                     return
                 seconds = min(seconds, (record.due_at_ms - now_ms) / 1000)
         await self._wakeups.sleep(destination, seconds)
@@ -274,18 +280,21 @@ class MemoryJournal:
     def _summary(self, name: str, records: list[ReplicaRecord]) -> DestinationSummary:
         now_ms = self._clock.now_ms()
         backlog = [record for record in records if record.state in UNSETTLED]
-        ready = sum(_is_due(record, now_ms) for record in backlog)
+        ready = sum(is_due(record, now_ms) for record in backlog)
         error, error_at_ms = self._last_error(records)
         paused_at_ms, paused_reason = self._kept.paused.get(name, (None, ""))
         return DestinationSummary(
             destination=name,
             ready=ready,
             waiting=len(backlog) - ready,
+            later=sum(map(is_later, backlog)),
             backlog_bytes=sum(record.size_bytes or 0 for record in backlog),
             settled=sum(record.state is JobState.SETTLED for record in records),
             superseded=sum(record.state is JobState.SUPERSEDED for record in records),
             dead=sum(record.state is JobState.DEAD for record in records),
-            oldest_event_at_ms=min((record.event_at_ms for record in backlog), default=None),
+            oldest_event_at_ms=min(
+                (record.event_at_ms for record in backlog if not is_later(record)), default=None
+            ),
             last_settled_at_ms=self._kept.last_settled_at_ms.get(name),
             last_error=error,
             last_error_at_ms=error_at_ms,
@@ -428,11 +437,6 @@ class MemoryJournal:
             newest[record.destination] = max(
                 newest.get(record.destination, 0), record.settled_at_ms
             )
-
-
-def _is_due(record: ReplicaRecord, now_ms: int) -> bool:
-    """A ready job is due whatever the clock says (it may have jumped back)."""
-    return record.state is JobState.READY or record.due_at_ms <= now_ms
 
 
 def _job_of(record: ReplicaRecord) -> Job:

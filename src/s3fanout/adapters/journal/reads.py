@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 from s3fanout.adapters.journal import statements
 from s3fanout.adapters.journal.backlog import Page, page_of
 from s3fanout.adapters.journal.file import dead_letters
-from s3fanout.adapters.journal.schema import KIND_CODES, STATE_CODES
+from s3fanout.adapters.journal.schema import KIND_CODES, READY_LATER, STATE_CODES
 from s3fanout.model.events import OrderPoint
 from s3fanout.model.jobs import (
     DestinationSummary,
     ErrorRecord,
     Job,
+    JobState,
     MalformedRecord,
     ReplicaRecord,
 )
+from s3fanout.ports.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from s3fanout.ports.ledger import FailureSelection
 
-_STATES = {code: state for state, code in STATE_CODES.items()}
+_STATES = {code: state for state, code in STATE_CODES.items()} | {READY_LATER: JobState.READY}
 _KINDS = {code: kind for kind, code in KIND_CODES.items()}
 
 _RECORD = """
@@ -42,7 +44,7 @@ json_array(
 
 _SUMMARIES = """
 SELECT json_group_array(json_array(
-    name, ready, waiting, backlog_bytes, settled, superseded, dead, oldest_event_at_ms,
+    name, ready, waiting, later, backlog_bytes, settled, superseded, dead, oldest_event_at_ms,
     last_settled_at_ms, error_code, error_message, error_hint, error_at_ms, paused_at_ms,
     paused_reason
 ))
@@ -50,10 +52,11 @@ FROM destination
 LEFT JOIN (
     SELECT
         destination_id,
-        sum(state = 0 OR due_at_ms <= :now_ms) AS ready,
+        sum(state <> 1 OR due_at_ms <= :now_ms) AS ready,
         sum(state = 1 AND due_at_ms > :now_ms) AS waiting,
+        sum(state = 5) AS later,
         sum(size_bytes) AS backlog_bytes,
-        min(event_at_ms) AS oldest_event_at_ms
+        min(iif(state = 5, NULL, event_at_ms)) AS oldest_event_at_ms
     FROM replica INDEXED BY replica_backlog
     WHERE settled_at_ms IS NULL
     GROUP BY destination_id
@@ -161,16 +164,20 @@ def malformed(connection: Connection, limit: int) -> list[MalformedRecord]:
     return [MalformedRecord(*row) for row in rows]
 
 
-def page(connection: Connection, destination: str, limit: int, now_ms: int) -> Page:
+def page(
+    connection: Connection, destination: str, limit: int, later_limit: int, now_ms: int
+) -> Page:
     """The part of a destination's backlog that is due first."""
-    ready, waiting = (
-        _nested(connection.execute(_PAGE, (state, destination, limit)).fetchone()[0])
-        for state in (0, 1)
+    ready, waiting, later = (
+        _nested(connection.execute(_PAGE, (state, destination, rows)).fetchone()[0])
+        for state, rows in ((0, limit), (1, limit), (READY_LATER, later_limit))
     )
     return page_of(
         [(_job(destination, row), row[8]) for row in ready],
         [(_job(destination, row), row[8]) for row in waiting],
+        [_job(destination, row) for row in later],
         limit=limit,
+        later_limit=later_limit,
         now_ms=now_ms,
     )
 
@@ -187,6 +194,14 @@ def data_version(connection: Connection) -> int:
     """A number that changes when *another* connection has committed something."""
     (version,) = connection.execute("PRAGMA data_version").fetchone()
     return int(version)
+
+
+def checkpoint(connection: Connection, name: str) -> Checkpoint | None:
+    """A checkpoint."""
+    row = connection.execute(
+        "SELECT fingerprint, kept_at_ms, position FROM checkpoint WHERE name = ?", (name,)
+    ).fetchone()
+    return None if row is None else Checkpoint(*row)
 
 
 def _nested(text: str) -> Sequence[Sequence[Any]]:
@@ -239,14 +254,15 @@ def _summary(row: Sequence[Any]) -> DestinationSummary:
         destination=row[0],
         ready=row[1] or 0,
         waiting=row[2] or 0,
-        backlog_bytes=row[3] or 0,
-        settled=row[4] or 0,
-        superseded=row[5] or 0,
-        dead=row[6] or 0,
-        oldest_event_at_ms=row[7],
-        last_settled_at_ms=row[8],
-        last_error=None if row[9] is None else ErrorRecord(*row[9:12]),
-        last_error_at_ms=row[12],
-        paused_at_ms=row[13],
-        paused_reason=row[14] or "",
+        later=row[3] or 0,
+        backlog_bytes=row[4] or 0,
+        settled=row[5] or 0,
+        superseded=row[6] or 0,
+        dead=row[7] or 0,
+        oldest_event_at_ms=row[8],
+        last_settled_at_ms=row[9],
+        last_error=None if row[10] is None else ErrorRecord(*row[10:13]),
+        last_error_at_ms=row[13],
+        paused_at_ms=row[14],
+        paused_reason=row[15] or "",
     )

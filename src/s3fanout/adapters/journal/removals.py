@@ -38,7 +38,7 @@ def release_deletes(connection: Connection, destination_id: int, now_ms: int, fe
     """End a hold and make its jobs ready. Returns how many there were."""
     _keep(connection, destination_id, release(_guard(connection, destination_id), now_ms=now_ms))
     cursor = connection.execute(
-        "UPDATE replica SET state = 0, due_at_ms = ?, fence = ?"
+        "UPDATE replica SET state = iif(kind = 4, 5, 0), due_at_ms = ?, fence = ?"
         " WHERE settled_at_ms IS NULL AND destination_id = ? AND state = 1 AND error_code = ?",
         (now_ms, fence, destination_id, DELETES_HELD),
     )

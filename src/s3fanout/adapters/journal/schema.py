@@ -31,10 +31,14 @@ STATE_CODES = {
 }
 """``LEASED`` is never stored. ``settled_at_ms`` is set exactly in the last three."""
 
+READY_LATER = 5
+"""A ready job of an object that was seen in a listing: claimed when nothing else is ready."""
+
 KIND_CODES = {
     ChangeKind.CREATED: 1,
     ChangeKind.ATTRIBUTES_CHANGED: 2,
     ChangeKind.REMOVED: 3,
+    ChangeKind.EXISTS: 4,
 }
 
 _VERSION_1 = (
@@ -219,12 +223,25 @@ _VERSION_5 = (
     """,
 )
 
+_VERSION_6 = (
+    # How far a walk over a listing came: its plan is JSON, because nobody asks for parts of it.
+    """
+    CREATE TABLE checkpoint (
+        name TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        kept_at_ms INTEGER NOT NULL,
+        position TEXT NOT NULL
+    )
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_1,
     _VERSION_2,
     _VERSION_3,
     _VERSION_4,
     _VERSION_5,
+    _VERSION_6,
 )
 """``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
 released: append the next."""

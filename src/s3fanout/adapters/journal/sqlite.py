@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.journal import reads, removals, uploads
-from s3fanout.adapters.journal.backlog import NOW, Backlog
+from s3fanout.adapters.journal.backlog import LATER_JOBS_MAX, NOW, Backlog
 from s3fanout.adapters.journal.file import DUPLICATE, REFUSED, STALE
 from s3fanout.adapters.journal.session import (
     JOBS_IN_MEMORY_MAX,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from s3fanout.model.limits import Limits
     from s3fanout.model.removals import DeleteGuard
     from s3fanout.model.uploads import ReplicaUpload
+    from s3fanout.ports.checkpoints import Checkpoint
     from s3fanout.ports.ledger import FailureSelection
     from s3fanout.ports.system import Clock
 
@@ -130,7 +131,7 @@ class SqliteJournal(Session):
         if backlog is None or destination in self._paused:
             return ()
         left = backlog.left_due_at_ms
-        if left is not None and left <= now_ms:
+        if (left is not None and left <= now_ms) or backlog.must_read_later:
             ready = backlog.ready_count(now_ms=now_ms)
             if ready <= self._jobs_max // 4:
                 page = self._read_page(destination, backlog, now_ms)
@@ -157,10 +158,11 @@ class SqliteJournal(Session):
                 self._wakeups.wake(destination)
                 done.set_result(None)
 
-        limit = self._jobs_max + len(backlog.leases)
+        leased = len(backlog.leases)
+        limit, later_limit = self._jobs_max + leased, LATER_JOBS_MAX + leased
         self._submit(
             Look(
-                lambda connection: reads.page(connection, destination, limit, now_ms),
+                lambda connection: reads.page(connection, destination, limit, later_limit, now_ms),
                 deliver,
             )
         )
@@ -375,6 +377,15 @@ class SqliteJournal(Session):
         await self._change(lambda file: file.forget_upload(destination, key), _nothing)
 
     # Letters
+
+    async def checkpoint(self, name: str) -> Checkpoint | None:
+        return await self._read(reads.checkpoint, name)
+
+    async def keep_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
+        await self._change(lambda file: file.keep_checkpoint(name, checkpoint), _nothing)
+
+    async def drop_checkpoint(self, name: str) -> None:
+        await self._change(lambda file: file.drop_checkpoint(name), _nothing)
 
     async def keep_malformed(
         self, letters: Sequence[Malformed], *, route: str, now_ms: int

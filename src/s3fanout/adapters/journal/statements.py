@@ -28,7 +28,7 @@ _OFFER_COLUMNS = (
     "destination_id, key, fence, kind, event_at_ms, accepted_at_ms, due_at_ms,"
     " order_scheme, order_token, order_trusted, etag, size_bytes, version_id"
 )
-_OFFER_VALUES = 13
+_OFFER_VALUES = 14
 
 _EARLIER = f"""
 CASE
@@ -44,12 +44,13 @@ END
 """  # noqa: S608 - our own text
 
 _OFFER = """
-INSERT INTO replica (state, {columns}) VALUES {{rows}}
+INSERT INTO replica ({columns}, state) VALUES {{rows}}
 ON CONFLICT (key, destination_id) DO UPDATE SET
-    state = 0, ({columns}) = ({excluded}), earlier_etags = {earlier},
+    state = excluded.state, ({columns}) = ({excluded}), earlier_etags = {earlier},
     attempts = 0, reason = '', settled_at_ms = NULL,
     error_code = NULL, error_message = NULL, error_hint = NULL, error_at_ms = NULL
-WHERE replica.order_token IS NULL
+WHERE (excluded.state = 0 OR replica.settled_at_ms IS NOT NULL) AND (
+    replica.order_token IS NULL
     OR excluded.order_token IS NULL
     OR excluded.order_scheme <> replica.order_scheme
     OR excluded.order_token > replica.order_token
@@ -62,6 +63,7 @@ WHERE replica.order_token IS NULL
             OR excluded.version_id IS NOT replica.version_id
         )
     )
+)
 """.format(
     columns=_OFFER_COLUMNS,
     excluded=", ".join(f"excluded.{name}" for name in _OFFER_COLUMNS.split(", ")),
@@ -120,7 +122,7 @@ JOIN replica ON replica.destination_id = wanted.column2 AND replica.key = wanted
 @cache
 def offer(rows: int) -> str:
     """Insert so many jobs, each where it is newer than what is on record."""
-    return _with_rows(_OFFER, rows, _OFFER_VALUES, prefix="0, ")
+    return _with_rows(_OFFER, rows, _OFFER_VALUES)
 
 
 @cache
@@ -162,6 +164,6 @@ def execute(connection: sqlite3.Connection, statement: str, rows: Sequence[Row])
     return connection.execute(statement, tuple(chain.from_iterable(rows)))
 
 
-def _with_rows(statement: str, rows: int, values: int, *, prefix: str = "") -> str:
-    row = f"({prefix}{', '.join('?' * values)})"
+def _with_rows(statement: str, rows: int, values: int) -> str:
+    row = f"({', '.join('?' * values)})"
     return statement.format(rows=", ".join([row] * rows))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from s3fanout.model.jobs import Settlement
+    from s3fanout.model.jobs import ReplicaRecord, Settlement
 
 UNSETTLED = frozenset({JobState.READY, JobState.WAITING})
 """A leased job is kept in one of these: the lease itself is not kept."""
@@ -26,3 +27,13 @@ def check_settleable(settlements: Iterable[Settlement]) -> None:
     for settlement in settlements:
         if settlement.state not in _SETTLEABLE:
             raise ValueError(f"not the state of a settlement: {settlement.state}")
+
+
+def is_later(record: ReplicaRecord) -> bool:
+    """A ready job that comes after all others."""
+    return record.kind is ChangeKind.EXISTS and record.state is JobState.READY
+
+
+def is_due(record: ReplicaRecord, now_ms: int) -> bool:
+    """A ready job is due whatever the clock says (it may have jumped back)."""
+    return record.state is JobState.READY or record.due_at_ms <= now_ms

@@ -1,0 +1,129 @@
+"""Inputs of a backfill that are files: an S3 Inventory that was downloaded, or a list of keys."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from s3fanout.intake.inventory import Manifest, item_of, parse_manifest
+from s3fanout.model.errors import InventoryBroken
+from s3fanout.model.items import Batch, Item
+
+BATCH_ITEMS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """An inventory whose files are all there and whole."""
+
+    manifest: Manifest
+    files: tuple[Path, ...]
+    fingerprint: str
+
+    @classmethod
+    def open(cls, path: Path, *, source_bucket: str) -> Inventory:
+        """Check everything before anything is used.
+
+        The files are looked for beside ``manifest.json``, in ``data/`` beside it, and in ``data/``
+        one level up, which is where they are after ``aws s3 sync`` of the inventory's folder.
+
+        Raises:
+            InventoryBroken: Something is missing or is not what its checksum says, or the inventory
+                is of another bucket.
+        """
+        body = _read(path)
+        digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        checksum = path.with_name("manifest.checksum")
+        if checksum.exists() and _read(checksum).decode("ascii", "replace").strip() != digest:
+            raise InventoryBroken(f"{path} is not what manifest.checksum says")
+        manifest = parse_manifest(body)
+        if manifest.source_bucket != source_bucket:
+            raise InventoryBroken(
+                f"the inventory is of bucket {manifest.source_bucket}, not of {source_bucket}"
+            )
+        files = tuple(_found(path, each.key) for each in manifest.files)
+        for file, said in zip(files, manifest.files, strict=True):
+            if _md5_hex(file) != said.md5_hex.lower():
+                raise InventoryBroken(f"{file} is not what the manifest says (MD5)")
+        return cls(manifest, files, digest)
+
+    def batches(self, position: str | None) -> Iterator[Batch]:
+        """The items; a position is ``file:row``, both counted from 0.
+
+        Raises:
+            InventoryBroken: A row makes no sense.
+        """
+        at_file, at_row = (int(number) for number in (position or "0:0").split(":"))
+        for number, file in enumerate(self.files[at_file:], at_file):
+            items: list[Item] = []
+            count = 0
+            try:
+                with gzip.open(file, "rt", encoding="utf-8", newline="") as lines:
+                    for count, row in enumerate(csv.reader(lines), 1):
+                        if number == at_file and count <= at_row:
+                            continue
+                        item = item_of(self.manifest.columns, row)
+                        if item is not None:
+                            items.append(item)
+                        if len(items) >= BATCH_ITEMS:
+                            yield Batch(items, f"{number}:{count}")
+                            items = []
+            except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
+                raise InventoryBroken(f"{file} cannot be read: {error}") from error
+            last = number + 1 == len(self.files)
+            yield Batch(items, None if last else f"{number + 1}:0")
+
+
+def keys_of_file(path: Path, position: str | None) -> Iterator[Batch]:
+    """One key a line, UTF-8, nothing else; a position is a number of lines.
+
+    Raises:
+        InventoryBroken: The file cannot be read, or is not UTF-8.
+    """
+    done = int(position or 0)
+    items: list[Item] = []
+    try:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for count, line in enumerate(lines, 1):
+                if count <= done:
+                    continue
+                key = line.removesuffix("\n")
+                if key:
+                    items.append(Item(key))
+                if len(items) >= BATCH_ITEMS:
+                    yield Batch(items, str(count))
+                    items = []
+    except (OSError, UnicodeDecodeError) as error:
+        raise InventoryBroken(f"{path} cannot be read: {error}") from error
+    yield Batch(items, None)
+
+
+def _found(manifest: Path, key: str) -> Path:
+    name = key.rpartition("/")[2]
+    for folder in (manifest.parent, manifest.parent / "data", manifest.parent.parent / "data"):
+        if (folder / name).is_file():
+            return folder / name
+    raise InventoryBroken(
+        f"a file of the inventory is missing: {key}",
+        hint="download the whole inventory, its data folder too",
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InventoryBroken(f"cannot read {path}: {error.strerror}") from error
+
+
+def _md5_hex(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise InventoryBroken(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,65 @@
+"""Which objects that a listing shows need a job? An item, a rule and a record → a word.
+
+| item | record | choice |
+|---|---|---|
+| a key that is not UTF-8 | any | NOT_TEXT |
+| older than asked for | any | OLDER |
+| the rule does not want it | any | UNWANTED |
+| wanted | a job is not settled yet | BUSY |
+| wanted, with an etag | settled, made equal to this etag | EQUAL |
+| wanted | otherwise | QUEUE |
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from s3fanout.decide.match import refusal
+from s3fanout.model.events import ChangeKind
+from s3fanout.model.items import Item
+from s3fanout.model.jobs import JobState, NewJob, ReplicaRecord
+from s3fanout.model.objects import is_text
+from s3fanout.model.rules import Rule
+
+
+class Choice(StrEnum):
+    """What becomes of an item at one destination."""
+
+    QUEUE = "queue"
+    EQUAL = "equal"
+    BUSY = "busy"
+    UNWANTED = "unwanted"
+    OLDER = "older"
+    NOT_TEXT = "not_text"
+
+
+def choose(
+    item: Item, rule: Rule, record: ReplicaRecord | None, *, since_at_ms: int | None
+) -> Choice:
+    """What becomes of ``item``. An unknown time is not older than anything."""
+    if not is_text(item.key):
+        return Choice.NOT_TEXT
+    at_ms = item.last_modified_at_ms
+    if since_at_ms is not None and at_ms is not None and at_ms < since_at_ms:
+        return Choice.OLDER
+    if refusal(rule, item.key, item.size_bytes) is not None:
+        return Choice.UNWANTED
+    if record is None:
+        return Choice.QUEUE
+    if record.state in {JobState.READY, JobState.LEASED, JobState.WAITING}:
+        return Choice.BUSY
+    if record.state is JobState.SETTLED and item.etag and record.source_etag == item.etag:
+        return Choice.EQUAL
+    return Choice.QUEUE
+
+
+def job_of(item: Item, destination: str, *, now_ms: int) -> NewJob:
+    """The job of an item that is to be queued. Its event is that somebody looked."""
+    return NewJob(
+        destination=destination,
+        key=item.key,
+        kind=ChangeKind.EXISTS,
+        event_at_ms=now_ms,
+        etag=item.etag or None,
+        size_bytes=item.size_bytes,
+    )

@@ -1,0 +1,207 @@
+"""Queues what was there before: every object of a listing that a destination has not got yet.
+
+The jobs go through the same queue, engine and ledger as live changes, and come after them. A page
+of the listing is accepted in one call, so the destinations of an object share its read. What the
+ledger knows to be equal is passed over: going over everything again costs the listing alone.
+
+After each page the place is kept in the ledger, never before its jobs are durable: whoever is
+killed and starts again repeats one page at most, and its jobs are there already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from s3fanout.decide.backfill import Choice, choose, job_of
+from s3fanout.engine.listing import Partition, Side, pages
+from s3fanout.model.errors import CheckpointMismatch
+from s3fanout.model.items import Batch, Item
+from s3fanout.model.objects import is_text
+from s3fanout.model.rules import Rule
+from s3fanout.ports.checkpoints import Checkpoint, Checkpoints
+from s3fanout.ports.ledger import Ledger
+from s3fanout.ports.object_store import ObjectStore
+from s3fanout.ports.queue import Queue
+from s3fanout.ports.system import Clock
+
+CHECKPOINT = "backfill"
+LATER_MAX = 10_000
+"""Jobs that may wait in one destination's queue; the listing goes on when there are fewer."""
+LOOK_S = 0.5
+
+
+class Books(Queue, Ledger, Checkpoints, Protocol):
+    """Where jobs, records and checkpoints are."""
+
+
+@dataclass(slots=True)
+class BackfillTally:
+    """What happened so far, earlier runs of the same backfill included.
+
+    Attributes:
+        items: Objects that the input named.
+        choices: By destination, how often each choice was made.
+        queued_bytes: Known sizes of what was queued, by destination.
+        resumed: It went on from a checkpoint.
+    """
+
+    items: int = 0
+    choices: dict[str, dict[Choice, int]] = field(default_factory=dict)
+    queued_bytes: dict[str, int] = field(default_factory=dict)
+    resumed: bool = False
+
+    def count(self, choice: Choice) -> int:
+        """Over all destinations."""
+        return sum(each.get(choice, 0) for each in self.choices.values())
+
+
+async def listed(
+    store: ObjectStore, clock: Clock, prefix: str, position: str | None
+) -> AsyncGenerator[Batch]:
+    """The objects of a bucket as batches; a position is a continuation token."""
+    listing = pages(Side(store), clock, Partition(prefix), token=position)
+    async with aclosing(listing):
+        async for page in listing:
+            items = [Item(row[0], row[1], row[2], row[3]) for row in page.objects]
+            yield Batch(items, page.next_token)
+
+
+class Backfill:
+    """One walk over an input."""
+
+    def __init__(
+        self,
+        *,
+        rules: Sequence[Rule],
+        books: Books,
+        clock: Clock,
+        fingerprint: str,
+        since_at_ms: int | None = None,
+        rate_per_s: float | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """Prepare a walk.
+
+        Args:
+            rules: Of the destinations that are filled.
+            books: Jobs, records, checkpoints.
+            clock: Time.
+            fingerprint: Of configuration and input.
+            since_at_ms: Only what was modified then or later.
+            rate_per_s: Most objects queued in a second.
+            dry_run: Only count.
+        """
+        self._rules = tuple(rules)
+        self._books = books
+        self._clock = clock
+        self._fingerprint = fingerprint
+        self._since_at_ms = since_at_ms
+        self._rate_per_s = rate_per_s
+        self._dry_run = dry_run
+        self.tally = BackfillTally()
+
+    async def resume(self) -> str | None:
+        """The position to go on from; ``None`` begins at the start.
+
+        Raises:
+            CheckpointMismatch: The checkpoint is of another configuration or input.
+        """
+        kept = await self._books.checkpoint(CHECKPOINT)
+        if kept is None or self._dry_run:
+            return None
+        if kept.fingerprint != self._fingerprint:
+            raise CheckpointMismatch(
+                "an unfinished backfill is of another configuration or of other arguments"
+            )
+        document = json.loads(kept.position)
+        self.tally = BackfillTally(
+            document["items"],
+            {
+                name: {Choice(word): count for word, count in choices.items()}
+                for name, choices in document["choices"].items()
+            },
+            document["queued_bytes"],
+            resumed=True,
+        )
+        position: str = document["position"]
+        return position
+
+    async def run(
+        self,
+        batches: AsyncGenerator[Batch],
+        *,
+        progress: Callable[[BackfillTally], None] = lambda _: None,
+    ) -> BackfillTally:
+        """Queue what ``batches`` names; ended, the checkpoint is gone.
+
+        Raises:
+            StoreError, LedgerUnavailable: As far as it came it stays; run it again.
+        """
+        began_s, queued_before = self._clock.monotonic_s(), self.tally.count(Choice.QUEUE)
+        async with aclosing(batches):
+            async for batch in batches:
+                await self._take(batch.items)
+                if not self._dry_run and batch.position is not None:
+                    await self._keep(batch.position)
+                progress(self.tally)
+                if not self._dry_run:
+                    queued = self.tally.count(Choice.QUEUE) - queued_before
+                    await self._wait(began_s, queued / len(self._rules))
+        if not self._dry_run:
+            await self._books.drop_checkpoint(CHECKPOINT)
+        return self.tally
+
+    async def _take(self, items: Sequence[Item]) -> None:
+        now_ms = self._clock.now_ms()
+        jobs = []
+        keys = [item.key for item in items if is_text(item.key)]
+        for rule in self._rules:
+            name = rule.destination
+            records = await self._books.records(name, keys)
+            choices = self.tally.choices.setdefault(name, {})
+            size_bytes = self.tally.queued_bytes.get(name, 0)
+            for item in items:
+                choice = choose(item, rule, records.get(item.key), since_at_ms=self._since_at_ms)
+                choices[choice] = choices.get(choice, 0) + 1
+                if choice is Choice.QUEUE:
+                    jobs.append(job_of(item, name, now_ms=now_ms))
+                    size_bytes += item.size_bytes or 0
+            self.tally.queued_bytes[name] = size_bytes
+        self.tally.items += len(items)
+        if jobs and not self._dry_run:
+            await self._books.accept(jobs, now_ms=now_ms)
+
+    async def _keep(self, position: str) -> None:
+        document = {
+            "position": position,
+            "items": self.tally.items,
+            "choices": self.tally.choices,
+            "queued_bytes": self.tally.queued_bytes,
+        }
+        checkpoint = Checkpoint(self._fingerprint, self._clock.now_ms(), json.dumps(document))
+        await self._books.keep_checkpoint(CHECKPOINT, checkpoint)
+
+    async def _wait(self, began_s: float, queued: float) -> None:
+        """Until the rate allows more, and the queues are short enough."""
+        if self._rate_per_s is not None:
+            early_s = queued / self._rate_per_s - (self._clock.monotonic_s() - began_s)
+            if early_s > 0:
+                await self._clock.sleep(early_s)
+        await wait_for_room(self._books, [rule.destination for rule in self._rules], self._clock)
+
+
+async def wait_for_room(ledger: Ledger, destinations: Sequence[str], clock: Clock) -> None:
+    """Until at most ``LATER_MAX`` jobs that were seen in listings wait in each queue."""
+    while True:
+        summaries = await ledger.summaries()
+        if all(
+            summary.later <= LATER_MAX
+            for summary in summaries
+            if summary.destination in destinations and summary.paused_at_ms is None
+        ):
+            return
+        await clock.sleep(LOOK_S)

@@ -1,0 +1,102 @@
+"""S3 Inventory: a manifest and rows of CSV → items. Pure; ``adapters.inventory`` reads the files.
+
+A manifest names the files, their MD5 and the columns (Amazon S3 user guide, "Locating your
+inventory list", read 2026-11-24). Keys are percent-encoded as in URLs. Versions that are not the
+newest, and delete markers, are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote_plus
+
+from s3fanout.model.errors import InventoryBroken
+from s3fanout.model.items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryFile:
+    """One file of rows.
+
+    Attributes:
+        key: Where the inventory's bucket has it.
+        md5_hex: Of its bytes.
+    """
+
+    key: str
+    md5_hex: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a manifest says.
+
+    Attributes:
+        source_bucket: Whose objects are listed.
+        columns: In the order of the rows.
+        files: All of them.
+    """
+
+    source_bucket: str
+    columns: tuple[str, ...]
+    files: tuple[InventoryFile, ...]
+
+
+def parse_manifest(body: bytes) -> Manifest:
+    """The manifest in ``manifest.json``.
+
+    Raises:
+        InventoryBroken: It is none, or its files are of a format that is not read here.
+    """
+    try:
+        document: Any = json.loads(body)
+        form = document["fileFormat"]
+        manifest = Manifest(
+            document["sourceBucket"],
+            tuple(name.strip() for name in document["fileSchema"].split(",")),
+            tuple(InventoryFile(each["key"], each["MD5checksum"]) for each in document["files"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InventoryBroken(f"not the manifest of an S3 Inventory: {error!r}") from error
+    if form != "CSV":
+        raise InventoryBroken(
+            f"inventory files of format {form} are not read",
+            hint="configure the inventory as CSV; ORC and Parquet would need a library each",
+        )
+    if "Key" not in manifest.columns:
+        raise InventoryBroken("the inventory has no column Key")
+    return manifest
+
+
+def item_of(columns: Sequence[str], row: Sequence[str]) -> Item | None:
+    """The object of a row; ``None`` if it is none that exists now.
+
+    Raises:
+        InventoryBroken: The row has another number of columns, or a size that is no number.
+    """
+    if len(row) != len(columns):
+        raise InventoryBroken(f"a row has {len(row)} columns instead of {len(columns)}")
+    named = dict(zip(columns, row, strict=True))
+    if named.get("IsLatest") == "false" or named.get("IsDeleteMarker") == "true":
+        return None
+    size = named.get("Size", "")
+    if size and not size.isdecimal():
+        raise InventoryBroken(f"a row has the size {size!r}")
+    return Item(
+        unquote_plus(named["Key"], errors="surrogateescape"),
+        int(size) if size else None,
+        named.get("ETag") or None,
+        _ms(named.get("LastModifiedDate", "")),
+    )
+
+
+def _ms(text: str) -> int | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)

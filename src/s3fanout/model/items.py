@@ -1,0 +1,34 @@
+"""Objects that are said to exist: by a listing, an inventory, or a list of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An object that exists, as far as its listing says.
+
+    Attributes:
+        key: Source key.
+        size_bytes, etag, last_modified_at_ms: ``None`` where only the key is known.
+    """
+
+    key: str
+    size_bytes: int | None = None
+    etag: str | None = None
+    last_modified_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items, and where to go on behind them.
+
+    Attributes:
+        items: Any number.
+        position: Of the input, in its own words; ``None`` at its end.
+    """
+
+    items: Sequence[Item]
+    position: str | None

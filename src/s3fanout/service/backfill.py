@@ -1,0 +1,192 @@
+"""``s3fanout backfill`` and ``reconcile`` behind the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from s3fanout.adapters.inventory import Inventory, keys_of_file
+from s3fanout.config.rules import rule_of
+from s3fanout.config.settings import Settings
+from s3fanout.decide.backfill import Choice
+from s3fanout.engine.backfill import (
+    CHECKPOINT,
+    Backfill,
+    BackfillTally,
+    Books,
+    listed,
+)
+from s3fanout.engine.engine import Engine
+from s3fanout.model.items import Batch
+from s3fanout.model.rules import Rule
+from s3fanout.ports.system import Clock
+from s3fanout.service.status import SCHEMA_VERSION, Json
+from s3fanout.wiring import Stores
+
+LOOK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillRequest:
+    """What is to be filled, and from what.
+
+    Attributes:
+        destinations: Names.
+        prefix: Of source keys; of a listing only.
+        since_at_ms: Only what was modified then or later.
+        inventory: ``manifest.json`` of an S3 Inventory, instead of a listing.
+        keys: A file of keys, instead of a listing.
+        rate_per_s: Most objects in a second.
+        dry_run: Only count.
+        restart: Forget an unfinished one.
+    """
+
+    destinations: Sequence[str]
+    prefix: str = ""
+    since_at_ms: int | None = None
+    inventory: Path | None = None
+    keys: Path | None = None
+    rate_per_s: float | None = None
+    dry_run: bool = False
+    restart: bool = False
+
+
+async def fill(
+    settings: Settings,
+    stores: Stores,
+    books: Books,
+    request: BackfillRequest,
+    *,
+    clock: Clock,
+    progress: Callable[[BackfillTally], None],
+) -> BackfillTally:
+    """Queue what ``request`` names.
+
+    Raises:
+        InventoryBroken, CheckpointMismatch: Nothing was queued.
+        StoreError, LedgerUnavailable: What was queued stays; it can go on.
+    """
+    inventory = None
+    if request.inventory is not None:
+        inventory = Inventory.open(request.inventory, source_bucket=settings.source.bucket)
+    rules = [rule_of(name, settings.destinations[name]) for name in request.destinations]
+    backfill = Backfill(
+        rules=rules,
+        books=books,
+        clock=clock,
+        fingerprint=_fingerprint(settings, rules, request, inventory),
+        since_at_ms=request.since_at_ms,
+        rate_per_s=request.rate_per_s,
+        dry_run=request.dry_run,
+    )
+    if request.restart and not request.dry_run:
+        await books.drop_checkpoint(CHECKPOINT)
+    position = await backfill.resume()
+    if inventory is not None:
+        batches = _of_prefix(inventory.batches(position), request.prefix)
+    elif request.keys is not None:
+        batches = _of_prefix(keys_of_file(request.keys, position), request.prefix)
+    else:
+        batches = listed(stores.open(settings.source), clock, request.prefix, position)
+    return await backfill.run(batches, progress=progress)
+
+
+async def drain(
+    books: Books,
+    engine: Engine,
+    destinations: Sequence[str],
+    *,
+    clock: Clock,
+    progress: Callable[[int], None],
+) -> int:
+    """Wait until the queues of ``destinations`` are empty, paused ones aside.
+
+    Args:
+        books: Where the jobs are.
+        engine: Works them off; started.
+        destinations: Whose.
+        clock: Time.
+        progress: Told how many jobs are left.
+
+    Returns:
+        How many of their keys are dead letters.
+    """
+    while True:
+        summaries = [each for each in await books.summaries() if each.destination in destinations]
+        left = sum(each.backlog for each in summaries if each.paused_at_ms is None)
+        progress(left)
+        if not left and not any(view.in_flight for view in engine.views()):
+            return sum(each.dead for each in summaries)
+        await clock.sleep(LOOK_S)
+
+
+def backfill_document(
+    settings: Settings, tally: BackfillTally, request: BackfillRequest, *, took_s: float
+) -> Json:
+    """What happened, as in ``docs/json.md``."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "backfill",
+        "dry_run": request.dry_run,
+        "resumed": tally.resumed,
+        "prefix": request.prefix,
+        "items": tally.items,
+        "took_s": round(took_s, 3),
+        "destinations": [
+            {
+                "name": name,
+                **{str(choice): tally.choices.get(name, {}).get(choice, 0) for choice in Choice},
+                "queued_bytes": tally.queued_bytes.get(name, 0),
+                "requests": _requests(settings, name, tally),
+            }
+            for name in request.destinations
+        ],
+    }
+
+
+def _requests(settings: Settings, name: str, tally: BackfillTally) -> int:
+    """Requests that copying costs: one a replica, and where bytes are streamed one read more.
+
+    An upper bound for small objects: destinations that stream share their reads. Larger ones cost
+    one for each part.
+    """
+    queued = tally.choices.get(name, {}).get(Choice.QUEUE, 0)
+    return queued if settings.copies_on_server(name) else 2 * queued
+
+
+def _fingerprint(
+    settings: Settings,
+    rules: Sequence[Rule],
+    request: BackfillRequest,
+    inventory: Inventory | None,
+) -> str:
+    """Of everything that a position depends on."""
+    source = settings.source
+    document = {
+        "source": [source.bucket, source.endpoint],
+        "rules": [asdict(rule) for rule in rules],
+        "to": [
+            [settings.destinations[name].bucket, settings.destinations[name].endpoint]
+            for name in request.destinations
+        ],
+        "prefix": request.prefix,
+        "since": request.since_at_ms,
+        "inventory": inventory.fingerprint if inventory else None,
+        "keys": _digest(request.keys),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(path: Path | None) -> str | None:
+    if path is None or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+async def _of_prefix(batches: Iterator[Batch], prefix: str) -> AsyncGenerator[Batch]:
+    for batch in batches:
+        yield Batch([item for item in batch.items if item.key.startswith(prefix)], batch.position)

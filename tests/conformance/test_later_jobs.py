@@ -1,0 +1,99 @@
+"""Jobs that come after all others, checkpoints, many records: journals of one process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3fanout.model.events import ChangeKind
+from s3fanout.ports.checkpoints import Checkpoint
+from tests.conformance.journals import JOURNALS, World, new_job, settlement, world_of
+from tests.conformance.test_queue import ODD_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture(params=JOURNALS)
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    world = world_of(request.param, tmp_path)
+    await world.start()
+    yield world
+    await world.stop()
+
+
+EXISTS = ChangeKind.EXISTS
+
+
+async def test_what_was_only_seen_comes_after_all_changes(world: World) -> None:
+    await world.accept(*(new_job(f"seen{n:04}", kind=EXISTS) for n in range(2500)))
+    world.clock.advance(1)
+    await world.accept(*(new_job(f"live{n}") for n in range(3)))
+    first: list[str] = []
+    while len(first) < 3:
+        first += [job.key for job in await world.journal.claim("a", 3, now_ms=world.now_ms)]
+    assert first[:3] == ["live0", "live1", "live2"]
+    world.clock.advance(1)
+    await world.accept(new_job("live3"))
+    assert (await world.claim_one()).key == "live3"
+    (summary,) = await world.journal.summaries()
+    assert (summary.later, summary.backlog) == (2500, 2504)
+    claimed = first[3:] + [
+        job.key for job in await world.journal.claim("a", 10, now_ms=world.now_ms)
+    ]
+    while jobs := await world.journal.claim("a", 1000, now_ms=world.now_ms):
+        claimed += [job.key for job in jobs]
+    assert len(claimed) == 2500
+    assert len(set(claimed)) == 2500
+
+
+async def test_what_was_only_seen_replaces_no_job_that_is_to_be_done(world: World) -> None:
+    await world.accept(new_job("k", etag="new", token="2"))
+    assert await world.accept(new_job("k", etag="old", kind=EXISTS)) == (0, 1, 0)
+    job = await world.claim_one()
+    assert (job.kind, job.etag) == (ChangeKind.CREATED, "new")
+    assert await world.accept(new_job("k", etag="old", kind=EXISTS)) == (0, 1, 0)
+    await world.journal.settle([settlement(job)])
+    await world.journal.finish([job])
+    assert await world.accept(new_job("k", etag="old", kind=EXISTS)) == (1, 0, 0)
+    # A change that arrives is ahead again, and its attempt is the one that is made.
+    assert await world.accept(new_job("k", etag="newest", token="3")) == (1, 0, 0)
+    job = await world.claim_one()
+    assert (job.kind, job.etag) == (ChangeKind.CREATED, "newest")
+    assert await world.claim() == []
+
+
+async def test_what_was_only_seen_makes_no_lag(world: World) -> None:
+    await world.accept(new_job("k", kind=EXISTS))
+    (summary,) = await world.journal.summaries()
+    assert (summary.oldest_event_at_ms, summary.ready, summary.waiting) == (None, 1, 0)
+
+
+async def test_jobs_that_come_later_survive_a_restart(world: World) -> None:
+    await world.accept(*(new_job(f"k{n}", kind=EXISTS) for n in range(1500)))
+    await world.journal.claim("a", 10, now_ms=world.now_ms)
+    await world.start()
+    keys: set[str] = set()
+    while jobs := await world.journal.claim("a", 400, now_ms=world.now_ms):
+        keys |= {job.key for job in jobs}
+    assert len(keys) == 1500
+
+
+async def test_a_checkpoint_is_kept_and_forgotten(world: World) -> None:
+    assert await world.journal.checkpoint("walk") is None
+    await world.journal.keep_checkpoint("walk", Checkpoint("f", 1, "{}"))
+    await world.journal.keep_checkpoint("walk", Checkpoint("g", 2, "[]"))
+    await world.start()
+    assert await world.journal.checkpoint("walk") == Checkpoint("g", 2, "[]")
+    await world.journal.drop_checkpoint("walk")
+    await world.journal.drop_checkpoint("walk")
+    assert await world.journal.checkpoint("walk") is None
+
+
+async def test_many_records_are_read_at_once(world: World) -> None:
+    await world.accept(*(new_job(key) for key in ODD_KEYS), new_job("x", destination="b"))
+    found = await world.journal.records("a", [*ODD_KEYS, "x", "missing"])
+    assert set(found) == set(ODD_KEYS)
+    assert all(key == record.key for key, record in found.items())

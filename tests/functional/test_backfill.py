@@ -1,0 +1,246 @@
+"""Backfill queues what was there before, once, behind live changes, and goes on where it was."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import pytest
+
+from s3fanout.adapters.inventory import Inventory, keys_of_file
+from s3fanout.adapters.journal.memory import MemoryJournal
+from s3fanout.adapters.store.memory import MemoryStores, StoredObject
+from s3fanout.decide.backfill import Choice
+from s3fanout.engine.backfill import Backfill, listed
+from s3fanout.model.errors import CheckpointMismatch, InventoryBroken, Unavailable
+from s3fanout.model.events import ChangeKind
+from s3fanout.model.items import Batch, Item
+from s3fanout.model.jobs import JobState, NewJob, Settlement
+from s3fanout.model.rules import KeyFilter, Rule
+from tests.functional.clock import VirtualClock
+
+RULES = (Rule("paris"), Rule("tokyo", KeyFilter(exclude_prefixes=("tmp/",))))
+
+
+class Walk:
+    """A source of ``count`` objects and a journal."""
+
+    def __init__(self, count: int = 2500) -> None:
+        self.clock = VirtualClock()
+        self.source = MemoryStores(self.clock).create_bucket("source")
+        self.journal = MemoryJournal(clock=self.clock)
+        for number in range(count):
+            self.source.objects[f"k{number:05}"] = StoredObject.of(b"%d" % number)
+
+    def backfill(self, *, fingerprint: str = "f", dry_run: bool = False) -> Backfill:
+        return Backfill(
+            rules=RULES,
+            books=self.journal,
+            clock=self.clock,
+            fingerprint=fingerprint,
+            dry_run=dry_run,
+        )
+
+    def batches(self, position: str | None) -> AsyncGenerator[Batch]:
+        return listed(self.source, self.clock, "", position)
+
+    async def settle_all(self) -> None:
+        """Play the engine: everything becomes equal."""
+        for rule in RULES:
+            while jobs := await self.journal.claim(rule.destination, 1000, now_ms=1):
+                await self.journal.settle(
+                    [
+                        Settlement(job, JobState.SETTLED, 2, "copied", 0, source_etag=job.etag)
+                        for job in jobs
+                    ]
+                )
+                await self.journal.finish(jobs)
+
+
+async def test_everything_is_queued_once_and_what_is_equal_is_passed_over() -> None:
+    walk = Walk()
+    walk.source.objects["tmp/x"] = StoredObject.of(b"x")
+    tally = await walk.backfill().run(walk.batches(None))
+    assert tally.choices == {
+        "paris": {Choice.QUEUE: 2501},
+        "tokyo": {Choice.QUEUE: 2500, Choice.UNWANTED: 1},
+    }
+    (job, *_) = await walk.journal.claim("paris", 1, now_ms=1)
+    assert (job.kind, job.key, job.size_bytes) == (ChangeKind.EXISTS, "k00000", 1)
+    await walk.journal.release([job], due_at_ms=1)
+    busy = await walk.backfill().run(walk.batches(None))
+    assert busy.choices["paris"] == {Choice.BUSY: 2501}
+    await walk.settle_all()
+    walk.source.objects["k00007"] = StoredObject.of(b"changed, and the event was lost")
+    again = await walk.backfill().run(walk.batches(None))
+    assert again.choices["paris"] == {Choice.EQUAL: 2500, Choice.QUEUE: 1}
+
+
+async def test_killed_it_goes_on_behind_the_last_page_and_repeats_one_at_most() -> None:
+    walk = Walk()
+
+    async def dies_after(pages: int) -> AsyncGenerator[Batch]:
+        async for batch in walk.batches(None):
+            if pages == 0:
+                raise Unavailable("killed")
+            pages -= 1
+            yield batch
+
+    with pytest.raises(Unavailable):
+        await walk.backfill().run(dies_after(2))
+    walk.source.requests.clear()
+    resumed = walk.backfill()
+    position = await resumed.resume()
+    tally = await resumed.run(walk.batches(position))
+    assert (tally.resumed, tally.items, walk.source.requests["ListObjectsV2"]) == (True, 2500, 1)
+    assert await walk.journal.checkpoint("backfill") is None
+    summaries = await walk.journal.summaries()
+    assert {summary.destination: summary.later for summary in summaries} == {
+        "paris": 2500,
+        "tokyo": 2500,
+    }
+
+
+async def test_a_checkpoint_of_another_configuration_is_refused() -> None:
+    walk = Walk(count=1500)
+
+    async def dies() -> AsyncGenerator[Batch]:
+        yield Batch([Item("k")], "more")
+        raise Unavailable("killed")
+
+    with pytest.raises(Unavailable):
+        await walk.backfill().run(dies())
+    before = await walk.journal.summaries()
+    with pytest.raises(CheckpointMismatch):
+        await walk.backfill(fingerprint="other").resume()
+    assert await walk.journal.summaries() == before
+
+
+async def test_a_dry_run_counts_and_queues_nothing() -> None:
+    walk = Walk(count=5)
+    tally = await walk.backfill(dry_run=True).run(walk.batches(None))
+    assert tally.choices["paris"] == {Choice.QUEUE: 5}
+    assert tally.queued_bytes == {"paris": 5, "tokyo": 5}
+    assert await walk.journal.summaries() == []
+
+
+async def test_a_change_that_arrives_is_not_overtaken() -> None:
+    walk = Walk(count=3)
+    await walk.journal.accept(
+        [NewJob("paris", "k00001", ChangeKind.CREATED, 5, etag="e")], now_ms=5
+    )
+    await walk.backfill().run(walk.batches(None))
+    (first, *_) = await walk.journal.claim("paris", 1, now_ms=9)
+    assert (first.key, first.kind, first.etag) == ("k00001", ChangeKind.CREATED, "e")
+
+
+SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag"
+
+
+class Files:
+    """An inventory on disk, as ``aws s3 sync`` leaves it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "2026-11-24T00-00Z"
+        self.data = folder / "data"
+        self.folder.mkdir()
+        self.data.mkdir()
+        self.document = {
+            "sourceBucket": "source",
+            "fileFormat": "CSV",
+            "fileSchema": SCHEMA,
+            "files": [
+                self.file("one", [f"a{n}" for n in range(1500)]),
+                self.file("two", ["b%20c%2B", "%C3%A9"]),
+            ],
+        }
+        self.write()
+
+    def file(self, name: str, keys: list[str]) -> dict[str, str]:
+        rows = "".join(
+            f'"source","{key}","v","true","false","7","2026-11-01T00:00:00.000Z","e"\n'
+            for key in keys
+        )
+        rows += '"source","gone","v","true","true","","2026-11-01T00:00:00.000Z",""\n'
+        content = gzip.compress(rows.encode())
+        (self.data / f"{name}.csv.gz").write_bytes(content)
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        return {"key": f"inv/source/all/data/{name}.csv.gz", "MD5checksum": digest}
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "manifest.json"
+
+    def write(self) -> None:
+        body = json.dumps(self.document).encode()
+        self.manifest.write_bytes(body)
+        digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        (self.folder / "manifest.checksum").write_text(digest + "\n")
+
+    def open(self) -> Inventory:
+        return Inventory.open(self.manifest, source_bucket="source")
+
+
+def keys_of(batches: Iterator[Batch]) -> list[str]:
+    return [item.key for batch in batches for item in batch.items]
+
+
+def test_an_inventory_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    inventory = Files(tmp_path).open()
+    keys = [*(f"a{n}" for n in range(1500)), "b c+", "é"]
+    assert keys_of(inventory.batches(None)) == keys
+    first = next(inventory.batches(None))
+    assert first.items[0] == Item("a0", 7, "e", 1_793_491_200_000)
+    rest = keys_of(inventory.batches(first.position))
+    assert [item.key for item in first.items] + rest == keys
+
+
+def test_an_inventory_that_is_not_whole_is_refused_before_anything_is_used(
+    tmp_path: Path,
+) -> None:
+    def refused(folder: str) -> str:
+        with pytest.raises(InventoryBroken) as raised:
+            bad.open()
+        return folder + ": " + raised.value.message
+
+    def fresh(name: str) -> Files:
+        (tmp_path / name).mkdir()
+        return Files(tmp_path / name)
+
+    bad = fresh("missing")
+    (bad.data / "two.csv.gz").unlink()
+    assert "missing" in refused("")
+    bad = fresh("damaged")
+    (bad.data / "two.csv.gz").write_bytes(b"\x1f\x8b damaged")
+    assert "MD5" in refused("")
+    bad = fresh("checksum")
+    bad.manifest.write_bytes(bad.manifest.read_bytes() + b" ")
+    assert "manifest.checksum" in refused("")
+    bad = fresh("format")
+    bad.document["fileFormat"] = "Parquet"
+    bad.write()
+    assert "Parquet" in refused("")
+    bad = fresh("bucket")
+    bad.document["sourceBucket"] = "other"
+    bad.write()
+    assert "other" in refused("")
+    bad = fresh("garbage")
+    bad.manifest.write_bytes(b"[]")
+    (bad.folder / "manifest.checksum").unlink()
+    assert "not the manifest" in refused("")
+
+
+def test_a_file_of_keys_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("".join(f"k {n}\n" for n in range(1200)) + "last", "utf-8")
+    first = next(keys_of_file(path, None))
+    assert (len(first.items), first.position) == (1000, "1000")
+    assert keys_of(keys_of_file(path, first.position))[-1] == "last"
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(InventoryBroken):
+        keys_of(keys_of_file(path, None))
+    with pytest.raises(InventoryBroken):
+        keys_of(keys_of_file(tmp_path / "none", None))
