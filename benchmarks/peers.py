@@ -47,10 +47,10 @@ class Peers:
         commands.write_text("\n".join(lines), "utf-8")
         return usage_of(
             [
-                *(_program("s5cmd"), "--log", "error", "--endpoint-url", server.endpoint),
+                *(program("s5cmd"), "--log", "error", "--endpoint-url", server.endpoint),
                 *("--numworkers", str(workers), "run", str(commands)),
             ],
-            environment=_environment(self.directory)
+            environment=environment(self.directory)
             | {
                 "AWS_ACCESS_KEY_ID": server.access_key,
                 "AWS_SECRET_ACCESS_KEY": server.secret_key,
@@ -67,12 +67,12 @@ class Peers:
             same = target.server.endpoint == source.endpoint
             return usage_of(
                 [
-                    *(_program("rclone"), "copy", *_FLAGS, f"src:{SOURCE}"),
+                    *(program("rclone"), "copy", *_FLAGS, f"src:{SOURCE}"),
                     f"{'src' if same else 'dst'}:{target.bucket}/{target.prefix}",
                 ],
-                environment=_environment(self.directory)
-                | _remote("SRC", source)
-                | _remote("DST", target.server),
+                environment=environment(self.directory)
+                | remote("SRC", source)
+                | remote("DST", target.server),
                 log=self.directory / f"rclone-{number}.log",
             )
 
@@ -87,15 +87,15 @@ class Peers:
         )
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _environment(directory: Path) -> dict[str, str]:
+def environment(directory: Path) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "HOME": str(directory)}
 
 
-def _remote(name: str, server: Server) -> dict[str, str]:
+def remote(name: str, server: Server) -> dict[str, str]:
     settings = {
         "TYPE": "s3",
         "PROVIDER": "Other",

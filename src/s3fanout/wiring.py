@@ -41,8 +41,11 @@ from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
 from s3fanout.engine.remover import Remover
 from s3fanout.engine.settler import GATHER_S, Settler
+from s3fanout.engine.sweep import Sweeper
+from s3fanout.engine.verify import Depth, Verifier
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
+from s3fanout.model.rules import Rule
 from s3fanout.model.vendors import (
     KeyLimits,
     Vendor,
@@ -57,7 +60,7 @@ from s3fanout.ports.queue import Queue
 from s3fanout.ports.removals import Removals
 from s3fanout.ports.replica_keys import ReplicaKeys
 from s3fanout.ports.system import Clock
-from s3fanout.ports.telemetry import Telemetry
+from s3fanout.ports.telemetry import SweepTelemetry, Telemetry
 from s3fanout.ports.uploads import Uploads
 
 
@@ -224,6 +227,62 @@ async def open_ledger(settings: config.Settings, *, exclusive: bool) -> Journal:
             hint=f"make {path.parent}, or set ledger.path",
         )
     return await SqliteJournal.open(path, clock=SystemClock(), exclusive=exclusive)
+
+
+def verifier_of(
+    settings: config.Settings,
+    stores: Stores,
+    ledger: Ledger | None,
+    rule: Rule,
+    *,
+    clock: Clock,
+    depth: Depth = Depth.LISTING,
+    sample: float = 1.0,
+) -> Verifier:
+    """A comparison of one destination with the source.
+
+    Raises:
+        Misconfigured: It has a key template: its replicas do not come in the order of the source.
+    """
+    if rule.key_map.template:
+        # Listings are merged in the order of source keys, which a template does not keep.
+        raise Misconfigured(
+            f"{rule.destination} has a key template: its bucket cannot be compared with the source",
+            hint="name the other destinations; s3fanout explain KEY looks at one object",
+        )
+    return Verifier(
+        rule=rule,
+        source=stores.open(settings.source),
+        replica=stores.open(settings.destinations[rule.destination]),
+        ledger=ledger,
+        clock=clock,
+        part_bytes=settings.limits.part_size_bytes,
+        depth=depth,
+        sample=sample,
+    )
+
+
+def open_sweeper(
+    settings: config.Settings,
+    stores: Stores,
+    ledger: Journal,
+    *,
+    clock: Clock,
+    telemetry: SweepTelemetry,
+) -> Sweeper | None:
+    """The configured sweep; destinations with a key template are left out."""
+    sweep = settings.intake.sweep
+    if sweep is None:
+        return None
+    return Sweeper(
+        rules=[rule for rule in rules_of(settings) if not rule.key_map.template],
+        verifier_of=lambda rule: verifier_of(settings, stores, ledger, rule, clock=clock),
+        books=ledger,
+        clock=clock,
+        telemetry=telemetry,
+        interval_s=sweep.interval_s,
+        grace_s=sweep.grace_s,
+    )
 
 
 async def build(

@@ -38,6 +38,7 @@ from s3fanout.deploy.vitals import Alarm, DestinationVitals, QueueVitals
 from s3fanout.engine.backfill import BackfillTally
 from s3fanout.engine.lane import LaneView
 from s3fanout.engine.receive import Receipt
+from s3fanout.engine.sweep import Repairs
 from s3fanout.engine.verify import Depth, Tally
 from s3fanout.engine.verify import Finding as VerifyFinding
 from s3fanout.model import errors
@@ -56,6 +57,7 @@ from s3fanout.service.backfill import BackfillRequest, backfill_document
 from s3fanout.service.check import Finding, Grade
 from s3fanout.service.explain import _seen, explain_key
 from s3fanout.service.http import _receipt_document
+from s3fanout.service.reconcile import Reconciled, reconcile_document
 from s3fanout.service.status import malformed_document, record_document, status_document
 from s3fanout.service.verify import Compared, Scope, finding_document, summary_document
 from s3fanout.wiring import open_ledger
@@ -342,3 +344,8 @@ def test_backfill() -> None:
     tally = BackfillTally()
     document = backfill_document(loaded().settings, tally, BackfillRequest(["paris"]), took_s=1.0)
     assert fields(document) == listed("backfill")
+
+
+def test_reconcile() -> None:
+    done = [Reconciled("paris", Tally(), Repairs())]
+    assert fields(reconcile_document(done, "", dry_run=True)) == listed("reconcile")

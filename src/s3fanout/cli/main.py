@@ -21,6 +21,7 @@ from s3fanout.cli.logs import logs
 from s3fanout.cli.output import print_block, print_error, print_json, print_note
 from s3fanout.cli.pause import pause, resume
 from s3fanout.cli.plan import plan
+from s3fanout.cli.reconcile import reconcile
 from s3fanout.cli.redrive import redrive
 from s3fanout.cli.release_deletes import release_deletes
 from s3fanout.cli.run import run
@@ -62,6 +63,7 @@ for command in (
     release_deletes,
     verify,
     backfill,
+    reconcile,
     pause,
     resume,
     validate,

@@ -92,6 +92,8 @@ _SECTION_NOTES: Final[Mapping[str, str]] = {
     "a digit; they appear in the ledger, in metrics and in logs.",
     "intake.webhook": "On if the section is there.",
     "intake.sqs": "On if the section is there.",
+    "intake.sweep": "On if the section is there. What it costs, and how late it can be: "
+    "[verify.md](verify.md#reconcile-and-the-sweep).",
     "aws": "On if the section is there: [aws.md](aws.md).",
 }
 _TAIL: Final = """

@@ -31,4 +31,5 @@ def rule_of(name: str, destination: Destination) -> Rule:
             template=destination.key,
         ),
         deletes=destination.deletes,
+        drift=destination.drift,
     )

@@ -38,7 +38,7 @@ from s3fanout.config.values import (
     Switch,
     Text,
 )
-from s3fanout.model.rules import Deletes
+from s3fanout.model.rules import Deletes, Drift
 from s3fanout.model.vendors import VendorName
 
 SCHEMA: Final = 1
@@ -190,6 +190,11 @@ class Destination(Store):
         description="Larger objects are not copied.",
         examples=['"5GiB"'],
     )
+    drift: Drift = Field(
+        default=Drift.REPORT,
+        description="What reconcile and the sweep do with a replica that somebody else changed or "
+        "removed: report it, or repair it.",
+    )
     deletes: Deletes = Field(
         default=Deletes.IGNORE,
         description="What happens to a replica when its source object goes away: it stays (ignore) "
@@ -262,6 +267,25 @@ class SqsIntake(Section):
     )
 
 
+class Sweep(Section):
+    """Source and destinations are compared again and again. Present is on."""
+
+    interval_s: Seconds = Field(
+        default=3600.0,
+        alias="interval",
+        ge=1,
+        le=2_592_000,
+        description="Rest between the end of a pass and the next.",
+    )
+    grace_s: Seconds = Field(
+        default=60.0,
+        alias="grace",
+        ge=0,
+        le=86_400,
+        description="Younger objects are left to their events; 0s where no events are sent.",
+    )
+
+
 class Intake(Section):
     """How changes become known; at least one way."""
 
@@ -270,6 +294,11 @@ class Intake(Section):
     )
     sqs: SqsIntake | None = Field(
         default=None, description="Events that are fetched from an SQS queue."
+    )
+    sweep: Sweep | None = Field(
+        default=None,
+        description="What events missed is found by comparing; for a store without events the "
+        "only way.",
     )
 
 
@@ -442,7 +471,8 @@ class Settings(Section):
     @property
     def has_intake(self) -> bool:
         """Whether a daemon would learn of changes."""
-        return self.intake.webhook is not None or self.intake.sqs is not None
+        intake = self.intake
+        return any(way is not None for way in (intake.webhook, intake.sqs, intake.sweep))
 
     @property
     def enabled(self) -> Mapping[str, Destination]:

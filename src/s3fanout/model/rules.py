@@ -58,6 +58,15 @@ class Deletes(StrEnum):
     """It is deleted; a versioned bucket gets a delete marker."""
 
 
+class Drift(StrEnum):
+    """What happens to a replica that somebody else changed or removed."""
+
+    REPORT = "report"
+    """It is left as it is, and counted."""
+    REPAIR = "repair"
+    """It is made equal to the source object again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What one destination wants of the source bucket.
@@ -66,9 +75,11 @@ class Rule:
         destination: Name of the destination, unique in a configuration.
         filter, key_map: As above.
         deletes: What happens to a replica when its source object goes away.
+        drift: What happens to a replica that somebody else changed.
     """
 
     destination: str
     filter: KeyFilter = KeyFilter()
     key_map: KeyMap = KeyMap()
     deletes: Deletes = Deletes.IGNORE
+    drift: Drift = Drift.REPORT

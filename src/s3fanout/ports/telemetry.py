@@ -7,6 +7,14 @@ from typing import Protocol
 from s3fanout.model.jobs import Settlement
 
 
+class SweepTelemetry(Protocol):
+    """As ``Telemetry``, of the sweep."""
+
+    def swept(self, destination: str, *, healed: int, drifted: int) -> None:
+        """A pass over a destination is complete: how many jobs it queued, how much it only saw."""
+        ...
+
+
 class Telemetry(Protocol):
     """Called synchronously on the engine's thread: implementations must be quick."""
 

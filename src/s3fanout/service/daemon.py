@@ -27,7 +27,7 @@ from s3fanout.service.http import application
 from s3fanout.service.metrics import Metrics
 from s3fanout.service.poller import Poller
 from s3fanout.service.status import Json, record_document, rfc3339, status_document
-from s3fanout.wiring import Components, build
+from s3fanout.wiring import Components, build, open_sweeper
 
 LOG = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class RunningDaemon:
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
         self._poller: Poller | None = None
+        self._sweep: asyncio.Task[None] | None = None
         self._draining = False
         self._refused_at_s: float | None = None
         self.address = ""
@@ -71,6 +72,16 @@ class RunningDaemon:
             await components.close()
             raise
         components.engine.start()
+        await _offer_backfill(settings, components)
+        sweeper = open_sweeper(
+            settings,
+            components.stores,
+            components.ledger,
+            clock=components.clock,
+            telemetry=metrics,
+        )
+        if sweeper is not None:
+            daemon._sweep = asyncio.create_task(sweeper.run(), name="sweep")
         if components.sqs is not None and settings.intake.sqs is not None:
             daemon._poller = Poller(
                 components.sqs,
@@ -86,6 +97,9 @@ class RunningDaemon:
         self._draining = True
         if self._poller is not None:
             await self._poller.stop()
+        if self._sweep is not None:
+            self._sweep.cancel()
+            await asyncio.gather(self._sweep, return_exceptions=True)
         released = await self._parts.engine.stop(drain_s=self._settings.limits.drain_s)
         if self._runner is not None:
             await self._runner.cleanup()
@@ -94,7 +108,16 @@ class RunningDaemon:
 
     async def wait_failed(self) -> BaseException:
         """Return the defect that ended the engine; waits for ever while all is well."""
-        return await self._parts.engine.wait_failed()
+        engine = asyncio.ensure_future(self._parts.engine.wait_failed())
+        watched = {engine} if self._sweep is None else {engine, self._sweep}
+        try:
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            engine.cancel()
+        if engine.done() and not engine.cancelled():
+            return engine.result()
+        assert self._sweep is not None
+        return self._sweep.exception() or RuntimeError("the sweep ended by itself")
 
     @property
     def clock(self) -> Clock:
@@ -191,6 +214,19 @@ class RunningDaemon:
             ) from error
         host, port = self._runner.addresses[0][:2]
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _offer_backfill(settings: Settings, components: Components) -> None:
+    """Say which destinations came later than others and have nothing of what was before."""
+    known = {each.destination for each in await components.ledger.summaries()}
+    for name in settings.enabled if known else ():
+        if name not in known:
+            LOG.warning(
+                "destination %s is new: what was there before is copied by: "
+                "s3fanout backfill -d %s",
+                name,
+                name,
+            )
 
 
 async def run(

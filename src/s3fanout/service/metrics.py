@@ -42,6 +42,13 @@ class Metrics:
         self._unwanted = self._counter(
             "unwanted_events", "Events that a destination does not want", ("reason",)
         )
+        self._healed = self._counter(
+            "healed", "Jobs that the sweep queued, because no event told of them", by_destination
+        )
+        self._drifted = self._counter(
+            "drifted", "Replicas that somebody else changed, by pass of the sweep", by_destination
+        )
+        self._sweeps = self._counter("sweeps", "Complete passes of the sweep", by_destination)
         self._replication = Histogram(
             "s3fanout_replication_seconds",
             "From the event's time to the settled replica",
@@ -90,6 +97,11 @@ class Metrics:
                 self._replication.labels(destination),
             )
         return found
+
+    def swept(self, destination: str, *, healed: int, drifted: int) -> None:
+        self._healed.labels(destination).inc(healed)
+        self._drifted.labels(destination).inc(drifted)
+        self._sweeps.labels(destination).inc()
 
     def throttled(self, destination: str, *, concurrency: int) -> None:
         self._throttled.labels(destination).inc()

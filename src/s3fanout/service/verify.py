@@ -24,14 +24,13 @@ from s3fanout import __version__
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Settings
 from s3fanout.decide.compare import Standing, share_wrong_max
-from s3fanout.engine.verify import Depth, Finding, Tally, Verifier
-from s3fanout.model.errors import Misconfigured
+from s3fanout.engine.verify import Depth, Finding, Tally
 from s3fanout.model.objects import Listed
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.system import Clock
 from s3fanout.service.logs import printable
 from s3fanout.service.status import SCHEMA_VERSION, Json, rfc3339
-from s3fanout.wiring import Stores
+from s3fanout.wiring import Stores, verifier_of
 
 SPOOLED_BYTES_MAX = 8 * 1024 * 1024
 
@@ -138,20 +137,13 @@ async def compare_destinations(
     compared = []
     for name in scope.destinations:
         to = settings.destinations[name]
-        if to.key:
-            # Listings are merged in the order of source keys, which a template does not keep.
-            raise Misconfigured(
-                f"{name} has a key template: its bucket cannot be compared with the source",
-                hint="name the other destinations; s3fanout explain KEY looks at one object",
-            )
         began_at_ms, began_s = clock.now_ms(), clock.monotonic_s()
-        verifier = Verifier(
-            rule=rule_of(name, to),
-            source=stores.open(settings.source),
-            replica=stores.open(to),
-            ledger=ledger,
+        verifier = verifier_of(
+            settings,
+            stores,
+            ledger,
+            rule_of(name, to),
             clock=clock,
-            part_bytes=settings.limits.part_size_bytes,
             depth=scope.depth,
             sample=scope.sample,
         )

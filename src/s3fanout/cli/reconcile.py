@@ -1,0 +1,96 @@
+"""``s3fanout reconcile``: queue what repairs the differences that ``verify`` finds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import click
+
+from s3fanout.cli.options import (
+    config_option,
+    destination_option,
+    json_option,
+    known_destination,
+    load_config,
+    prefix_option,
+)
+from s3fanout.cli.output import print_json, print_line, print_note
+from s3fanout.config.settings import Settings
+from s3fanout.service.reconcile import Reconciled, reconcile_destinations, reconcile_document
+from s3fanout.wiring import Stores, daemon_pid, event_loop_factory, open_ledger, system_clock
+
+
+@click.command()
+@config_option
+@json_option
+@destination_option
+@prefix_option
+@click.option(
+    "--repair-drift", is_flag=True, help="Also what somebody else changed, whatever the rule."
+)
+@click.option("--dry-run", is_flag=True, help="Count what would be queued; queue nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reconcile(
+    config_path: Path,
+    *,
+    as_json: bool,
+    destination: str | None,
+    prefix: str,
+    repair_drift: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Compare as verify does, and queue what repairs the differences. The daemon repairs.
+
+    Extra objects are only removed where the rule replicates deletes, and only our own replicas of
+    objects that are gone; the mass-delete guard applies.
+    """
+    settings = load_config(config_path).settings
+    known_destination(settings, destination)
+    names = [destination] if destination else list(settings.enabled)
+    if not (yes or dry_run) and sys.stdin.isatty():
+        click.confirm(f"Queue repairs for {', '.join(names)}?", abort=True, err=True)
+    with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        done = runner.run(_reconciled(settings, names, prefix, dry_run, repair_drift))
+    document = reconcile_document(done, prefix, dry_run=dry_run)
+    if as_json:
+        print_json(document)
+        return
+    for each in done:
+        left = ", ".join(f"{count} left ({why})" for why, count in each.repairs.left.items())
+        print_line(
+            f"{each.destination}: {each.repairs.queued} "
+            f"{'would be queued' if dry_run else 'queued'}, {each.repairs.busy} had a job"
+            + (f", {left}" if left else "")
+        )
+    if not dry_run and daemon_pid(settings) is None:
+        print_note("no daemon runs: what was queued is repaired when it does (s3fanout run)")
+
+
+async def _reconciled(
+    settings: Settings,
+    names: list[str],
+    prefix: str,
+    dry_run: bool,  # noqa: FBT001 - one private caller
+    repair_drift: bool,  # noqa: FBT001 - as above
+) -> list[Reconciled]:
+    clock = system_clock()
+    async with AsyncExitStack() as opened:
+        stores = Stores(settings, os.environ, clock=clock)
+        opened.push_async_callback(stores.close)
+        journal = await open_ledger(settings, exclusive=daemon_pid(settings) is None)
+        opened.push_async_callback(journal.close)
+        return await reconcile_destinations(
+            settings,
+            stores,
+            journal,
+            names,
+            prefix=prefix,
+            clock=clock,
+            dry_run=dry_run,
+            repair_drift=repair_drift,
+        )

@@ -1,0 +1,68 @@
+"""What is done about a finding? A verdict and a rule → a job, or a word for why it is left.
+
+| standing | condition | answer |
+|---|---|---|
+| any | the key is not UTF-8 | NOT_TEXT |
+| MISSING, DIFFERS | drift, and the rule only reports it | DRIFT |
+| MISSING, DIFFERS | the source object is younger than the grace | YOUNG |
+| MISSING, DIFFERS | otherwise | a job of kind ``exists`` |
+| EXTRA ``source-gone`` | the rule replicates deletes | a job of kind ``removed`` |
+| EXTRA | otherwise | FOREIGN |
+| UNKNOWN, ERROR | – | UNKNOWN |
+
+A job is only the wish to look: its attempt reads the source as it is then, and a removal passes the
+mass-delete guard as any other.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from s3fanout.decide.compare import Standing, Verdict
+from s3fanout.model.events import ChangeKind
+from s3fanout.model.jobs import NewJob
+from s3fanout.model.objects import Listed, is_text
+from s3fanout.model.rules import Deletes, Drift, Rule
+
+
+class Left(StrEnum):
+    """Why nothing is done."""
+
+    NOT_TEXT = "not_text"
+    DRIFT = "drift"
+    YOUNG = "young"
+    FOREIGN = "foreign"
+    UNKNOWN = "unknown"
+
+
+def repair_of(
+    key: str, verdict: Verdict, source: Listed | None, *, rule: Rule, now_ms: int, grace_ms: int
+) -> NewJob | Left:
+    """The job that repairs a pair that is not equal, or why there is none."""
+    if not is_text(key):
+        return Left.NOT_TEXT
+    match verdict.standing:
+        case Standing.MISSING | Standing.DIFFERS if source is not None:
+            if verdict.drift and rule.drift is Drift.REPORT:
+                return Left.DRIFT
+            if now_ms - source.last_modified_at_ms < grace_ms:
+                return Left.YOUNG
+            return NewJob(
+                destination=rule.destination,
+                key=key,
+                kind=ChangeKind.EXISTS,
+                event_at_ms=now_ms,
+                etag=source.etag or None,
+                size_bytes=source.size_bytes,
+            )
+        case Standing.EXTRA:
+            if verdict.code != "source-gone" or rule.deletes is not Deletes.REPLICATE:
+                return Left.FOREIGN
+            return NewJob(
+                destination=rule.destination,
+                key=key,
+                kind=ChangeKind.REMOVED,
+                event_at_ms=now_ms,
+            )
+        case _:
+            return Left.UNKNOWN

@@ -1,0 +1,74 @@
+"""``s3fanout reconcile`` behind the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from s3fanout.config.rules import rule_of
+from s3fanout.config.settings import Settings
+from s3fanout.decide.repair import Left
+from s3fanout.engine.backfill import Books
+from s3fanout.engine.sweep import Repairer, Repairs
+from s3fanout.engine.verify import Tally
+from s3fanout.model.rules import Drift
+from s3fanout.ports.system import Clock
+from s3fanout.service.status import SCHEMA_VERSION, Json
+from s3fanout.wiring import Stores, verifier_of
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """One destination: what was found, and what was done about it."""
+
+    destination: str
+    tally: Tally
+    repairs: Repairs
+
+
+async def reconcile_destinations(
+    settings: Settings,
+    stores: Stores,
+    books: Books,
+    names: Sequence[str],
+    *,
+    prefix: str,
+    clock: Clock,
+    dry_run: bool,
+    repair_drift: bool,
+) -> list[Reconciled]:
+    """Compare each destination with the source and queue what repairs it.
+
+    Raises:
+        StoreError, LedgerUnavailable: What was queued stays; run it again.
+    """
+    done = []
+    for name in names:
+        rule = rule_of(name, settings.destinations[name])
+        if repair_drift:
+            rule = replace(rule, drift=Drift.REPAIR)
+        repairer = Repairer(rule=rule, books=books, clock=clock, grace_s=0.0, dry_run=dry_run)
+        verifier = verifier_of(settings, stores, books, rule, clock=clock)
+        tally = await verifier.run(prefix, repairer.found)
+        done.append(Reconciled(name, tally, repairer.repairs))
+    return done
+
+
+def reconcile_document(done: Sequence[Reconciled], prefix: str, *, dry_run: bool) -> Json:
+    """What happened, as in ``docs/json.md``."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "reconcile",
+        "dry_run": dry_run,
+        "prefix": prefix,
+        "destinations": [
+            {
+                "name": each.destination,
+                "queued": each.repairs.queued,
+                "busy": each.repairs.busy,
+                **{f"left_{why}": each.repairs.left.get(why, 0) for why in Left},
+                "same": next(iter(each.tally.counts.values())),
+            }
+            for each in done
+        ],
+    }

@@ -1,0 +1,145 @@
+"""Lost events heal: the sweep finds every one, counts them rightly, and leaves drift alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from s3fanout.adapters.store.memory import StoredObject
+from s3fanout.decide.repair import Left
+from s3fanout.engine.sweep import Sweeper
+from s3fanout.engine.verify import Verifier
+from s3fanout.model.errors import AccessDenied
+from s3fanout.model.jobs import JobState
+from s3fanout.model.objects import ListPage
+from s3fanout.model.rules import Deletes, Drift, Rule
+from tests.functional.world import To, World
+
+WorldOf = Callable[..., World]
+
+
+class Swept:
+    """``SweepTelemetry`` that remembers."""
+
+    def __init__(self) -> None:
+        self.passes: list[tuple[str, int, int]] = []
+
+    def swept(self, destination: str, *, healed: int, drifted: int) -> None:
+        self.passes.append((destination, healed, drifted))
+
+
+def sweeper_of(world: World, told: Swept, *rules: Rule, grace_s: float = 0.0) -> Sweeper:
+    def verifier_of(rule: Rule) -> Verifier:
+        return Verifier(
+            rule=rule,
+            source=world.source,
+            replica=world.buckets[rule.destination],
+            ledger=world.journal,
+            clock=world.clock,
+            part_bytes=1 << 20,
+        )
+
+    return Sweeper(
+        rules=rules or [one.rule for one in world.to.values()],
+        verifier_of=verifier_of,
+        books=world.journal,
+        clock=world.clock,
+        telemetry=told,
+        interval_s=600.0,
+        grace_s=grace_s,
+    )
+
+
+async def test_a_thousand_lost_events_heal_in_one_pass_and_are_counted(world_of: WorldOf) -> None:
+    world = world_of(To("paris"), To("tokyo"))
+    for number in range(500):
+        await world.receive(world.put(f"known{number:03}"))
+    await world.rest()
+    for number in range(1000):
+        world.put(f"lost{number:04}", b"%d" % number)  # nobody tells of it
+    for number in range(10):
+        world.put(f"known{number:03}", b"changed")
+    told = Swept()
+    sweeper = sweeper_of(world, told)
+    for rule in (world.to["paris"].rule, world.to["tokyo"].rule):
+        await sweeper.sweep(rule)
+    await world.rest()
+    assert told.passes == [("paris", 1010, 0), ("tokyo", 1010, 0)]
+    world.assert_equal()
+    await sweeper.sweep(world.to["paris"].rule)
+    assert told.passes[-1] == ("paris", 0, 0), "what is healed is not healed again"
+    kept = await world.journal.checkpoint("sweep paris")
+    assert kept is not None
+
+
+async def test_what_is_young_is_left_to_its_event(world_of: WorldOf) -> None:
+    world = world_of(To("paris"))
+    world.put("on-its-way")
+    told = Swept()
+    sweeper = sweeper_of(world, told, grace_s=60.0)
+    _, repairs = await sweeper.sweep(world.to["paris"].rule)
+    assert (repairs.queued, repairs.left) == (0, {Left.YOUNG: 1})
+
+
+@pytest.mark.parametrize("drift", list(Drift))
+async def test_drift_is_reported_or_repaired_as_the_rule_says(
+    world_of: WorldOf, drift: Drift
+) -> None:
+    world = world_of(To("paris"))
+    for key in ("changed", "removed", "kept"):
+        await world.receive(world.put(key))
+    await world.rest()
+    bucket = world.buckets["paris"].objects
+    bucket["changed"] = StoredObject.of(b"by somebody else")
+    del bucket["removed"]
+    bucket["foreign"] = StoredObject.of(b"not ours")
+    told = Swept()
+    rule = replace(world.to["paris"].rule, drift=drift)
+    _, repairs = await sweeper_of(world, told).sweep(rule)
+    await world.rest()
+    assert bucket["foreign"].content == b"not ours"
+    if drift is Drift.REPORT:
+        assert told.passes == [("paris", 0, 2)]
+        assert bucket["changed"].content == b"by somebody else"
+    else:
+        assert told.passes == [("paris", 2, 0)]
+        world.assert_equal()
+    assert repairs.left[Left.FOREIGN] == 1
+
+
+async def test_a_replica_of_what_is_gone_is_only_asked_to_go_if_the_rule_replicates_deletes(
+    world_of: WorldOf,
+) -> None:
+    world = world_of(To("paris"))
+    await world.receive(world.put("gone"))
+    await world.rest()
+    del world.source.objects["gone"]
+    told = Swept()
+    rule = world.to["paris"].rule
+    _, repairs = await sweeper_of(world, told).sweep(replace(rule, deletes=Deletes.IGNORE))
+    assert (repairs.queued, repairs.left) == (0, {Left.FOREIGN: 1})
+    _, repairs = await sweeper_of(world, told).sweep(replace(rule, deletes=Deletes.REPLICATE))
+    assert repairs.queued == 1
+
+
+async def test_a_pass_that_fails_is_not_counted(world_of: WorldOf) -> None:
+    world = world_of(To("paris"))
+    world.put("lost")
+    whole = world.source.list_page
+
+    async def refuses(*_arguments: object, **_options: object) -> ListPage:
+        raise AccessDenied("not yours")
+
+    world.source.list_page = refuses  # type: ignore[method-assign]
+    told = Swept()
+    sweeper = sweeper_of(world, told)
+    with pytest.raises(AccessDenied):
+        await sweeper.sweep(world.to["paris"].rule)
+    assert told.passes == []
+    assert await world.journal.checkpoint("sweep paris") is None
+    world.source.list_page = whole  # type: ignore[method-assign]
+    await sweeper.sweep(world.to["paris"].rule)
+    await world.rest()
+    assert world.known("paris", "lost").state is JobState.SETTLED
