@@ -19,7 +19,7 @@ from s3fanout.ports.system import Clock
 LOG = logging.getLogger(__name__)
 
 BATCH_MAX = 512
-GATHER_S = 0.01
+GATHER_S = 0.02
 """What ``gather_s`` should be: a flush of the ledger costs as much as several replicas."""
 LEDGER_RETRY_S = 1.0
 

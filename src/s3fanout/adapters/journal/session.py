@@ -33,6 +33,10 @@ P = ParamSpec("P")
 JOBS_IN_MEMORY_MAX = 5_000
 """Per destination; a larger backlog costs a read of the file per so many jobs."""
 
+READER_CACHE_KIB = 2 * 1024
+"""Reads look single records up, or walk over a backlog once: pages kept for longer are memory that
+nobody uses. The writer has the large cache."""
+
 OUTSIDE_POLL_S = 0.5
 """How often the owner looks whether another process changed the file."""
 
@@ -75,6 +79,7 @@ class Opened:
                 )
                 reader = undo.enter_context(closing(schema.connect(path, immutable=immutable)))
                 reader.execute("PRAGMA query_only = 1")
+                reader.execute(f"PRAGMA cache_size = -{READER_CACHE_KIB}")
                 # The version first: a change between the two is noticed once more.
                 version = reads.data_version(writing)
                 opened = cls(
