@@ -261,7 +261,7 @@ def memory(bench: Bench) -> list[Line]:
     Looked at when nothing is left to do: what the backlog of the moment needs is bounded, and is
     not the question. Caches fill up at first, so growth is counted from the middle on.
     """
-    steps = [bench.count(whole) for whole in (1_000, 10_000, 30_000, 100_000)]
+    steps = [bench.count(whole) for whole in (1_000, 10_000, 50_000, 100_000)]
     objects = [Written(f"bench/{n:07}.bin", ETAG, SIZE_BYTES) for n in range(steps[-1])]
     with null_server(bench.fresh(), []) as null:
         server = Server("null", null.endpoint, "accesskey", "secretkey")
