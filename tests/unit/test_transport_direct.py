@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvloop
 
+from s3fanout.adapters.store import transport_direct
 from s3fanout.adapters.store.transport import TransportSettings
 from s3fanout.adapters.store.transport_direct import DirectTransport
 from s3fanout.model.errors import Unavailable
@@ -136,6 +140,40 @@ async def test_a_slow_upload_is_no_silence(recorder: Recorder) -> None:
     async with server, opened(DirectTransport, TransportSettings(read_s=0.4)) as transport:
         assert (await ask(transport, slow, "PUT", body=content)).status == 200
         await ended.wait()
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_connection_that_was_closed_while_the_loop_stood_still_is_not_used(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function is frozen between two calls; servers close what rests for too long."""
+    monkeypatch.setattr(transport_direct, "_SURE_S", 0.0)
+    asked = Recorder()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        asyncio.Runner(loop_factory=loop_factory) as runner,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        asked.base = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def answer_one_and_close() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(OK)
+                may_close.wait(10)
+
+        async def request() -> bytes:
+            return (await ask(transport, asked, "PUT", body=b"1")).body
+
+        transport = DirectTransport(TransportSettings(total_s=10))
+        for _ in range(2):
+            may_close = threading.Event()
+            served = thread.submit(answer_one_and_close)
+            assert runner.run(request()) == b"ok"
+            may_close.set()
+            served.result()
+        runner.run(transport.close())
 
 
 Story = Callable[[Recorder, Make], Awaitable[None]]

@@ -10,6 +10,7 @@ It knows no proxies: ``transport_routed`` does.
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _HEAD_BYTES_MAX = 64 * 1024
 _IDLE_S = 15.0
 """How long an unused connection is kept; servers close theirs after 20 seconds and more."""
+_SURE_S = 1.0
+"""A connection that rested for longer is looked at before it is used again."""
 _WATCH_S = 0.25
 """How often requests in flight are looked at for having taken too long."""
 _OK_MIN = 200
@@ -81,6 +84,19 @@ class _Connection(asyncio.Protocol):
         else:
             self._wire.write(head)
         return self._answer
+
+    def is_usable(self, now_s: float) -> bool:
+        """Whether the next request may go this way."""
+        idle_s = now_s - self.idle_since_s
+        if not self.is_open or self._wire is None or idle_s >= _IDLE_S:
+            return False
+        if idle_s < _SURE_S:
+            return True
+        # The loop may have stood still, as a function's does between two calls, and may not have
+        # seen yet that the server closed: then the socket has something to read.
+        poll = select.poll()
+        poll.register(self._wire.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def abort(self) -> None:
         """Close at once; a request in flight fails."""
@@ -218,7 +234,7 @@ class _Origin:
         """An idle connection that may be used."""
         while self.idle:
             connection = self.idle.pop()
-            if connection.is_open and now_s - connection.idle_since_s < _IDLE_S:
+            if connection.is_usable(now_s):
                 return connection
             connection.abort()
         return None
