@@ -14,7 +14,7 @@ out: the storage of the source and of the replicas, and the PUT that made the so
 | SQS: send, receive, delete, and empty receives | yes | – | – | – |
 | function: invocations and GB-seconds | yes | yes | – | – |
 | ledger: one DynamoDB write per replica, and its storage | yes | – | – | – |
-| log lines | yes | yes | – | – |
+| log lines, and the metrics in them | yes | yes | – | – |
 | alarms and dashboard | yes | – | – | – |
 
 The free tiers are not taken off: they are the account's, and somebody else may use them up.
@@ -42,6 +42,8 @@ _POLLERS = 5
 _LONG_POLL_S = 20
 _ALARMS_PER_DESTINATION = 4
 _REPLICATION_METRICS_PER_RULE = 3
+_FUNCTION_METRICS = 7
+"""Names in ``awslambda.report``; those that never count anything cost nothing."""
 
 
 class Design(StrEnum):
@@ -88,7 +90,7 @@ class Workload:
     memory_mib: int = 512
     copy_s: float = 0.15
     messages_per_invocation: float = 1.0
-    log_bytes: int = 700
+    log_bytes: int = 1100
     ledger_item_bytes: int = 600
 
     @property
@@ -190,14 +192,14 @@ def estimates(workload: Workload, prices: Prices) -> tuple[Estimate, ...]:
             *_queues(workload, prices),
             *_functions(workload, prices, workload.messages_per_invocation),
             *_ledger(workload, prices),
-            _logs(workload, prices),
+            *_logs(workload, prices),
             *_watching(workload, prices),
         ),
         Design.CLASSIC: (
             *every,
             _event(workload, prices, "sns"),
             *_functions(workload, prices, 1.0),
-            _logs(workload, prices),
+            *_logs(workload, prices),
         ),
         Design.REPLICATION: every,
         Design.REPLICATION_RTC: (*every, *_time_control(workload, prices)),
@@ -282,9 +284,13 @@ def _ledger(workload: Workload, prices: Prices) -> tuple[Item, ...]:
     )
 
 
-def _logs(workload: Workload, prices: Prices) -> Item:
+def _logs(workload: Workload, prices: Prices) -> tuple[Item, ...]:
     gib = workload.replicas_per_month * workload.log_bytes / _GIB
-    return Item("CloudWatch Logs", gib, "GB", gib * prices.flat["logs_per_gb"])
+    metrics = _FUNCTION_METRICS * len(workload.destinations)
+    return (
+        Item("CloudWatch Logs", gib, "GB", gib * prices.flat["logs_per_gb"]),
+        Item("function metrics", metrics, "metrics", metrics * prices.flat["metric_month"]),
+    )
 
 
 def _watching(workload: Workload, prices: Prices) -> tuple[Item, ...]:

@@ -174,22 +174,22 @@ class Stack:
 
     def _events(self) -> Iterator[Any]:
         """Newest first."""
-        try:
-            pages = self._client.get_paginator("describe_stack_events")
-            for page in pages.paginate(StackName=self.name):
-                yield from page["StackEvents"]
-        except ClientError as error:
-            if not _is_absent(error):
-                with asking(f"the events of the stack {self.name}"):
+        with asking(f"the events of the stack {self.name}"):
+            try:
+                pages = self._client.get_paginator("describe_stack_events")
+                for page in pages.paginate(StackName=self.name):
+                    yield from page["StackEvents"]
+            except ClientError as error:
+                if not _is_absent(error):
                     raise
 
     def _describe(self) -> Any:
-        try:
-            answer = self._client.describe_stacks(StackName=self.name)
-        except ClientError as error:
-            if _is_absent(error):
-                return None
-            with asking(f"the stack {self.name}"):
+        with asking(f"the stack {self.name}"):
+            try:
+                answer = self._client.describe_stacks(StackName=self.name)
+            except ClientError as error:
+                if _is_absent(error):
+                    return None
                 raise
         found = answer["Stacks"][0] if answer["Stacks"] else None
         is_gone = found is None or found["StackStatus"] == "DELETE_COMPLETE"

@@ -1,0 +1,301 @@
+"""A deployment in trouble, and the commands that tell and mend it: on AWS with IAM enforced."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s3fanout.model.errors import AccessDenied, ExitCode, Misconfigured, Unavailable
+from tests.e2e.account import FAR_REGION, REGION, Account
+from tests.e2e.installation import run_program, until
+from tests.servers.aws import notification
+from tests.servers.server import Server, closed_port
+
+pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
+
+WITHIN_S = 120.0
+TURNS = 5
+KEYS = ("a b+c.txt", "ü/é", "new.txt")
+
+
+@pytest.fixture
+def account(aws: Server, tmp_path: Path) -> Iterator[Account]:
+    account = Account(aws, tmp_path)
+    yield account
+    account.close()
+
+
+@pytest.fixture
+def source(account: Account, bucket_name: Callable[[str], str]) -> str:
+    """A source and three destinations in two Regions, with little patience; not deployed yet."""
+    name = bucket_name("ops")
+    account.create_bucket(name)
+    account.create_bucket(f"{name}-paris")
+    account.create_bucket(f"{name}-tokyo", FAR_REGION)
+    account.create_bucket(f"{name}-lima")
+    account.configuration(
+        f'source.bucket = "{name}"\n'
+        f'destinations.paris.bucket = "{name}-paris"\n'
+        f'destinations.tokyo = {{ bucket = "{name}-tokyo", region = "{FAR_REGION}" }}\n'
+        f'destinations.lima.bucket = "{name}-lima"\n'
+        'limits.attempts_max = 5\nlimits.retry_base = "1ms"\nlimits.retry_cap = "10ms"\n'
+    )
+    return name
+
+
+def deny_writes(account: Account, bucket: str) -> None:
+    statement = {
+        "Sid": "Freeze",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    account.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+
+
+def destination(status: Any, name: str) -> Any:
+    return next(each for each in status["destinations"] if each["name"] == name)
+
+
+def messages_of(account: Account, queue: str) -> int:
+    """Waiting and in flight."""
+    sqs = account.client("sqs")
+    wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+    return sum(int(counts[each]) for each in wanted)
+
+
+def alarm_of_dead_letters(account: Account, source: str, letters: int) -> str:
+    """Its state, once CloudWatch knows the queue's length: the emulator has no metrics of SQS."""
+    queue = f"{source}-fanout-tokyo-dead-letters"
+    cloudwatch = account.client("cloudwatch")
+    cloudwatch.put_metric_data(
+        Namespace="AWS/SQS",
+        MetricData=[
+            {
+                "MetricName": "ApproximateNumberOfMessagesVisible",
+                "Dimensions": [{"Name": "QueueName", "Value": queue}],
+                "Timestamp": datetime.now(UTC),
+                "Value": letters,
+            }
+        ],
+    )
+    alarms = cloudwatch.describe_alarms(AlarmNamePrefix=f"{source}-fanout-tokyo-")["MetricAlarms"]
+    (alarm,) = [a for a in alarms if a["MetricName"] == "ApproximateNumberOfMessagesVisible"]
+    return str(alarm["StateValue"])
+
+
+def test_a_destination_that_denies_the_write_is_named_and_redriven(
+    account: Account, source: str
+) -> None:
+    account.run("deploy", "--yes")
+    deny_writes(account, f"{source}-tokyo")
+    for key in KEYS:
+        account.client("s3").put_object(Bucket=source, Key=key, Body=key.encode())
+
+    until(
+        lambda: messages_of(account, f"{source}-fanout-tokyo-dead-letters") == len(KEYS),
+        what="all are dead letters of tokyo",
+        within_s=WITHIN_S,
+    )
+    failures = account.run_json("failures")["failures"]
+    assert {(each["destination"], each["key"]) for each in failures} == {
+        ("tokyo", key) for key in KEYS
+    }
+    assert all("s3:PutObject" in each["error"]["message"] for each in failures)
+    status = account.run_json("status")
+    assert destination(status, "tokyo")["health"] == "failing"
+    assert destination(status, "tokyo")["aws"]["dead_letters"]["waiting"] == len(KEYS)
+    for other in ("paris", "lima"):
+        assert account.keys(f"{source}-{other}") == set(KEYS), "the others finish"
+        assert destination(status, other)["health"] == "ok"
+        assert destination(status, other)["replicated"] == len(KEYS)
+    state = until(
+        lambda: alarm_of_dead_letters(account, source, len(KEYS)) == "ALARM",
+        what="the alarm",
+        within_s=WITHIN_S,
+    )
+    assert state
+    wrong = [f for f in account.run_json("doctor")["findings"] if f["grade"] != "ok"]
+    assert {(f["target"], f["check"]) for f in wrong} >= {
+        ("tokyo", "permission"),
+        ("tokyo", "dead-letters"),
+        ("tokyo", "alarm"),
+    }
+    assert any("denies s3:PutObject, statement Freeze" in f["message"] for f in wrong)
+
+    account.client("s3").delete_bucket_policy(Bucket=f"{source}-tokyo")
+    assert account.run_json("redrive", "-d", "tokyo", "--prefix", "new")["redriven"] == 1
+    assert account.run_json("redrive")["redriven"] == len(KEYS) - 1
+    until(lambda: account.keys(f"{source}-tokyo") == set(KEYS), what="redriven", within_s=WITHIN_S)
+    assert account.run_json("failures")["failures"] == []
+    explained = account.run_json("explain", KEYS[0])
+    assert all(row["verdict"].startswith("equal") for row in explained["destinations"])
+
+
+def test_a_dead_letter_that_no_attempt_recorded_is_sent_again(
+    account: Account, source: str
+) -> None:
+    """As after a throttled or dying function: the ledger knows of no failure."""
+    account.run("deploy", "--yes")
+    sqs, s3 = account.client("sqs"), account.client("s3")
+    etag = s3.put_object(Bucket=source, Key="new.txt", Body=b"x")["ETag"].strip('"')
+    until(lambda: account.keys(f"{source}-tokyo") == {"new.txt"}, what="copied", within_s=WITHIN_S)
+    s3.delete_object(Bucket=f"{source}-tokyo", Key="new.txt")
+    letters = sqs.get_queue_url(QueueName=f"{source}-fanout-tokyo-dead-letters")["QueueUrl"]
+    sqs.send_message(
+        QueueUrl=letters, MessageBody=notification(source, "new.txt", etag, 1, sequencer=None)
+    )
+
+    assert destination(account.run_json("status"), "tokyo")["failed"] == 1
+    assert account.run_json("redrive", "--prefix", "other")["redriven"] == 0
+    assert account.run_json("redrive", "--code", "access-denied")["redriven"] == 0
+    assert account.run_json("redrive")["redriven"] == 1
+    until(lambda: account.keys(f"{source}-tokyo") == {"new.txt"}, what="again", within_s=WITHIN_S)
+    assert messages_of(account, f"{source}-fanout-tokyo-dead-letters") == 0
+
+
+def test_validate_pause_and_resume(account: Account, source: str) -> None:
+    account.run("deploy", "--yes")
+    validation = account.run_json("validate")
+    assert validation["ok"], validation
+    for each in validation["destinations"]:
+        assert each["arrived"]
+        assert each["record"]["state"] == "settled"
+        assert any('"replicated"' in line for line in each["log_lines"])
+    for bucket in (source, *(f"{source}-{name}" for name in ("paris", "tokyo", "lima"))):
+        assert account.keys(bucket) == set(), "validate leaves nothing behind"
+    assert account.records(f"{source}-fanout") == []
+
+    account.run("pause", "paris", "--reason", "maintenance")
+    account.client("s3").put_object(Bucket=source, Key="later", Body=b"x")
+    until(
+        lambda: account.keys(f"{source}-lima") == {"later"},
+        what="the others go on",
+        within_s=WITHIN_S,
+    )
+    paused = destination(account.run_json("status"), "paris")
+    assert (paused["health"], paused["paused_reason"]) == ("paused", "maintenance")
+    assert paused["aws"]["trigger"] == "off"
+    assert paused["backlog_jobs"] == 1
+    assert account.keys(f"{source}-paris") == set()
+    findings = account.run_json("doctor")["findings"]
+    assert [f["target"] for f in findings if f["check"] == "trigger" and f["grade"] != "ok"] == [
+        "paris"
+    ]
+    account.run("resume", "paris")
+    until(
+        lambda: account.keys(f"{source}-paris") == {"later"}, what="it resumes", within_s=WITHIN_S
+    )
+    logged = [
+        json.loads(line) for line in account.run("logs", "-d", "paris", "--json").splitlines()
+    ]
+    assert any("later" in line["text"] for line in logged)
+    assert {line["destination"] for line in logged} == {"paris"}
+
+
+def test_duplicated_reordered_and_concurrent_deliveries_end_with_the_newest(
+    account: Account, source: str
+) -> None:
+    account.run("deploy", "--yes")
+    sqs, sns, s3 = (account.client(each) for each in ("sqs", "sns", "s3"))
+    spare = sqs.create_queue(QueueName=f"{source}-spare")["QueueUrl"]
+    topic = next(
+        each["TopicArn"]
+        for each in sns.list_topics()["Topics"]
+        if each["TopicArn"].endswith(f":{source}-fanout")
+    )
+    number = topic.split(":")[4]
+    spare_arn = f"arn:aws:sqs:{REGION}:{number}:{source}-spare"
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": spare_arn,
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    sqs.set_queue_attributes(QueueUrl=spare, Attributes={"Policy": document})
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=spare_arn,
+        Attributes={"RawMessageDelivery": "true"},
+    )
+
+    def overwrite(key: str) -> None:
+        for turn in range(TURNS):
+            s3.put_object(Bucket=source, Key=key, Body=f"{key} {turn}".encode() * (turn + 1))
+
+    with ThreadPoolExecutor(len(KEYS)) as pool:
+        list(pool.map(overwrite, KEYS))
+    messages: list[str] = []
+
+    def captured() -> bool:
+        answer = sqs.receive_message(QueueUrl=spare, MaxNumberOfMessages=10)
+        messages.extend(each["Body"] for each in answer.get("Messages", ()))
+        return len(messages) >= TURNS * len(KEYS)
+
+    until(captured, what="every event", within_s=WITHIN_S)
+    seed = random.randrange(2**32)
+    again = [*messages, *messages[: len(messages) // 2]]
+    random.Random(seed).shuffle(again)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda body: sns.publish(TopicArn=topic, Message=body), again))
+
+    def is_idle() -> bool:
+        return not any(
+            messages_of(account, f"{source}-fanout-{name}") for name in ("paris", "tokyo", "lima")
+        )
+
+    until(is_idle, what="every delivery is worked off", within_s=WITHIN_S)
+    for key in KEYS:
+        newest = account.content(source, key)
+        for name in ("paris", "tokyo", "lima"):
+            assert account.content(f"{source}-{name}", key) == newest, f"seed={seed} {name} {key}"
+    assert account.run_json("failures")["failures"] == []
+
+
+def test_what_stands_in_the_way_is_said_with_what_to_do(
+    account: Account, source: str, tmp_path: Path
+) -> None:
+    with pytest.raises(Misconfigured, match="nothing is deployed") as nothing:
+        account.run("status")
+    assert "s3fanout deploy" in nothing.value.hint
+
+    iam = account.client("iam")
+    iam.create_user(UserName=f"{source}-user")
+    key = iam.create_access_key(UserName=f"{source}-user")["AccessKey"]
+    server = account.server
+    stranger = Account(
+        Server(server.name, server.endpoint, key["AccessKeyId"], key["SecretAccessKey"]), tmp_path
+    )
+    for command in ("status", "doctor", "validate", "logs", "failures"):
+        with pytest.raises(AccessDenied) as denied:
+            stranger.run(command)
+        assert "cloudformation:DescribeStacks" in denied.value.hint
+        assert denied.value.exit_code is ExitCode.ACCESS_DENIED
+    unknown = Account(Server(server.name, server.endpoint, "AKIAUNKNOWN", "secret"), tmp_path)
+    with pytest.raises(AccessDenied, match="refused") as refused:
+        unknown.run("status")
+    assert "does not know these credentials" in refused.value.hint
+
+    text = (tmp_path / "s3fanout.toml").read_text("utf-8")
+    gone = f"http://127.0.0.1:{closed_port()}"
+    (tmp_path / "s3fanout.toml").write_text(text.replace(server.endpoint, gone), "utf-8")
+    with pytest.raises(Unavailable, match="did not answer"):
+        account.run("status")
+    missing = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "1"}
+    ended = run_program(["status", "-c", str(tmp_path / "s3fanout.toml")], env=missing)
+    assert (ended.code, "Traceback" in ended.err) == (6, False)
+    assert "AWS_PROFILE" in ended.err
