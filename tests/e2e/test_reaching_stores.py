@@ -1,0 +1,94 @@
+"""Stores behind an authority of one's own, and behind a proxy."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Install, NewPlace
+from tests.e2e.evidence import get, keys
+from tests.e2e.installation import until
+from tests.e2e.notices import write_and_tell
+from tests.servers.relay import forward_proxy, tls_front
+from tests.servers.server import Server
+
+pytestmark = pytest.mark.stores
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A root that nobody knows, and a server that it signed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl program")
+    root, server = tmp_path / "root", tmp_path / "server"
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
+    request += ["-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    leaf = ["-CA", f"{root}.crt", "-CAkey", f"{root}.key"]
+    leaf += ["-addext", "basicConstraints=critical,CA:FALSE"]
+    leaf += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    for name, more in ((root, []), (server, leaf)):
+        files = ["-subj", f"/CN={name.name}", "-keyout", f"{name}.key", "-out", f"{name}.crt"]
+        subprocess.run([*request, *files, *more], check=True, capture_output=True, timeout=60)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{server}.crt", f"{server}.key")
+    return Path(f"{root}.crt"), context
+
+
+def test_a_store_whose_authority_is_our_own(
+    install: Install,
+    new_place: NewPlace,
+    seaweedfs: Server,
+    authority: tuple[Path, ssl.SSLContext],
+) -> None:
+    """With ``ca_file`` its objects arrive; without it nothing is sent to it."""
+    root, context = authority
+    source, known, unknown = (new_place(seaweedfs, name) for name in ("source", "known", "unknown"))
+    with tls_front(seaweedfs.endpoint, context) as https:
+        server = replace(seaweedfs, endpoint=https)
+        installation = install(
+            source=source,
+            destinations={
+                "known": replace(known, server=server, settings={"ca_file": f'"{root}"'}),
+                "unknown": replace(unknown, server=server),
+            },
+        )
+        checked = installation.command("check", "--json")
+        installation.start()
+        write_and_tell(installation, source, "key")
+        installation.wait_replicated(1, "known")
+        until(
+            lambda: installation.api_status()["unknown"]["last_error"] is not None,
+            what="the other destination says why not",
+        )
+        installation.kill()
+    assert get(known, "key").content == b"content of key"
+    assert keys(unknown) == set()
+    failed = {row["target"] for row in checked.json["findings"] if row["grade"] == "failed"}
+    assert failed == {"unknown"}
+
+
+def test_a_store_that_only_a_proxy_can_reach(
+    install: Install, new_place: NewPlace, ministack: Server, seaweedfs: Server
+) -> None:
+    """Its name resolves nowhere but in the proxy; the source is reached directly."""
+    source, to = new_place(seaweedfs, "source"), new_place(ministack, "to")
+    seen: list[str] = []
+    with forward_proxy({"s3.localhost": ministack.endpoint}, seen) as proxy:
+        installation = install(
+            source=source,
+            destinations={
+                "to": replace(to, server=replace(ministack, endpoint="http://s3.localhost"))
+            },
+        )
+        installation.environment |= {"http_proxy": proxy, "no_proxy": "127.0.0.1"}
+        installation.start()
+        write_and_tell(installation, source, "a b/key", "other")
+        installation.wait_replicated(2)
+        installation.kill()
+    assert get(to, "a b/key").content == b"content of a b/key"
+    assert seen
