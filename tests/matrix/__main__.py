@@ -10,7 +10,7 @@ import argparse
 import itertools
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,10 +24,9 @@ from tests.servers.server import Server
 SIZES = ("small", "multipart")
 
 
-def run(directory: Path) -> dict[str, Cells]:
-    """All cells. A minute for each store."""
-    found: dict[str, Cells] = {}
-    for source in STARTERS:
+def run(directory: Path, sources: Sequence[str]) -> Iterator[tuple[str, Cells]]:
+    """All cells by source. A minute for each store."""
+    for source in sources:
         # Fresh servers for each source: they keep gigabytes in memory otherwise.
         with ExitStack() as running:
             servers = {}
@@ -37,11 +36,13 @@ def run(directory: Path) -> dict[str, Cells]:
                 servers[name] = running.enter_context(start(home))
             parts = [_part(source, servers, directory, locked=locked) for locked in (False, True)]
         print(f"{source}: {len(parts[0].held) + len(parts[1].held)} objects", file=sys.stderr)
-        found[source] = Cells(
-            {**parts[0].held, **parts[1].held},
-            {to: {**rows, **parts[1].replicas[to]} for to, rows in parts[0].replicas.items()},
+        yield (
+            source,
+            Cells(
+                {**parts[0].held, **parts[1].held},
+                {to: {**rows, **parts[1].replicas[to]} for to, rows in parts[0].replicas.items()},
+            ),
         )
-    return found
 
 
 def _part(source: str, servers: Mapping[str, Server], directory: Path, *, locked: bool) -> Cells:
@@ -61,9 +62,13 @@ def main() -> int:
     """Exit code 1 if anything is unexpected; the files are written all the same."""
     parser = argparse.ArgumentParser(prog="scripts/vendor-matrix")
     parser.add_argument("--page", action="store_true", help="only write the page from the record")
-    if not parser.parse_args().page:
+    parser.add_argument("sources", nargs="*", help="only from these stores")
+    arguments = parser.parse_args()
+    if not arguments.page:
         with tempfile.TemporaryDirectory() as directory:
-            recorded.save(run(Path(directory)))
+            for source, cells in run(Path(directory), arguments.sources or tuple(STARTERS)):
+                # What an interrupted run has seen is kept.
+                recorded.save({**recorded.load(), source: cells})
     record = recorded.load()
     PAGE.write_text(with_tables(PAGE.read_text("utf-8"), record), "utf-8")
     problems = [f"unexpected: {each}" for each in unexpected(record)]

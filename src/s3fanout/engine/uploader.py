@@ -191,7 +191,10 @@ class Uploader:
     async def _layout(self, key: str, facts: Present) -> Layout | None:
         first: FirstPart | None = None
         if parts_of(facts.etag):
-            first = await self._source.first_part(key, if_match=facts.etag)
+            # moto compares the pin with the etag of the part, and refuses (5.2, 2026-11): then the
+            # layout is not known. If the object did change, the pinned reads say so.
+            with contextlib.suppress(SourceChanged):
+                first = await self._source.first_part(key, if_match=facts.etag)
         streamed = self._way is Way.STREAM
         limits = self._limits
         return choose_layout(
