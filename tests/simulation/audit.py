@@ -248,7 +248,7 @@ class Audit:
     def _may_be_unknown(self, place: Place, where: Where) -> None:
         """A replica of ours whose etag nobody could know: its answer was lost."""
         options = self._world.options
-        unknowable = place.opaque or options.opaque_source or not options.hints
+        unknowable = place.opaque or place.lies or options.opaque_source or not options.hints
         lost = options.crashes or options.stops or options.lost_after or options.false_412
         self._require(unknowable, f"converges: {where} should be known as ours")
         self._require(

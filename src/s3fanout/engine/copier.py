@@ -28,7 +28,7 @@ from s3fanout.decide.proof import contradiction, is_proven
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.remover import Held, Removed, Remover
 from s3fanout.engine.uploader import Source, Unfinished, Uploader
-from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged, StoreError
+from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import NO_EXTRAS, Present, Probe, Written
@@ -107,7 +107,15 @@ class Copier:
         self._conditions_honoured = conditions_honoured
         self._limits = limits
         self._wrote: dict[str, str] = {}
-        """Etag of the last write of each attempt in hand, by source key."""
+        """By source key; see ``take_written``."""
+
+    def take_written(self, job: Job) -> str | None:
+        """Etag of what the attempt at ``job`` wrote before it failed; ``None``: nothing.
+
+        To be asked once, after the attempt: what it wrote is ours, and a delete will want to know.
+        An attempt that made the replica says so in its outcome.
+        """
+        return self._wrote.pop(job.key, None)
 
     async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         """Make the replica of ``job.key`` equal to the source, as the source is now.
@@ -126,13 +134,10 @@ class Copier:
             StoreError: The attempt failed; a write may have been applied.
             SourceChanged: The source kept changing for ``replans_max`` rounds.
         """
-        try:
-            return await self._attempt(job, stop_at_s)
-        except StoreError as error:
-            error.replica_etag = self._wrote.get(job.key)
-            raise
-        finally:
+        outcome = await self._attempt(job, stop_at_s)
+        if isinstance(outcome, Replicated):
             self._wrote.pop(job.key, None)
+        return outcome
 
     async def _attempt(self, job: Job, stop_at_s: float | None) -> Outcome:
         facts: Probe | None = None

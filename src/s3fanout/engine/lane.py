@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3fanout.decide import circuit as circuits
 from s3fanout.decide import pace as paces
@@ -192,6 +192,9 @@ class Lane:
                 self._clock.now_ms(),
                 ErrorRecord("defect", f"{type(error).__name__}: {error}", "please report this"),
             )
+        written_etag = self._copier.take_written(job)
+        if settlement.replica_etag is None and written_etag is not None:
+            settlement = replace(settlement, replica_etag=written_etag)
         lag_s = max(0.0, (settlement.at_ms - job.event_at_ms) / 1000)
         self._telemetry.settled(settlement, lag_s=lag_s)
         await self._settler.put(settlement)
@@ -294,11 +297,9 @@ class Lane:
             limits=self._limits,
         )
         record = error_record(error)
-        # What it wrote before it failed is ours too: a delete will ask.
-        replica_etag = error.replica_etag if isinstance(error, StoreError) else None
         attempts = job.attempts + (1 if decision.counted else 0)
         if decision.dead:
-            return _dead(job, now_ms, record, attempts=attempts, replica_etag=replica_etag)
+            return _dead(job, now_ms, record, attempts=attempts)
         return Settlement(
             job,
             JobState.WAITING,
@@ -306,7 +307,6 @@ class Lane:
             error.message,
             attempts=attempts,
             due_at_ms=now_ms + round(decision.delay_s * 1000),
-            replica_etag=replica_etag,
             error=record,
         )
 
@@ -336,20 +336,12 @@ def _held(job: Job, now_ms: int) -> Settlement:
     )
 
 
-def _dead(
-    job: Job,
-    now_ms: int,
-    error: ErrorRecord,
-    *,
-    attempts: int | None = None,
-    replica_etag: str | None = None,
-) -> Settlement:
+def _dead(job: Job, now_ms: int, error: ErrorRecord, *, attempts: int | None = None) -> Settlement:
     return Settlement(
         job,
         JobState.DEAD,
         now_ms,
         error.message,
         attempts=job.attempts if attempts is None else attempts,
-        replica_etag=replica_etag,
         error=error,
     )

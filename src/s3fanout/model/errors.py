@@ -146,7 +146,6 @@ class StoreError(S3FanoutError):
         request_id: The store's request id, ``""`` without one.
         maybe_applied: A write may have taken effect although it failed.
         retry_after_s: What the store asked for; ``None`` if nothing.
-        replica_etag: What the attempt wrote before it failed, set by the copier; ``None``: nothing.
     """
 
     code = "store-error"
@@ -170,7 +169,6 @@ class StoreError(S3FanoutError):
         self.request_id = request_id
         self.maybe_applied = maybe_applied
         self.retry_after_s = retry_after_s
-        self.replica_etag: str | None = None
 
 
 class Unavailable(StoreError):
