@@ -32,6 +32,10 @@ class Attempts(Protocol):
         """Make the replica of ``job.key`` equal to the source, as the source is now."""
         ...
 
+    def take_written(self, job: Job) -> str | None:
+        """See ``engine.copier.Copier.take_written``."""
+        ...
+
 
 class ExclusiveCopier:
     """A copier that owns a replica key before it writes. One commit of the ledger per attempt."""
@@ -60,6 +64,10 @@ class ExclusiveCopier:
         if isinstance(outcome, Removed):
             await self._replica_keys.release_replica_key(job.destination, target, job.key)
         return outcome
+
+    def take_written(self, job: Job) -> str | None:
+        """See ``Attempts``."""
+        return self._copier.take_written(job)
 
     def _leads_to(self, key: str, target: str) -> bool:
         """Whether the rule, as it is now, writes ``key`` to ``target``."""

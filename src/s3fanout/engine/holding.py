@@ -45,3 +45,7 @@ class HoldingCopier:
             "exclude such keys, or give the destination a key template; if its store holds them, "
             'set its vendor to "other" and: s3fanout redrive',
         )
+
+    def take_written(self, job: Job) -> str | None:
+        """See ``Attempts``."""
+        return self._copier.take_written(job)
