@@ -32,8 +32,6 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from benchmarks.contents import store
 from benchmarks.peers import environment, remote
 from s3fanout.model.objects import Body, ObjectAttributes, Present
@@ -90,14 +88,10 @@ class Fleet:
         """Write, overwrite every tenth, delete every tenth; each change becomes a record."""
         chance = random.Random(seed)
         keys = [f"fleet/{number % 97:02}/{number:07}" for number in range(objects)]
-        work: list[tuple[str, str]] = [("put", key) for key in keys]
         changed = chance.sample(keys, objects // 5)
-        work += [("put", key) for key in changed[: objects // 10]]
-        work += [("delete", key) for key in changed[objects // 10 :]]
-        steps = iter(work)
         source = store(self.near, SOURCE)
 
-        async def worker() -> None:
+        async def worker(steps: Iterator[tuple[str, str]]) -> None:
             for what, key in steps:
                 if what == "delete":
                     await source.delete(key)
@@ -111,7 +105,15 @@ class Fleet:
                     self.record("ObjectCreated:Put", key, written.etag, len(body.content))
                 )
 
-        await asyncio.gather(*(worker() for _ in range(WRITERS)))
+        for what, some in (
+            ("put", keys),
+            ("put", changed[: objects // 10]),
+            ("delete", changed[objects // 10 :]),
+        ):
+            steps = ((what, key) for key in some)
+            await asyncio.gather(*(worker(steps) for _ in range(WRITERS)))
+            while not self.records.empty():  # What follows is to meet replicas that exist.
+                await asyncio.sleep(0.1)
         await source.close()
 
     def messages(self, seed: int) -> Iterator[list[dict[str, object]]]:
@@ -218,7 +220,7 @@ def _tried_three_times(
     for _ in range(3):
         try:
             copy(clients, record)
-        except (BotoCoreError, ClientError, OSError):
+        except Exception:  # noqa: BLE001 - whatever it is, it ends the invocation
             continue
         return True
     return False
@@ -256,7 +258,17 @@ def _storm(
     with ThreadPoolExecutor(SENDERS + 1) as pool:
         writing = pool.submit(asyncio.run, fleet.write(objects, seed))
         writing.add_done_callback(lambda _: fleet.records.put(None))
-        for done in [pool.submit(deliver, batch) for batch in fleet.messages(seed)]:
+        messages, one = fleet.messages(seed), threading.Lock()
+
+        def send() -> None:
+            while True:
+                with one:
+                    batch = next(messages, None)
+                if batch is None:
+                    return
+                deliver(batch)
+
+        for done in [pool.submit(send) for _ in range(SENDERS)]:
             done.result()
         writing.result()
 

@@ -93,6 +93,10 @@ class SimJournal(MemoryJournal):
         if self._world.ledger_fails():
             self._world.audit.faults += 1
             raise LedgerUnavailable("the disk is full")
+        self._world.effect()
+        self._process.check()
 
     async def _confirm(self) -> None:
+        self._world.effect()
+        self._process.check()
         await asyncio.sleep(COMMIT_S / 2)

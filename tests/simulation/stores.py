@@ -83,8 +83,14 @@ class SimStore:
             world.audit.faults += 1
             world.note(self._name, operation, key, error.code)
             raise error
+        if operation in WRITES:
+            world.effect()
+            self._process.check()
         answer = await self._act(operation, method, key, args, options)
         world.note(self._name, operation, key, "done")
+        if operation in WRITES:
+            world.effect()
+            self._process.check()
         if not world.calm and world.chance(world.options.lost_after):
             world.audit.faults += 1
             await asyncio.sleep(world.latency_s())

@@ -70,6 +70,11 @@ class World:
         self.events = 0
         self.story: list[str] | None = None
         self._numbers = 0
+        self.script: list[Callable[[], object]] = []
+        """What happens first, one after the other, each when the one before has come to rest."""
+        self.effects = 0
+        self.crash_at = 0
+        """Number of the effect at which the process is killed; 0 for never."""
         home = MemoryStores(self.clock)
         self.source = home.create_bucket(SOURCE)
         self.places = {place.name: place for place in options.places}
@@ -123,8 +128,7 @@ class World:
         options, objects = self.options, self.source.objects
         had = objects.get(key)
         if had is not None and self.chance(options.removes):
-            del objects[key]
-            self._changed(key, None, "ObjectRemoved:Delete")
+            self.remove(key)
             return
         attributes = ObjectAttributes(
             headers={"content-type": "text/plain"},
@@ -144,6 +148,11 @@ class World:
             stored = replace(stored, etag=f"{hashlib.md5(stored.etag.encode()).hexdigest()}-2")
         objects[key] = stored
         self._changed(key, stored, "ObjectCreated:Put")
+
+    def remove(self, key: str) -> None:
+        """Remove a source object, if it is there; its store sends a message."""
+        if self.source.objects.pop(key, None) is not None:
+            self._changed(key, None, "ObjectRemoved:Delete")
 
     def _changed(self, key: str, stored: StoredObject | None, name: str) -> None:
         self.note(SOURCE, name, key, None if stored is None else stored.etag)
@@ -190,6 +199,9 @@ class World:
     async def run(self) -> None:
         """Both phases."""
         self.process.start()
+        for act in self.script:
+            act()
+            await self._rest()
         await asyncio.gather(*(self._chaos(act) for act in self._acts()))
         self.note("calm")
         await self._heal()
@@ -222,9 +234,20 @@ class World:
         """``kill -9``, and a start a little later."""
         if not self.process.alive:
             return
+        await self._rise(self._kill())
+
+    def effect(self) -> None:
+        """Something is about to outlive the process, or just did: is it time to die?"""
+        self.effects += 1
+        if self.effects == self.crash_at and self.process.alive:
+            self.loop.create_task(self._rise(self._kill()))
+
+    def _kill(self) -> Process:
         self.note("crash")
-        dead = self.process
-        dead.kill()
+        self.process.kill()
+        return self.process
+
+    async def _rise(self, dead: Process) -> None:
         await asyncio.sleep(self.rng.random())
         self.process = Process(self, dead.journal)
         self.process.start()

@@ -74,7 +74,8 @@ def _row(row: dict[str, Any]) -> list[Text | str]:
     if row["paused_reason"]:
         shown = f"paused: {row['paused_reason']}"
     elif row["deletes_held_reason"]:
-        shown = f"deletes held: {row['deletes_held_reason']}; s3fanout release-deletes -d NAME"
+        held, name = row["deletes_held_reason"], row["name"]
+        shown = f"deletes held: {held}; s3fanout release-deletes -d {name}"
     return [
         row["name"],
         row["bucket"] or "(not configured)",
