@@ -55,6 +55,9 @@ class Counting:
         self.count += 1
         return Replicated(job.etag or "", 1, "r", "copied")
 
+    def take_written(self, job: Job) -> str | None:
+        return None
+
 
 class Pair:
     """A source and a replica bucket with a comparing copier between them."""

@@ -89,3 +89,7 @@ class ComparingCopier:
             self._source.get_tags(key), self._destination.get_tags(target)
         )
         return tags == replica_tags
+
+    def take_written(self, job: Job) -> str | None:
+        """See ``Attempts``."""
+        return self._copier.take_written(job)
