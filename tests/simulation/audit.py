@@ -90,7 +90,8 @@ class Audit:
         self._theirs.discard(where)
         state = self._state(where[1], stored)
         if state is None:
-            self._require(place.spoils, f"never torn: {where} is no state of the source")
+            mixed = self._mixed(where[1], stored) is not None
+            self._require(place.spoils or mixed, f"never torn: {where} is no state of the source")
             return
         self._require(state >= self._written.get(where, 0), f"never back: {where} became older")
         self._written[where] = state
@@ -98,6 +99,8 @@ class Audit:
     def deleted(self, place: Place, key: str, before: StoredObject) -> None:
         world = self._world
         where = (place.name, world.source_key(place, key))
+        if where not in self._theirs and self._state(where[1], before) is None:
+            return  # What the store spoiled is no replica: it is taken away and written again.
         self._require(
             place.deletes is Deletes.REPLICATE, f"nothing foreign: {where} was not to be deleted"
         )
@@ -144,7 +147,7 @@ class Audit:
         replica = self._world.buckets[job.destination].objects.get(place.prefix + job.key)
         replica = self._found(replica, f"never torn: {where} is settled and absent")
         state = self._found(
-            self._state(job.key, replica), f"never torn: {where} is settled on no state"
+            self._mixed(job.key, replica), f"never torn: {where} is settled on no state"
         )
         etag = self.history[job.key][state].etag
         self._require(
@@ -248,7 +251,8 @@ class Audit:
     def _may_be_unknown(self, place: Place, where: Where) -> None:
         """A replica of ours whose etag nobody could know: its answer was lost."""
         options = self._world.options
-        unknowable = place.opaque or place.lies or options.opaque_source or not options.hints
+        unknowable = place.opaque or place.lies or options.opaque_source or options.large
+        unknowable = unknowable or not options.hints
         lost = options.crashes or options.stops or options.lost_after or options.false_412
         self._require(unknowable, f"converges: {where} should be known as ours")
         self._require(
@@ -257,8 +261,10 @@ class Audit:
 
     def _bounded(self) -> None:
         limits, total = self._world.options.limits, self._world.requests.total()
-        # One plan costs at most a copy, two looks and a delete; deletes look at two buckets.
-        most = self._claims * (2 * limits.replans_max + 4)
+        # One plan costs at most a copy, two looks and a delete; deletes look at two buckets. Parts
+        # are at least 48 bytes.
+        parts = 2 * (self._world.options.large // 48 + 2) if self._world.options.large else 1
+        most = self._claims * (2 * limits.replans_max + 4) * parts
         self._require(total <= most, f"bounded: {total} requests of {self._claims} attempts")
         failed = self.attempts[JobState.WAITING] - self.attempts[DELETES_HELD]
         # A read is shared, so its failure is one of every destination; and a source that moves
@@ -266,6 +272,21 @@ class Audit:
         reasons = self.faults + self._changes
         most = reasons * len(self._world.places)
         self._require(failed <= most, f"bounded: {failed} failures of {reasons} reasons")
+
+    def _mixed(self, key: str, stored: StoredObject) -> int | None:
+        """As ``_state``; in parts, a replica may have the attributes of another moment for a while.
+
+        Its facts and tags are read apart from its bytes (docs/guarantees.md says so); the event of
+        the later change mends it, and ``converges`` looks.
+        """
+        state = self._state(key, stored)
+        if state is not None or not self._world.options.large:
+            return state
+        states = self.history[key]
+        return next(
+            (n for n in range(len(states) - 1, -1, -1) if states[n].content == stored.content),
+            None,
+        )
 
     def _state(self, key: str, stored: StoredObject) -> int | None:
         """Which state of the source it is: the newest that looks like it."""

@@ -36,7 +36,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A run. Numbers called after a fault are probabilities per request or message."""
+    """A run. Numbers called after a fault are probabilities per request or message.
+
+    Attributes:
+        large: Bytes that objects may have beyond one part; 0 keeps all within one.
+    """
 
     seed: int
     places: tuple[Place, ...]
@@ -44,6 +48,7 @@ class Options:
     writes: int
     pause_s: float
     removes: float
+    large: int
     reverts: float
     retags: float
     opaque_source: bool
@@ -124,6 +129,9 @@ def draw(seed: int) -> Options:
             retry_cap_s=rng.choice((1.0, 8.0)),
             replans_max=rng.choice((2, 4)),
             part_bytes=64,
+            part_bytes_min=1,
+            copy_bytes_max=64,
+            copy_part_bytes=48,
             stream_bytes=rng.choice((1, 10_000, 1 << 20)),
             circuit_failures=rng.choice((2, 5)),
             circuit_base_s=0.5,
@@ -136,6 +144,7 @@ def draw(seed: int) -> Options:
         ),
         # New draws come last, so that kept seeds stay what they were.
         gather_s=rng.choice((0.0, 0.01)),
+        large=rng.choice((0, 0, 300)),
     )
 
 

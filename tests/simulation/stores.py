@@ -29,7 +29,20 @@ if TYPE_CHECKING:
     from tests.simulation.options import Place
     from tests.simulation.world import Process, World
 
-WRITES = frozenset({"put", "copy", "delete", "create_upload", "complete_upload", "upload_part"})
+WRITES = frozenset(
+    {
+        "put",
+        "copy",
+        "delete",
+        "create_upload",
+        "upload_part",
+        "upload_part_copy",
+        "complete_upload",
+        "abort_upload",
+    }
+)
+PINNED = frozenset({"copy", "delete", "upload_part_copy"})
+READS = frozenset({"copy", "upload_part_copy", "get", "get_range"})
 
 
 class SimStore:
@@ -110,7 +123,7 @@ class SimStore:
             return Throttled("slow down", status=503, retry_after_s=world.rng.choice((None, 0.5)))
         if world.chance(options.lost_before):
             return Unavailable("connection reset", maybe_applied=operation in WRITES)
-        if operation in {"copy", "get"} and world.chance(options.false_412):
+        if operation in READS and world.chance(options.false_412):
             return SourceChanged("changed, it says", status=412)
         return None
 
@@ -137,12 +150,12 @@ class SimStore:
             return answer
         if place.lies:
             options = {
-                name: None if name == "if_match" and operation in {"copy", "delete"} else value
+                name: None if name == "if_match" and operation in PINNED else value
                 for name, value in options.items()
             }
         before = self._store.objects.get(key)
         answer = await method(key, *args, **options)
-        if operation in {"put", "copy"}:
+        if operation in {"put", "copy", "complete_upload"}:
             answer = self._altered(operation, key, answer)
             world.audit.wrote(place, key, self._store.objects[key])
         elif operation == "delete" and before is not None:

@@ -75,12 +75,12 @@ class World:
         self.effects = 0
         self.crash_at = 0
         """Number of the effect at which the process is killed; 0 for never."""
-        home = MemoryStores(self.clock)
+        home = MemoryStores(self.clock, part_bytes_min=1)
         self.source = home.create_bucket(SOURCE)
         self.places = {place.name: place for place in options.places}
         self.buckets: dict[str, MemoryStore] = {
             place.name: (
-                home if place.way is Way.SERVER else MemoryStores(self.clock)
+                home if place.way is Way.SERVER else MemoryStores(self.clock, part_bytes_min=1)
             ).create_bucket(place.name)
             for place in options.places
         }
@@ -140,7 +140,7 @@ class World:
             objects[key] = stored
             self._changed(key, stored, "ObjectTagging:Put")
             return
-        content = f"{key} {self.number()} {'x' * self.rng.randint(0, 20)}".encode()
+        content = f"{key} {self.number()} {'x' * self.rng.randint(0, 20 + options.large)}".encode()
         if self.chance(options.reverts) and self.audit.history[key]:
             content = self.rng.choice(self.audit.history[key]).content
         stored = StoredObject.of(content, attributes, now_ms=self.clock.now_ms())
