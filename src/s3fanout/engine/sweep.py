@@ -26,8 +26,6 @@ from s3fanout.ports.telemetry import SweepTelemetry
 
 LOG = logging.getLogger(__name__)
 
-JOBS_AT_ONCE = 500
-
 
 @dataclass(slots=True)
 class Repairs:
