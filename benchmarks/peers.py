@@ -59,15 +59,27 @@ class Peers:
             log=self.directory / "s5cmd.log",
         )
 
-    def rclone(self, source: Server, targets: Sequence[Target], *, at_once: bool = False) -> Usage:
-        """Copy the whole source bucket to each target, in a run of its own."""
+    def rclone(
+        self,
+        source: Server,
+        targets: Sequence[Target],
+        *,
+        at_once: bool = False,
+        looks: bool = False,
+    ) -> Usage:
+        """Copy the whole source bucket to each target, in a run of its own.
+
+        ``looks``: at what it wrote, once per object; without it rclone takes an object that it
+        wrote in parts for empty, and fails.
+        """
+        flags = [flag for flag in _FLAGS if not (looks and flag.startswith("--s3-no-head"))]
 
         def run(number: int) -> Usage:
             target = targets[number]
             same = target.server.endpoint == source.endpoint
             return usage_of(
                 [
-                    *(program("rclone"), "copy", *_FLAGS, f"src:{SOURCE}"),
+                    *(program("rclone"), "copy", *flags, f"src:{SOURCE}"),
                     f"{'src' if same else 'dst'}:{target.bucket}/{target.prefix}",
                 ],
                 environment=environment(self.directory)
