@@ -41,6 +41,11 @@ def test_alone_it_copies_and_ends(
     source, far = new_place(seaweedfs, "source"), new_place(minio_frontend, "far")
     put(source, {f"d/{number}": b"y" for number in range(40)})
     installation = install(source=source, destinations={"far": far})
+    # Nobody would work the queue off: it would fill, and the command would wait for ever.
+    for command in ("backfill", "reconcile"):
+        refused = installation.command(command, "--yes")
+        assert (refused.code, "no daemon runs" in refused.err) == (5, True)
+    assert installation.read("backfill", "--dry-run")["items"] == 40
     ended = installation.command("backfill", "--run", "--yes", "--prefix", "d/", "--json")
     assert ended.code == 0, ended.err
     assert ended.json["destinations"][0]["queue"] == 40

@@ -18,6 +18,7 @@ from s3fanout.cli.options import (
     json_option,
     known_destination,
     load_config,
+    need_daemon,
     prefix_option,
 )
 from s3fanout.cli.output import (
@@ -111,6 +112,8 @@ def backfill(
         dry_run=chosen["dry_run"],
         restart=chosen["restart"],
     )
+    if not runs and not request.dry_run:
+        need_daemon(settings, "start it (s3fanout run), or let this command copy: --run")
     if not (yes or request.dry_run) and sys.stdin.isatty():
         names = ", ".join(request.destinations)
         click.confirm(f"Queue all of {settings.source.bucket} for {names}?", abort=True, err=True)
@@ -126,8 +129,6 @@ def backfill(
         print_json(document)
     else:
         _print(document)
-    if not runs and not request.dry_run and daemon_pid(settings) is None:
-        print_note("no daemon runs: what was queued is copied when it does (s3fanout run)")
     return ExitCode.FAILED if dead else ExitCode.OK
 
 

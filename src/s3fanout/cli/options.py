@@ -18,7 +18,7 @@ from s3fanout.deploy.deployment import open_deployment
 from s3fanout.deploy.session import AwsSession, open_session
 from s3fanout.model.errors import Misconfigured
 from s3fanout.ports.ledger import Ledger
-from s3fanout.wiring import Journal, open_ledger, system_clock
+from s3fanout.wiring import Journal, daemon_pid, open_ledger, system_clock
 
 T = TypeVar("T")
 
@@ -81,6 +81,16 @@ def known_destination(settings: Settings, name: str | None) -> None:
             f"no destination is called {name!r}",
             hint="the configuration has: " + ", ".join(settings.destinations),
         )
+
+
+def need_daemon(settings: Settings, hint: str) -> None:
+    """Refuse to queue what nobody would work off: the queue would fill, and the command wait.
+
+    Raises:
+        Misconfigured: No daemon owns the ledger.
+    """
+    if daemon_pid(settings) is None:
+        raise Misconfigured("no daemon runs that would copy what is queued", hint=hint)
 
 
 def with_ledger(settings: Settings, work: Callable[[Ledger], Awaitable[T]]) -> T:

@@ -16,9 +16,10 @@ from s3fanout.cli.options import (
     json_option,
     known_destination,
     load_config,
+    need_daemon,
     prefix_option,
 )
-from s3fanout.cli.output import print_json, print_line, print_note
+from s3fanout.cli.output import print_json, print_line
 from s3fanout.config.settings import Settings
 from s3fanout.service.reconcile import Reconciled, reconcile_destinations, reconcile_document
 from s3fanout.wiring import Stores, daemon_pid, event_loop_factory, open_ledger, system_clock
@@ -52,6 +53,8 @@ def reconcile(
     settings = load_config(config_path).settings
     known_destination(settings, destination)
     names = [destination] if destination else list(settings.enabled)
+    if not dry_run:
+        need_daemon(settings, "start it: s3fanout run")
     if not (yes or dry_run) and sys.stdin.isatty():
         click.confirm(f"Queue repairs for {', '.join(names)}?", abort=True, err=True)
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
@@ -67,8 +70,6 @@ def reconcile(
             f"{'would be queued' if dry_run else 'queued'}, {each.repairs.busy} had a job"
             + (f", {left}" if left else "")
         )
-    if not dry_run and daemon_pid(settings) is None:
-        print_note("no daemon runs: what was queued is repaired when it does (s3fanout run)")
 
 
 async def _reconciled(
