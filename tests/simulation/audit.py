@@ -99,8 +99,11 @@ class Audit:
     def deleted(self, place: Place, key: str, before: StoredObject) -> None:
         world = self._world
         where = (place.name, world.source_key(place, key))
-        if where not in self._theirs and self._state(where[1], before) is None:
-            return  # What the store spoiled is no replica: it is taken away and written again.
+        # What the store spoiled is no replica, nor is a state that a store which ignores pins took
+        # while the source went there and back: both are taken away and written again.
+        wrong = self._state(where[1], before) is None or (place.lies and world.options.reverts > 0)
+        if where not in self._theirs and wrong:
+            return
         self._require(
             place.deletes is Deletes.REPLICATE, f"nothing foreign: {where} was not to be deleted"
         )
