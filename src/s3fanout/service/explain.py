@@ -72,7 +72,7 @@ def verdict(rule: Rule, key: str, source: Seen, replica: Seen, record: ReplicaRe
     if record is None:
         if isinstance(source, Absent):
             return "the source has no such object, and no event of it arrived"
-        return "no event of this key arrived; objects from before the start are not copied"
+        return "no event of this key arrived; s3fanout backfill copies what was there before"
     if record.state is JobState.DEAD:
         return f"stopped: {record.reason}; put it back with: s3fanout redrive"
     if record.state is JobState.WAITING:
