@@ -399,7 +399,7 @@ def _copier(
     known = vendor_of(to)
     if known is None or known.keys != KeyLimits():
         vendor = StoreVendor(destination, clock=SystemClock()) if known is None else _always(known)
-        attempts = HoldingCopier(attempts, rule=rules[name], vendor=vendor)
+        attempts = HoldingCopier(attempts, rule=rules[name], source=source, vendor=vendor)
     return attempts
 
 

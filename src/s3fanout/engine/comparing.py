@@ -7,7 +7,7 @@ first; with ``always`` every object is, and then a change makes one hop and no w
 | the object's etag | ``always`` | what is done |
 |---|---|---|
 | was not copied by this process lately | no | as ``Copier``: no request more |
-| was copied already, or any | yes | both sides are looked at: Skip ``equal``, or as ``Copier`` |
+| was copied already, or any | yes | both sides are looked at: settled as it is, or as ``Copier`` |
 
 What was copied lately is only remembered in memory, for ``KEYS_MAX`` keys: forgetting costs a copy.
 """
@@ -19,7 +19,6 @@ from collections import OrderedDict
 
 from s3fanout.decide.equal import is_same_but_tags
 from s3fanout.decide.match import replica_key
-from s3fanout.decide.plan import Skip
 from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.exclusive import Attempts
 from s3fanout.model.events import ChangeKind
@@ -60,12 +59,10 @@ class ComparingCopier:
             StoreError: One side could not be read; nothing was written.
         """
         repeats = job.etag is not None and self._copied.get(job.key) == job.etag
-        if (
-            (repeats or self._always)
-            and job.kind is not ChangeKind.REMOVED
-            and await self._is_equal(job.key)
-        ):
-            return Skip("equal", "the replica is equal already")
+        if (repeats or self._always) and job.kind is not ChangeKind.REMOVED:
+            equal = await self._equal(job.key)
+            if equal is not None:
+                return equal
         outcome = await self._copier.attempt(job)
         if isinstance(outcome, Replicated):
             self._copied[job.key] = outcome.source_etag
@@ -74,21 +71,29 @@ class ComparingCopier:
                 self._copied.popitem(last=False)
         return outcome
 
-    async def _is_equal(self, key: str) -> bool:
+    async def _equal(self, key: str) -> Replicated | None:
+        """What both sides hold; ``None`` if they are not equal."""
         target = replica_key(self._rule.key_map, key)
         source, replica = await asyncio.gather(
             self._source.head(key), self._destination.head(target)
         )
         if not isinstance(source, Present) or not isinstance(replica, Present):
-            return False
+            return None
         if not is_same_but_tags(source, replica):
-            return False
-        if not source.tag_count and not replica.tag_count:
-            return True
-        tags, replica_tags = await asyncio.gather(
-            self._source.get_tags(key), self._destination.get_tags(target)
+            return None
+        if source.tag_count or replica.tag_count:
+            tags, replica_tags = await asyncio.gather(
+                self._source.get_tags(key), self._destination.get_tags(target)
+            )
+            if tags != replica_tags:
+                return None
+        return Replicated(
+            source.etag,
+            source.size_bytes,
+            replica.etag,
+            "the replica is equal already",
+            wrote=False,
         )
-        return tags == replica_tags
 
     def take_written(self, job: Job) -> str | None:
         """See ``Attempts``."""

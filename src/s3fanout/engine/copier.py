@@ -40,12 +40,13 @@ from s3fanout.ports.uploads import Uploads
 
 @dataclass(frozen=True, slots=True)
 class Replicated:
-    """The replica equals this state of the source."""
+    """The replica equals this state of the source; ``wrote`` tells whether it was written."""
 
     source_etag: str
     size_bytes: int
     replica_etag: str
     reason: str
+    wrote: bool = True
 
 
 Outcome = Replicated | Removed | Held | Unfinished | Skip | Refuse

@@ -15,26 +15,42 @@ from s3fanout.engine.copier import Outcome
 from s3fanout.engine.exclusive import Attempts
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
+from s3fanout.model.objects import Present
 from s3fanout.model.rules import Rule
 from s3fanout.model.vendors import Vendor
+from s3fanout.ports.object_store import ObjectStore
 
 
 class HoldingCopier:
-    """A copier that writes only what the store holds. Costs no request of its own."""
+    """A copier that writes only what the store holds.
+
+    Costs no request of its own, but for one where only the size says that a key cannot be held: the
+    event's size is a hint (the MinIO front end tells 4,096 bytes of an empty ``a/``).
+    """
 
     def __init__(
-        self, copier: Attempts, *, rule: Rule, vendor: Callable[[], Awaitable[Vendor]]
+        self,
+        copier: Attempts,
+        *,
+        rule: Rule,
+        source: ObjectStore,
+        vendor: Callable[[], Awaitable[Vendor]],
     ) -> None:
         """``vendor`` says which store it is; it never raises, and remembers."""
         self._copier = copier
         self._rule = rule
+        self._source = source
         self._vendor = vendor
 
     async def attempt(self, job: Job) -> Outcome:
         """As ``Copier.attempt``, where the store holds the key."""
         vendor = await self._vendor()
         target = replica_key(self._rule.key_map, job.key)
-        why = why_not_held(target, vendor.keys, job.size_bytes)
+        why = why_not_held(target, vendor.keys, None)
+        if why is None and why_not_held(target, vendor.keys, job.size_bytes) is not None:
+            facts = await self._source.head(job.key)
+            if isinstance(facts, Present):
+                why = why_not_held(target, vendor.keys, facts.size_bytes)
         if why is None:
             return await self._copier.attempt(job)
         if job.kind is ChangeKind.REMOVED:

@@ -259,6 +259,7 @@ class Lane:
             size_bytes=outcome.size_bytes,
             source_version_id=job.version_id if outcome.source_etag == job.etag else None,
             replica_etag=outcome.replica_etag,
+            wrote=outcome.wrote,
         )
 
     def _close_circuit(self) -> None:

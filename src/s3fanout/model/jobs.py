@@ -111,6 +111,7 @@ class Settlement:
         source_etag, size_bytes, source_version_id: The source state that the replica now equals.
         replica_etag: What the destination answered; ``""`` after the replica was deleted.
         error: For ``WAITING`` and ``DEAD``.
+        wrote: Whether a ``SETTLED`` replica was written, or was found equal; for counting only.
     """
 
     job: Job
@@ -124,6 +125,7 @@ class Settlement:
     source_version_id: str | None = None
     replica_etag: str | None = None
     error: ErrorRecord | None = None
+    wrote: bool = True
 
 
 @dataclass(frozen=True, slots=True)

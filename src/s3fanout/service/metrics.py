@@ -79,7 +79,7 @@ class Metrics:
 
     def settled(self, settlement: Settlement, *, lag_s: float) -> None:
         destination = settlement.job.destination
-        if settlement.state is JobState.SETTLED:
+        if settlement.state is JobState.SETTLED and settlement.wrote:
             objects, size_bytes, seconds = self._of_replicas(destination)
             objects.inc()
             size_bytes.inc(settlement.size_bytes or 0)
