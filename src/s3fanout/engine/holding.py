@@ -46,11 +46,12 @@ class HoldingCopier:
         """As ``Copier.attempt``, where the store holds the key."""
         vendor = await self._vendor()
         target = replica_key(self._rule.key_map, job.key)
-        why = why_not_held(target, vendor.keys, None)
-        if why is None and why_not_held(target, vendor.keys, job.size_bytes) is not None:
+        why = why_not_held(target, vendor.keys, job.size_bytes)
+        if why is not None and why_not_held(target, vendor.keys, None) is None:
+            # Only the hint speaks against the key.
             facts = await self._source.head(job.key)
-            if isinstance(facts, Present):
-                why = why_not_held(target, vendor.keys, facts.size_bytes)
+            size_bytes = facts.size_bytes if isinstance(facts, Present) else None
+            why = why_not_held(target, vendor.keys, size_bytes)
         if why is None:
             return await self._copier.attempt(job)
         if job.kind is ChangeKind.REMOVED:
