@@ -16,9 +16,19 @@ from s3fanout.model.errors import (
     SourceAbsent,
     SourceChanged,
     StoreError,
-    Unavailable,
 )
-from s3fanout.model.objects import Absent, Body, ObjectAttributes, Present
+from s3fanout.model.objects import Absent, Body, ObjectAttributes
+from tests.conformance.full_objects import (
+    FULL,
+    HEADERS,
+    METADATA,
+    MIB,
+    OTHER_ETAG,
+    TAGS,
+    kept,
+    present,
+    read,
+)
 from tests.conformance.object_stores import (
     PLAIN,
     Empties,
@@ -33,47 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from s3fanout.ports.object_store import ObjectStore
-
-MIB = 1024 * 1024
-OTHER_ETAG = "0123456789abcdef0123456789abcdef"
-
-HEADERS = {
-    "content-type": "text/x-test; charset=utf-8",
-    "content-encoding": "gzip",
-    "content-disposition": 'attachment; filename="a b.txt"',
-    "content-language": "de",
-    "cache-control": "max-age=3, must-revalidate",
-    "expires": "Thu, 01 Dec 2033 16:00:00 GMT",
-}
-METADATA = {
-    "plain": "value",
-    "spaces-inside": "two  words",
-    "encoded-word": "=?UTF-8?B?Z3LDvG4=?=",
-    "percent": "100%25 + 1&2=3;4",
-    "quotes": "\"a\" 'b', c",
-}
-TAGS = {
-    "plain": "value",
-    "with space": "a b",
-    "empty": "",
-    "s+i:g=n/s@_.-": "=+-._:/@",
-    "grün": "日本",
-}
-FULL = ObjectAttributes(headers=HEADERS, metadata=METADATA, tags=TAGS)
-
-
-async def present(store: ObjectStore, key: str) -> Present:
-    facts = await store.head(key)
-    assert isinstance(facts, Present)
-    return facts
-
-
-async def read(store: ObjectStore, key: str) -> Body:
-    return await store.get(key, if_match=None, size_bytes_max=MIB)
-
-
-def kept(subject: Subject, headers: dict[str, str]) -> dict[str, str]:
-    return {name: headers[name] for name in headers if name not in subject.profile.lost_headers}
 
 
 async def listed(store: ObjectStore, prefix: str, *, limit: int = 1000) -> list[str]:
@@ -252,112 +221,6 @@ async def test_the_store_checks_the_bytes_against_the_digest(
     with pytest.raises(StoreError):
         await store.put(unique, torn, PLAIN)
     assert await store.head(unique) == Absent(unique)
-
-
-# --- copy -----------------------------------------------------------------------------------
-
-
-async def test_copy_keeps_bytes_attributes_and_tags(
-    subject: Subject, store: ObjectStore, replica: ObjectStore, unique: str
-) -> None:
-    await store.put(unique, body_of(b"hello"), FULL)
-    written = await replica.copy(
-        f"{unique}/copy", source_bucket=subject.source, source_key=unique, if_match=None
-    )
-    body = await read(replica, f"{unique}/copy")
-    assert body.content == b"hello"
-    assert body.facts.etag == written.etag
-    assert body.facts.attributes == ObjectAttributes(kept(subject, HEADERS), METADATA, TAGS)
-
-
-async def test_copy_within_a_bucket(subject: Subject, store: ObjectStore, unique: str) -> None:
-    await store.put(f"{unique}a", body_of(b"hello"), PLAIN)
-    await store.copy(
-        f"{unique}b", source_bucket=subject.source, source_key=f"{unique}a", if_match=None
-    )
-    assert (await read(store, f"{unique}b")).content == b"hello"
-
-
-async def test_copy_replaces_everything(
-    subject: Subject, store: ObjectStore, replica: ObjectStore, unique: str
-) -> None:
-    await store.put(unique, body_of(b"new"), ObjectAttributes(HEADERS, {"new": "1"}))
-    await replica.put(unique, body_of(b"older and longer"), FULL)
-    await replica.copy(unique, source_bucket=subject.source, source_key=unique, if_match=None)
-    body = await read(replica, unique)
-    assert body.content == b"new"
-    assert body.facts.attributes.metadata == {"new": "1"}
-    assert not body.facts.attributes.tags
-
-
-async def test_copy_of_no_bytes(
-    subject: Subject, store: ObjectStore, replica: ObjectStore, unique: str
-) -> None:
-    await store.put(unique, body_of(b""), FULL)
-    await replica.copy(unique, source_bucket=subject.source, source_key=unique, if_match=None)
-    assert (await present(replica, unique)).size_bytes == 0
-
-
-async def test_copy_pinned_to_the_etag_copies(
-    subject: Subject, store: ObjectStore, replica: ObjectStore, unique: str
-) -> None:
-    etag = (await store.put(unique, body_of(b"one"), PLAIN)).etag
-    written = await replica.copy(
-        unique, source_bucket=subject.source, source_key=unique, if_match=etag
-    )
-    assert written.etag == etag
-
-
-async def test_copy_pinned_to_an_older_etag_says_changed_and_writes_nothing(
-    subject: Subject, store: ObjectStore, replica: ObjectStore, unique: str
-) -> None:
-    older = await store.put(unique, body_of(b"one"), PLAIN)
-    await store.put(unique, body_of(b"two"), PLAIN)
-    with pytest.raises(SourceChanged) as changed:
-        await replica.copy(
-            unique, source_bucket=subject.source, source_key=unique, if_match=older.etag
-        )
-    assert not changed.value.maybe_applied
-    assert await replica.head(unique) == Absent(unique)
-
-
-@pytest.mark.parametrize("if_match", [None, OTHER_ETAG])
-async def test_copy_of_no_object_says_absent(
-    subject: Subject, replica: ObjectStore, unique: str, if_match: str | None
-) -> None:
-    with pytest.raises(SourceAbsent) as absent:
-        await replica.copy(
-            unique, source_bucket=subject.source, source_key=unique, if_match=if_match
-        )
-    assert not absent.value.maybe_applied
-    assert await replica.head(unique) == Absent(unique)
-
-
-async def test_copy_into_no_bucket(subject: Subject, store: ObjectStore, unique: str) -> None:
-    await store.put(unique, body_of(b"1"), PLAIN)
-    broken = subject.has(Quirk.COPY_INTO_NO_BUCKET_BREAKS)
-    with pytest.raises(Unavailable if broken else NoSuchBucket) as missing:
-        await subject.open(subject.missing).copy(
-            unique, source_bucket=subject.source, source_key=unique, if_match=None
-        )
-    assert missing.value.maybe_applied == broken
-
-
-async def test_copy_from_no_bucket_is_not_absence(
-    subject: Subject, replica: ObjectStore, unique: str
-) -> None:
-    with pytest.raises(NoSuchBucket):
-        await replica.copy(unique, source_bucket=subject.missing, source_key=unique, if_match=None)
-
-
-async def test_copy_onto_itself(subject: Subject, store: ObjectStore, unique: str) -> None:
-    etag = (await store.put(unique, body_of(b"1"), FULL)).etag
-    if subject.has(Quirk.SELF_COPY_ALLOWED):
-        await store.copy(unique, source_bucket=subject.source, source_key=unique, if_match=etag)
-    else:
-        with pytest.raises(Refused):
-            await store.copy(unique, source_bucket=subject.source, source_key=unique, if_match=etag)
-    assert (await read(store, unique)).content == b"1"
 
 
 # --- delete ---------------------------------------------------------------------------------

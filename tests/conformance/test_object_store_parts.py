@@ -29,8 +29,8 @@ from s3fanout.model.objects import (
     PartBody,
     Present,
 )
+from tests.conformance.full_objects import FULL, HEADERS, METADATA, MIB, OTHER_ETAG, TAGS, kept
 from tests.conformance.object_stores import PLAIN, Quirk, Subject, body_of
-from tests.conformance.test_object_store import FULL, HEADERS, METADATA, MIB, OTHER_ETAG, TAGS, kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
