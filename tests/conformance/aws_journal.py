@@ -42,6 +42,8 @@ LACKS = {
     "test_due_jobs_do_not_wait_for_jobs_that_are_not": CLOCK,
     "test_ready_jobs_are_due_when_the_clock_jumps_back": CLOCK,
     "test_a_paused_destination_has_nothing_to_claim": TRIGGER,
+    "test_a_pause_for_a_time_ends_by_itself_and_wakes": TRIGGER,
+    "test_a_pause_for_a_time_is_shown_until_it_is_over": TRIGGER,
     "test_what_can_be_claimed_wakes": CLOCK,
     "test_a_due_time_wakes": CLOCK,
     "test_a_wait_ends_with_its_time": CLOCK,

@@ -17,7 +17,7 @@ from s3fanout.model.jobs import ErrorRecord, Job, JobState, NewJob, ReplicaRecor
 from s3fanout.model.limits import Limits
 from s3fanout.model.removals import DELETES_HELD
 from s3fanout.ports.ledger import FailureSelection
-from tests.conformance.journals import Journal, StandingClock, World, settlement
+from tests.conformance.journals import START_MS, Journal, StandingClock, World, settlement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -61,6 +61,8 @@ selections = st.builds(
     st.sampled_from([None, *DESTINATIONS]),
     st.sampled_from(["", "k", "k\0", "ü"]),
     st.sampled_from([None, *CODES]),
+    st.sampled_from([None, START_MS + 1, START_MS + 2000]),
+    st.sampled_from([None, START_MS + 1, START_MS + 2000]),
 )
 delays = st.sampled_from([0, 1, 1000])
 
@@ -232,9 +234,17 @@ class Pair(RuleBasedStateMachine):
     def redrive(self, selection: FailureSelection) -> None:
         self.same(lambda journal: journal.redrive(selection, now_ms=self.clock.at_ms))
 
-    @rule(destination=st.sampled_from(DESTINATIONS))
-    def pause(self, destination: str) -> None:
-        self.same(lambda journal: journal.pause(destination, now_ms=self.clock.at_ms, reason="r"))
+    @rule(destination=st.sampled_from(DESTINATIONS), lasts_ms=st.sampled_from([None, 0, 1, 1000]))
+    def pause(self, destination: str, lasts_ms: int | None) -> None:
+        now_ms = self.clock.at_ms
+        self.same(
+            lambda journal: journal.pause(
+                destination,
+                now_ms=now_ms,
+                reason="r",
+                ends_at_ms=None if lasts_ms is None else now_ms + lasts_ms,
+            )
+        )
 
     @rule(destination=st.sampled_from(DESTINATIONS))
     def resume(self, destination: str) -> None:

@@ -393,11 +393,40 @@ async def test_summaries_come_by_name(world: World) -> None:
     assert [summary.destination for summary in await world.journal.summaries()] == ["Z", "a", "b"]
 
 
-async def test_a_second_pause_changes_nothing(world: World) -> None:
+async def test_a_second_pause_keeps_the_beginning(world: World) -> None:
     await world.journal.pause("a", now_ms=1, reason="first")
     await world.journal.pause("a", now_ms=2, reason="second")
     (summary,) = await world.journal.summaries()
-    assert (summary.paused_at_ms, summary.paused_reason) == (1, "first")
+    assert (summary.paused_at_ms, summary.paused_reason) == (1, "second")
+
+
+async def test_a_pause_for_a_time_is_shown_until_it_is_over(world: World) -> None:
+    ends_at_ms = world.now_ms + 1000
+    await world.journal.pause("a", now_ms=world.now_ms, reason="r", ends_at_ms=ends_at_ms)
+    world.clock.advance(999)
+    (summary,) = await world.journal.summaries()
+    assert summary == DestinationSummary(
+        "a", paused_at_ms=ends_at_ms - 1000, paused_reason="r", pause_ends_at_ms=ends_at_ms
+    )
+    world.clock.advance(1)
+    assert list(await world.journal.summaries()) == []
+    assert not await world.journal.resume("a"), "it was over"
+    await world.journal.pause("a", now_ms=world.now_ms, reason="again")
+    (summary,) = await world.journal.summaries()
+    assert (summary.paused_at_ms, summary.pause_ends_at_ms) == (ends_at_ms, None)
+
+
+async def test_failures_are_selected_by_when_they_stopped(world: World) -> None:
+    began_ms = world.now_ms
+    await kill(world, "a", "b", "c")
+    selection = FailureSelection(since_at_ms=began_ms + 2, until_at_ms=began_ms + 2)
+    assert [record.key for record in await world.journal.failures(selection, limit=9)] == ["b"]
+    older = FailureSelection(until_at_ms=began_ms + 1)
+    assert await world.journal.redrive(older, now_ms=world.now_ms) == 1
+    newer = FailureSelection(since_at_ms=began_ms + 3)
+    assert await world.journal.redrive(newer, now_ms=world.now_ms) == 1
+    left = await world.journal.failures(EVERYTHING, limit=9)
+    assert [record.key for record in left] == ["b"]
 
 
 async def test_malformed_messages_are_kept_until_discarded(world: World) -> None:

@@ -313,6 +313,22 @@ async def test_a_paused_destination_has_nothing_to_claim(world: World) -> None:
     assert len(await world.claim("a")) == 1
 
 
+async def test_a_pause_for_a_time_ends_by_itself_and_wakes(world: World) -> None:
+    await world.accept(new_job())
+    ends_at_ms = world.now_ms + 300
+    await world.journal.pause("a", now_ms=world.now_ms, reason="r", ends_at_ms=ends_at_ms)
+    await world.start()  # Restarts do not end it.
+    assert await world.claim("a") == []
+    waiting = asyncio.create_task(world.journal.wait("a", now_ms=world.now_ms, timeout_s=3600))
+    await world.clock.somebody_sleeps()
+    world.clock.advance(299)
+    assert await world.claim("a") == []
+    assert not waiting.done()
+    world.clock.advance(1)
+    await asyncio.wait_for(waiting, 10)
+    assert len(await world.claim("a")) == 1
+
+
 @pytest.mark.parametrize("cause", ["accept", "finish", "release", "settle", "redrive", "resume"])
 async def test_what_can_be_claimed_wakes(world: World, cause: str) -> None:
     journal, now_ms = world.journal, world.now_ms

@@ -207,6 +207,8 @@ def test_a_receipt() -> None:
     [
         ("version", ["version", "--json"]),
         ("redrive", ["redrive", "--json"]),
+        ("pause", ["pause", "paris", "--json"]),
+        ("resume", ["resume", "paris", "--json"]),
         ("release-deletes", ["release-deletes", "-d", "paris", "--json"]),
     ],
 )

@@ -160,6 +160,7 @@ def test_a_dead_letter_that_no_attempt_recorded_is_sent_again(
 
     assert destination(account.run_json("status"), "tokyo")["failed"] == 1
     assert account.run_json("redrive", "--prefix", "other")["redriven"] == 0
+    assert account.run_json("redrive", "--older-than", "1h")["redriven"] == 0
     assert account.run_json("redrive", "--code", "access-denied")["redriven"] == 0
     assert account.run_json("redrive")["redriven"] == 1
     until(lambda: account.keys(f"{source}-tokyo") == {"new.txt"}, what="again", within_s=WITHIN_S)
@@ -178,6 +179,8 @@ def test_validate_pause_and_resume(account: Account, source: str) -> None:
         assert account.keys(bucket) == set(), "validate leaves nothing behind"
     assert account.records(f"{source}-fanout") == []
 
+    with pytest.raises(Misconfigured, match="nothing would end a pause"):
+        account.run("pause", "paris", "--for", "2h")
     account.run("pause", "paris", "--reason", "maintenance")
     account.client("s3").put_object(Bucket=source, Key="later", Body=b"x")
     until(

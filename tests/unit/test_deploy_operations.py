@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from s3fanout.deploy.dead_letters import keys_of
+from s3fanout.deploy.dead_letters import is_selected, keys_of
 from s3fanout.deploy.doctor import concurrency_finding, denials
 from s3fanout.deploy.status import merged
 from s3fanout.deploy.triggers import Trigger, TriggerState
@@ -16,6 +16,7 @@ from s3fanout.deploy.vitals import DestinationVitals, QueueVitals
 from s3fanout.intake.job_message import job_message
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import DestinationSummary, NewJob
+from s3fanout.ports.ledger import FailureSelection
 from s3fanout.service.check import Grade
 from s3fanout.service.status import health
 
@@ -106,6 +107,24 @@ def test_the_queues_age_is_lag_where_the_ledger_knows_nothing_yet() -> None:
 def test_a_trigger_that_somebody_turned_off_is_a_pause() -> None:
     vitals = replace(VITALS, trigger=Trigger(TriggerState.OFF))
     assert health(merged(DestinationSummary("paris"), vitals, 1), None) == "paused"
+
+
+@pytest.mark.parametrize(
+    ("selection", "meant"),
+    [
+        (FailureSelection(), True),
+        (FailureSelection(key_prefix="a"), True),
+        (FailureSelection(key_prefix="b"), False),
+        (FailureSelection(code="refused"), False),
+        (FailureSelection(since_at_ms=1000, until_at_ms=1000), True),
+        (FailureSelection(since_at_ms=1001), False),
+        (FailureSelection(until_at_ms=999), False),
+    ],
+)
+def test_which_letters_without_a_record_are_meant(
+    selection: FailureSelection, *, meant: bool
+) -> None:
+    assert is_selected(selection, {"a/1"}, 1000) is meant
 
 
 def test_the_keys_of_a_dead_letter() -> None:

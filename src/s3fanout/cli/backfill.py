@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from s3fanout.cli.output import (
     print_line,
     print_note,
 )
+from s3fanout.cli.times import Instant
 from s3fanout.config.settings import Settings
 from s3fanout.decide.backfill import Choice
 from s3fanout.engine.backfill import BackfillTally
@@ -44,21 +44,6 @@ from s3fanout.wiring import (
     open_ledger,
     system_clock,
 )
-
-
-class Instant(click.ParamType[int]):
-    """A day or an instant, ISO 8601; without an offset it is UTC. Unix milliseconds."""
-
-    name = "instant"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        try:
-            at = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no time: write 2026-11-24 or 2026-11-24T08:00Z", param, ctx)
-        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 @click.command()

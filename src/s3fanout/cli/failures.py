@@ -7,12 +7,15 @@ from pathlib import Path
 import click
 
 from s3fanout.cli.options import (
+    code_option,
     config_option,
     destination_option,
     json_option,
     known_destination,
     load_config,
+    older_option,
     prefix_option,
+    since_option,
     with_ledger,
 )
 from s3fanout.cli.output import print_json, print_line, print_note, print_table
@@ -32,7 +35,9 @@ from s3fanout.service.status import (
 @json_option
 @destination_option
 @prefix_option
-@click.option("--code", help="Only this error code.")
+@code_option
+@since_option
+@older_option
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--malformed", is_flag=True, help="Messages that could not be understood instead.")
 @click.option("--discard", is_flag=True, help="With --malformed: forget them.")
@@ -43,6 +48,8 @@ def failures(
     destination: str | None,
     prefix: str,
     code: str | None,
+    since_at_ms: int | None,
+    until_at_ms: int | None,
     limit: int,
     malformed: bool,
     discard: bool,
@@ -55,7 +62,7 @@ def failures(
     if malformed:
         _malformed(settings, limit=limit, as_json=as_json, discard=discard)
         return
-    selection = FailureSelection(destination, prefix, code)
+    selection = FailureSelection(destination, prefix, code, since_at_ms, until_at_ms)
     rows = with_ledger(settings, lambda journal: journal.failures(selection, limit=limit))
     if as_json:
         print_json(

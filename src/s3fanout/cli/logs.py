@@ -17,19 +17,11 @@ from s3fanout.cli.options import (
     load_config,
 )
 from s3fanout.cli.output import print_json_line, print_line, print_note
-from s3fanout.config.units import parse_duration
+from s3fanout.cli.times import Duration
 from s3fanout.deploy.deployment import open_deployment
 from s3fanout.deploy.function_logs import FunctionLogs, LogLine
 from s3fanout.service.status import rfc3339
 from s3fanout.wiring import system_clock
-
-
-def duration(context: click.Context, parameter: click.Parameter, value: str) -> float:
-    """Seconds of an option such as ``10m``."""
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), context, parameter) from error
 
 
 @click.command()
@@ -40,7 +32,7 @@ def duration(context: click.Context, parameter: click.Parameter, value: str) -> 
     "since_s",
     default="10m",
     show_default=True,
-    callback=duration,
+    type=Duration(),
     metavar="DURATION",
     help="How far back.",
 )

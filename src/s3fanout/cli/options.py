@@ -11,6 +11,7 @@ from typing import TypeVar
 import click
 
 from s3fanout.cli.output import print_note
+from s3fanout.cli.times import Ago
 from s3fanout.config.load import LoadedConfig, load
 from s3fanout.config.settings import Settings
 from s3fanout.deploy.bucket import SourceBucket
@@ -38,6 +39,21 @@ destination_option = click.option(
     "-d", "--destination", metavar="NAME", help="Only this destination."
 )
 prefix_option = click.option("--prefix", default="", help="Only source keys that start with it.")
+code_option = click.option("--code", help="Only this error code.")
+since_option = click.option(
+    "--since",
+    "since_at_ms",
+    type=Ago(),
+    metavar="WHEN",
+    help="Only what stopped then or later: 2h (ago), or 2026-11-24T08:00Z.",
+)
+older_option = click.option(
+    "--older-than",
+    "until_at_ms",
+    type=Ago(),
+    metavar="WHEN",
+    help="Only what stopped then or earlier.",
+)
 
 
 def load_config(path: Path) -> LoadedConfig:

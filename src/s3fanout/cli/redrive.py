@@ -9,12 +9,15 @@ from pathlib import Path
 import click
 
 from s3fanout.cli.options import (
+    code_option,
     config_option,
     destination_option,
     json_option,
     known_destination,
     load_config,
+    older_option,
     prefix_option,
+    since_option,
     with_ledger,
 )
 from s3fanout.cli.output import print_json, print_line
@@ -30,9 +33,18 @@ from s3fanout.wiring import system_clock
 @json_option
 @destination_option
 @prefix_option
-@click.option("--code", help="Only this error code.")
+@code_option
+@since_option
+@older_option
 def redrive(
-    config_path: Path, *, as_json: bool, destination: str | None, prefix: str, code: str | None
+    config_path: Path,
+    *,
+    as_json: bool,
+    destination: str | None,
+    prefix: str,
+    code: str | None,
+    since_at_ms: int | None,
+    until_at_ms: int | None,
 ) -> None:
     """Make dead letters ready again, all or the selected ones, with their attempts at zero.
 
@@ -40,7 +52,7 @@ def redrive(
     """
     settings = load_config(config_path).settings
     known_destination(settings, destination)
-    selection = FailureSelection(destination, prefix, code)
+    selection = FailureSelection(destination, prefix, code, since_at_ms, until_at_ms)
     now_ms = system_clock().now_ms()
     if settings.aws is not None:
         deployment = open_deployment(settings, os.environ)

@@ -72,7 +72,9 @@ def _row(row: dict[str, Any]) -> list[Text | str]:
     error = row["last_error"]
     shown = "-" if error is None else f"{error['code']}: {error['message']}"
     if row["paused_reason"]:
-        shown = f"paused: {row['paused_reason']}"
+        left_s = row["pause_left_s"]
+        left = "" if left_s is None else f" for {human_seconds(left_s)}"
+        shown = f"paused{left}: {row['paused_reason']}"
     elif row["deletes_held_reason"]:
         held, name = row["deletes_held_reason"], row["name"]
         shown = f"deletes held: {held}; s3fanout release-deletes -d {name}"

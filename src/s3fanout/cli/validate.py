@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from s3fanout.cli.logs import duration
 from s3fanout.cli.options import config_option, json_option, load_config
 from s3fanout.cli.output import human_seconds, print_json, print_line, print_note
+from s3fanout.cli.times import Duration
 from s3fanout.deploy.deployment import Deployment, open_deployment
 from s3fanout.deploy.validate import Arrival
 from s3fanout.deploy.validate import validate as run_validation
@@ -28,7 +28,7 @@ from s3fanout.wiring import system_clock
     "timeout_s",
     default="2m",
     show_default=True,
-    callback=duration,
+    type=Duration(),
     metavar="DURATION",
     help="How long to wait.",
 )

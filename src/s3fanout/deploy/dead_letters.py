@@ -63,7 +63,7 @@ def _resend(sqs: Any, of: DestinationNames, selection: FailureSelection, recorde
             keys = keys_of(letter["Body"])
             if keys and keys <= recorded:
                 done.append(letter)
-            elif _is_selected(selection, keys):
+            elif is_selected(selection, keys, _sent_at_ms(letter)):
                 again.append(letter)
             else:
                 left.append(letter)
@@ -95,9 +95,19 @@ def keys_of(body: str) -> set[str]:
     return {event.key for event in parse_message(body.encode(), received_at_ms=0).events}
 
 
-def _is_selected(selection: FailureSelection, keys: set[str]) -> bool:
+def _sent_at_ms(letter: dict[str, Any]) -> int:
+    """When a message was sent first: moving it to the dead letters keeps that time."""
+    return int(letter["Attributes"]["SentTimestamp"])
+
+
+def is_selected(selection: FailureSelection, keys: set[str], at_ms: int) -> bool:
+    """Whether a letter without a record, about ``keys`` and sent then, is meant."""
     if selection.code is not None:
         return False  # It never failed with a code: it has no record.
+    if at_ms < (selection.since_at_ms or 0):
+        return False
+    if selection.until_at_ms is not None and at_ms > selection.until_at_ms:
+        return False
     return not selection.key_prefix or any(key.startswith(selection.key_prefix) for key in keys)
 
 
@@ -109,6 +119,7 @@ def _received(sqs: Any, url: str) -> Iterator[list[dict[str, Any]]]:
             MaxNumberOfMessages=_BATCH,
             WaitTimeSeconds=1,
             VisibilityTimeout=_HIDDEN_S,
+            AttributeNames=["SentTimestamp"],
         )
         if not answer.get("Messages"):
             return

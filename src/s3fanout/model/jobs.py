@@ -175,6 +175,7 @@ class DestinationSummary:
             ``None`` when nothing was settled yet.
         last_error, last_error_at_ms: Newest error among unsettled and dead records.
         paused_at_ms, paused_reason: Set while the destination is paused by a person.
+        pause_ends_at_ms: When the pause ends by itself; ``None``: when a person ends it.
     """
 
     destination: str
@@ -191,6 +192,7 @@ class DestinationSummary:
     last_error_at_ms: int | None = None
     paused_at_ms: int | None = None
     paused_reason: str = ""
+    pause_ends_at_ms: int | None = None
 
     @property
     def backlog(self) -> int:

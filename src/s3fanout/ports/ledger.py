@@ -18,11 +18,15 @@ class FailureSelection:
         destination: One destination, or all.
         key_prefix: Source keys that start with it.
         code: Error code, or all.
+        since_at_ms: Those that stopped then or later, or all.
+        until_at_ms: Those that stopped then or earlier, or all.
     """
 
     destination: str | None = None
     key_prefix: str = ""
     code: str | None = None
+    since_at_ms: int | None = None
+    until_at_ms: int | None = None
 
 
 class Ledger(Protocol):
@@ -70,8 +74,22 @@ class Ledger(Protocol):
         """One per destination that has a record or is paused, by name."""
         ...
 
-    async def pause(self, destination: str, *, now_ms: int, reason: str) -> None:
-        """Stop claims of a destination until ``resume``; survives restarts. Idempotent."""
+    async def pause(
+        self, destination: str, *, now_ms: int, reason: str, ends_at_ms: int | None = None
+    ) -> None:
+        """Stop claims of a destination until ``resume``; survives restarts.
+
+        A pause that is there keeps its beginning, and takes this reason and end.
+
+        Args:
+            destination: Its name.
+            now_ms: Now.
+            reason: For people.
+            ends_at_ms: Or until then, by the clock of whoever claims.
+
+        Raises:
+            Misconfigured: An end that this ledger cannot keep.
+        """
         ...
 
     async def resume(self, destination: str) -> bool:

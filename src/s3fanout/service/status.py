@@ -137,6 +137,10 @@ def rfc3339(at_ms: int | None) -> str | None:
     return text.replace("+00:00", "Z")
 
 
+def _left_s(ends_at_ms: int | None, now_ms: int) -> float | None:
+    return None if ends_at_ms is None else max(0.0, (ends_at_ms - now_ms) / 1000)
+
+
 def _stuck(summary: DestinationSummary) -> bool:
     if not summary.backlog or summary.last_error is None:
         return False
@@ -170,6 +174,8 @@ def _destination(
         "last_replicated_at": rfc3339(summary.last_settled_at_ms),
         "paused_at": rfc3339(summary.paused_at_ms),
         "paused_reason": summary.paused_reason or None,
+        "pause_ends_at": rfc3339(summary.pause_ends_at_ms),
+        "pause_left_s": _left_s(summary.pause_ends_at_ms, now_ms),
         "deletes_held_at": rfc3339(guard.held_at_ms),
         "deletes_held_reason": guard.held_reason or None,
         "last_error": error,

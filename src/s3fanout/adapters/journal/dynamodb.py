@@ -35,7 +35,7 @@ from s3fanout.adapters.journal.dynamodb_schema import DEAD_INDEX, DESTINATION, S
 from s3fanout.adapters.journal.dynamodb_tally import Tally
 from s3fanout.adapters.journal.letters import check_room
 from s3fanout.adapters.journal.states import check_settleable
-from s3fanout.model.errors import LedgerUnavailable, Unavailable
+from s3fanout.model.errors import LedgerUnavailable, Misconfigured, Unavailable
 from s3fanout.model.jobs import JobState, NewJob
 from s3fanout.model.turns import Answer
 from s3fanout.ports.ledger import MALFORMED_ROWS_MAX
@@ -60,6 +60,8 @@ _NOT_NEWER = (
     " OR order_trusted = :untrusted OR order_token <= :order_token"
 )
 _SAME_TURN = "turn = :known_turn"
+NO_END = "on AWS nothing would end a pause by itself"
+NO_END_HINT = "pause without an end, and resume by hand or by a scheduled job"
 _BATCH = 25
 """Items of one ``BatchWriteItem`` (DynamoDB API reference)."""
 _READ_BATCH = 100
@@ -196,23 +198,21 @@ class DynamoDbLedger:
                 tallies[name].add(item, now_ms=now_ms)
         return [tallies[name].summary(name) for name in sorted(tallies)]
 
-    async def pause(self, destination: str, *, now_ms: int, reason: str) -> None:
+    async def pause(
+        self, destination: str, *, now_ms: int, reason: str, ends_at_ms: int | None = None
+    ) -> None:
         """A note for people; what stops the work is the queue's trigger, which is not ours."""
-        try:
-            await self._call(
-                "PutItem",
-                {
-                    "Item": {
-                        SUBJECT: typed(PAUSED),
-                        DESTINATION: typed(destination),
-                        "paused_at_ms": typed(now_ms),
-                        "paused_reason": typed(reason),
-                    },
-                    "ConditionExpression": f"attribute_not_exists({SUBJECT})",
-                },
-            )
-        except ServiceRefusal:
-            return  # Paused before.
+        if ends_at_ms is not None:
+            raise Misconfigured(NO_END, hint=NO_END_HINT)
+        await self._call(
+            "UpdateItem",
+            {
+                "Key": {SUBJECT: typed(PAUSED), DESTINATION: typed(destination)},
+                "UpdateExpression": "SET paused_at_ms = if_not_exists(paused_at_ms, :now),"
+                " paused_reason = :reason",
+                "ExpressionAttributeValues": {":now": typed(now_ms), ":reason": typed(reason)},
+            },
+        )
 
     async def resume(self, destination: str) -> bool:
         answer = await self._call(
@@ -304,6 +304,14 @@ class DynamoDbLedger:
         if selection.destination is not None:
             request["KeyConditionExpression"] = "dead_in = :destination"
             values[":destination"] = typed(selection.destination)
+        for name, sign, at_ms in (
+            ("since", ">=", selection.since_at_ms),
+            ("until", "<=", selection.until_at_ms),
+        ):
+            if at_ms is not None:
+                # A filter, though the index is sorted by it: the other conditions are filters too.
+                conditions.append(f"settled_at_ms {sign} :{name}")
+                values[f":{name}"] = typed(at_ms)
         request |= {
             "FilterExpression": " AND ".join(conditions),
             "ExpressionAttributeValues": values,

@@ -253,22 +253,28 @@ class LedgerFile:
         """Forget a checkpoint."""
         self.connection.execute("DELETE FROM checkpoint WHERE name = ?", (name,))
 
-    def pause(self, destination: str, now_ms: int, reason: str) -> None:
-        """Note a pause; one that is there stays as it is."""
+    def pause(self, destination: str, now_ms: int, reason: str, ends_at_ms: int | None) -> None:
+        """Note a pause; one that is there and not over keeps its beginning."""
         self.connection.execute(
-            "UPDATE destination SET paused_at_ms = ?, paused_reason = ?"
-            " WHERE id = ? AND paused_at_ms IS NULL",
-            (now_ms, reason, self._id(destination)),
+            "UPDATE destination SET"
+            " paused_at_ms = iif(ifnull(pause_ends_at_ms > ?1, 1), ifnull(paused_at_ms, ?1), ?1),"
+            " paused_reason = ?2, pause_ends_at_ms = ?3 WHERE id = ?4",
+            (now_ms, reason, ends_at_ms, self._id(destination)),
         )
 
-    def resume(self, destination: str) -> bool:
-        """End a pause. Returns whether there was one."""
-        cursor = self.connection.execute(
-            "UPDATE destination SET paused_at_ms = NULL, paused_reason = NULL"
+    def resume(self, destination: str, now_ms: int) -> bool:
+        """End a pause. Returns whether there was one that was not over."""
+        row = self.connection.execute(
+            "SELECT ifnull(pause_ends_at_ms > ?, 1) FROM destination"
             " WHERE name = ? AND paused_at_ms IS NOT NULL",
+            (now_ms, destination),
+        ).fetchone()
+        self.connection.execute(
+            "UPDATE destination SET"
+            " paused_at_ms = NULL, paused_reason = NULL, pause_ends_at_ms = NULL WHERE name = ?",
             (destination,),
         )
-        return cursor.rowcount > 0
+        return row is not None and bool(row[0])
 
     def keep_malformed(self, letters: Sequence[Malformed], route: str, now_ms: int) -> None:
         """Keep messages, all or none.
@@ -387,4 +393,10 @@ def dead_letters(selection: FailureSelection) -> tuple[str, tuple[Value | bytes,
     if selection.code is not None:
         terms.append("error_code = ?")
         values.append(selection.code)
+    if selection.since_at_ms is not None:
+        terms.append("settled_at_ms >= ?")
+        values.append(selection.since_at_ms)
+    if selection.until_at_ms is not None:
+        terms.append("settled_at_ms <= ?")
+        values.append(selection.until_at_ms)
     return " AND ".join(terms), tuple(values)

@@ -6,13 +6,20 @@ survives the process; ``reopened`` plays a restart.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.journal.letters import check_room
 from s3fanout.adapters.journal.memory_checkpoints import MemoryCheckpoints
-from s3fanout.adapters.journal.memory_records import earlier_etags, settled_record, with_replica
+from s3fanout.adapters.journal.memory_records import (
+    Pause,
+    earlier_etags,
+    is_selected,
+    settled_record,
+    with_replica,
+)
 from s3fanout.adapters.journal.states import UNSETTLED, check_settleable, is_due, is_later
 from s3fanout.adapters.journal.wakeups import Wakeups
 from s3fanout.decide.guard import admit, release
@@ -55,7 +62,7 @@ class _Kept:
     """By destination: keys with a job, oldest first."""
     last_settled_at_ms: dict[str, int] = field(default_factory=dict)
     """By destination: the newest settlement ever, also of a record that has a newer job now."""
-    paused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    paused: dict[str, Pause] = field(default_factory=dict)
     guards: dict[str, DeleteGuard] = field(default_factory=dict)
     replica_keys: dict[tuple[str, str], str] = field(default_factory=dict)
     uploads: dict[tuple[str, str], ReplicaUpload] = field(default_factory=dict)
@@ -138,7 +145,7 @@ class MemoryJournal(MemoryCheckpoints):
         )
 
     async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
-        if destination in self._kept.paused:
+        if self._pause_of(destination, now_ms) is not None:
             return ()
         claimed: list[Job] = []
         found = (self._kept.records[destination, key] for key in self._kept.unsettled[destination])
@@ -154,7 +161,10 @@ class MemoryJournal(MemoryCheckpoints):
 
     async def wait(self, destination: str, *, now_ms: int, timeout_s: float) -> None:
         seconds = timeout_s
-        if destination not in self._kept.paused:
+        paused = self._pause_of(destination, now_ms)
+        if paused is not None:
+            seconds = min(seconds, (paused.ends_at_ms - now_ms) / 1000)
+        else:
             for key in self._kept.unsettled[destination]:
                 record = self._kept.records[destination, key]
                 if (destination, key) in self._leases:
@@ -249,10 +259,7 @@ class MemoryJournal(MemoryCheckpoints):
         return (
             record
             for record in self._kept.records.values()
-            if record.state is JobState.DEAD
-            and selection.destination in {None, record.destination}
-            and record.key.startswith(selection.key_prefix)
-            and selection.code in {None, record.error.code if record.error else None}
+            if record.state is JobState.DEAD and is_selected(record, selection)
         )
 
     async def redrive(self, selection: FailureSelection, *, now_ms: int) -> int:
@@ -274,7 +281,9 @@ class MemoryJournal(MemoryCheckpoints):
         records: defaultdict[str, list[ReplicaRecord]] = defaultdict(list)
         for record in self._kept.records.values():
             records[record.destination].append(record)
-        names = sorted(records.keys() | self._kept.paused.keys())
+        now_ms = self._clock.now_ms()
+        paused = {name for name in self._kept.paused if self._pause_of(name, now_ms)}
+        names = sorted(records.keys() | paused)
         return [self._summary(name, records[name]) for name in names]
 
     def _summary(self, name: str, records: list[ReplicaRecord]) -> DestinationSummary:
@@ -282,7 +291,7 @@ class MemoryJournal(MemoryCheckpoints):
         backlog = [record for record in records if record.state in UNSETTLED]
         ready = sum(is_due(record, now_ms) for record in backlog)
         error, error_at_ms = self._last_error(records)
-        paused_at_ms, paused_reason = self._kept.paused.get(name, (None, ""))
+        paused = self._pause_of(name, now_ms)
         return DestinationSummary(
             destination=name,
             ready=ready,
@@ -298,8 +307,9 @@ class MemoryJournal(MemoryCheckpoints):
             last_settled_at_ms=self._kept.last_settled_at_ms.get(name),
             last_error=error,
             last_error_at_ms=error_at_ms,
-            paused_at_ms=paused_at_ms,
-            paused_reason=paused_reason,
+            paused_at_ms=paused.at_ms if paused else None,
+            paused_reason=paused.reason if paused else "",
+            pause_ends_at_ms=paused.known_end if paused else None,
         )
 
     def _last_error(self, records: list[ReplicaRecord]) -> tuple[ErrorRecord | None, int | None]:
@@ -314,13 +324,24 @@ class MemoryJournal(MemoryCheckpoints):
         at_ms, key = failed[0]
         return self._kept.records[records[0].destination, key].error, -at_ms
 
-    async def pause(self, destination: str, *, now_ms: int, reason: str) -> None:
-        self._kept.paused.setdefault(destination, (now_ms, reason))
+    async def pause(
+        self, destination: str, *, now_ms: int, reason: str, ends_at_ms: int | None = None
+    ) -> None:
+        before = self._pause_of(destination, now_ms)
+        at_ms = now_ms if before is None else before.at_ms
+        ends = math.inf if ends_at_ms is None else ends_at_ms
+        self._kept.paused[destination] = Pause(at_ms, reason, ends)
 
     async def resume(self, destination: str) -> bool:
-        was_paused = self._kept.paused.pop(destination, None) is not None
+        was_paused = self._pause_of(destination, self._clock.now_ms()) is not None
+        self._kept.paused.pop(destination, None)
         self._wakeups.wake(destination)
         return was_paused
+
+    def _pause_of(self, destination: str, now_ms: int) -> Pause | None:
+        """The pause that is not over."""
+        paused = self._kept.paused.get(destination)
+        return paused if paused is not None and now_ms < paused.ends_at_ms else None
 
     # Replica keys
 

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from s3fanout.model.jobs import EARLIER_ETAGS_MAX, JobState
 
 if TYPE_CHECKING:
     from s3fanout.model.jobs import ReplicaRecord, Settlement
+    from s3fanout.ports.ledger import FailureSelection
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Of one destination; ``ends_at_ms`` is infinite where a person has to end it."""
+
+    at_ms: int
+    reason: str
+    ends_at_ms: float
+
+    @property
+    def known_end(self) -> int | None:
+        """When it ends by itself."""
+        return None if math.isinf(self.ends_at_ms) else int(self.ends_at_ms)
+
+
+def is_selected(record: ReplicaRecord, selection: FailureSelection) -> bool:
+    """Whether a dead letter is among those that are meant."""
+    stopped_at_ms = record.settled_at_ms or 0
+    return (
+        selection.destination in {None, record.destination}
+        and record.key.startswith(selection.key_prefix)
+        and selection.code in {None, record.error.code if record.error else None}
+        and stopped_at_ms >= (selection.since_at_ms or 0)
+        and (selection.until_at_ms is None or stopped_at_ms <= selection.until_at_ms)
+    )
 
 
 def settled_record(record: ReplicaRecord, settlement: Settlement, fence: int) -> ReplicaRecord:

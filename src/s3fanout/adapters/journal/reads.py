@@ -6,6 +6,7 @@ Each read returns one row of JSON where it can, see ``statements``.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.journal import statements
@@ -42,11 +43,14 @@ json_array(
 )
 """
 
-_SUMMARIES = """
+_IS_PAUSED = "(paused_at_ms IS NOT NULL AND ifnull(pause_ends_at_ms > :now_ms, 1))"
+
+_SUMMARIES = f"""
 SELECT json_group_array(json_array(
     name, ready, waiting, later, backlog_bytes, settled, superseded, dead, oldest_event_at_ms,
-    last_settled_at_ms, error_code, error_message, error_hint, error_at_ms, paused_at_ms,
-    paused_reason
+    last_settled_at_ms, error_code, error_message, error_hint, error_at_ms,
+    iif({_IS_PAUSED}, paused_at_ms, NULL), iif({_IS_PAUSED}, paused_reason, NULL),
+    iif({_IS_PAUSED}, pause_ends_at_ms, NULL)
 ))
 FROM destination
 LEFT JOIN (
@@ -71,8 +75,8 @@ LEFT JOIN (
 ) AS failed ON failed.destination_id = destination.id
 LEFT JOIN replica ON replica.id = failed.replica_id
 WHERE backlog.destination_id IS NOT NULL OR settled + superseded + dead > 0
-    OR paused_at_ms IS NOT NULL
-"""
+    OR {_IS_PAUSED}
+"""  # noqa: S608 - our own text
 
 _PAGE = """
 SELECT json_group_array(json_array(
@@ -182,12 +186,18 @@ def page(
     )
 
 
-def destinations(connection: Connection) -> dict[str, bool]:
-    """All destinations by name, and whether they are paused."""
+def destinations(connection: Connection) -> dict[str, float | None]:
+    """All destinations by name, and when their pause ends.
+
+    Infinite: when a person ends it; ``None``: there is none.
+    """
     (text,) = connection.execute(
-        "SELECT json_group_array(json_array(name, paused_at_ms IS NOT NULL)) FROM destination"
+        "SELECT json_group_array(json_array(name, paused_at_ms, pause_ends_at_ms)) FROM destination"
     ).fetchone()
-    return {name: bool(paused) for name, paused in _nested(text)}
+    return {
+        name: None if at_ms is None else math.inf if ends_at_ms is None else ends_at_ms
+        for name, at_ms, ends_at_ms in _nested(text)
+    }
 
 
 def data_version(connection: Connection) -> int:
@@ -265,4 +275,5 @@ def _summary(row: Sequence[Any]) -> DestinationSummary:
         last_error_at_ms=row[13],
         paused_at_ms=row[14],
         paused_reason=row[15] or "",
+        pause_ends_at_ms=row[16],
     )

@@ -235,6 +235,11 @@ _VERSION_6 = (
     """,
 )
 
+_VERSION_7 = (
+    # A pause for a time: null while it has no end, or there is no pause.
+    "ALTER TABLE destination ADD COLUMN pause_ends_at_ms INTEGER",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_1,
     _VERSION_2,
@@ -242,6 +247,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_4,
     _VERSION_5,
     _VERSION_6,
+    _VERSION_7,
 )
 """``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
 released: append the next."""

@@ -51,7 +51,8 @@ class Opened:
     file: LedgerFile
     reader: Connection
     ownership: Ownership | None
-    destinations: dict[str, bool]
+    destinations: dict[str, float | None]
+    """See ``reads.destinations``."""
     data_version: int
 
     @classmethod
@@ -106,7 +107,8 @@ class Session:
         self._backlogs: dict[str, Backlog] = {}
         self._pages: dict[str, asyncio.Future[None]] = {}
         """Reads of a backlog under way, by destination."""
-        self._paused: set[str] = set()
+        self._paused: dict[str, float] = {}
+        """When each pause ends; infinite for one that a person has to end."""
         self._note(opened.destinations)
         self._data_version = opened.data_version
         self._looked_at_s = clock.monotonic_s()
@@ -198,9 +200,9 @@ class Session:
             self._backlogs[destination] = backlog
         return backlog
 
-    def _note(self, destinations: dict[str, bool]) -> None:
+    def _note(self, destinations: dict[str, float | None]) -> None:
         """Take over what the file says: who is paused, and that jobs are to be read again."""
-        self._paused = {name for name, paused in destinations.items() if paused}
+        self._paused = {name: ends for name, ends in destinations.items() if ends is not None}
         for name in destinations:
             self._backlog(name).forget()
         self._wakeups.wake_all()
@@ -214,7 +216,7 @@ class Session:
         self._looking = True
         self._submit(Look(_outside, self._looked))
 
-    def _looked(self, outcome: tuple[int, dict[str, bool]] | Exception) -> None:
+    def _looked(self, outcome: tuple[int, dict[str, float | None]] | Exception) -> None:
         self._looking = False
         if isinstance(outcome, Exception):
             return  # The next look may succeed; writes report what is wrong.
@@ -230,6 +232,6 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _outside(connection: Connection) -> tuple[int, dict[str, bool]]:
+def _outside(connection: Connection) -> tuple[int, dict[str, float | None]]:
     version = reads.data_version(connection)
     return version, reads.destinations(connection)

@@ -128,7 +128,7 @@ class SqliteJournal(Session):
             raise RuntimeError("only the owner of the ledger may claim jobs")
         self._look_outside()
         backlog = self._backlogs.get(destination)
-        if backlog is None or destination in self._paused:
+        if backlog is None or self._is_paused(destination, now_ms):
             return ()
         left = backlog.left_due_at_ms
         if (left is not None and left <= now_ms) or backlog.must_read_later:
@@ -137,7 +137,7 @@ class SqliteJournal(Session):
                 page = self._read_page(destination, backlog, now_ms)
                 if not ready:
                     await asyncio.shield(page)
-                    if destination in self._paused:
+                    if self._is_paused(destination, now_ms):
                         return ()
         return backlog.take(limit, now_ms=now_ms)
 
@@ -187,9 +187,13 @@ class SqliteJournal(Session):
         """Until ``claim`` may have something; infinite when nothing is known to come."""
         backlog = self._backlogs.get(destination)
         due_at_ms = None if backlog is None else backlog.due_at_ms()
-        if due_at_ms is None or destination in self._paused:
+        if due_at_ms is None:
             return math.inf
-        return 0.0 if due_at_ms == NOW else (due_at_ms - now_ms) / 1000
+        due_in_s = 0.0 if due_at_ms == NOW else (due_at_ms - now_ms) / 1000
+        return max(due_in_s, (self._paused.get(destination, now_ms) - now_ms) / 1000)
+
+    def _is_paused(self, destination: str, now_ms: int) -> bool:
+        return now_ms < self._paused.get(destination, now_ms)
 
     async def finish(self, jobs: Sequence[Job]) -> None:
         """See the port. Costs nothing for jobs whose settlement this journal has seen.
@@ -319,18 +323,21 @@ class SqliteJournal(Session):
     async def summaries(self) -> Sequence[DestinationSummary]:
         return await self._read(reads.summaries, self._clock.now_ms())
 
-    async def pause(self, destination: str, *, now_ms: int, reason: str) -> None:
+    async def pause(
+        self, destination: str, *, now_ms: int, reason: str, ends_at_ms: int | None = None
+    ) -> None:
         def apply(_: None) -> None:
-            self._paused.add(destination)
+            self._paused[destination] = math.inf if ends_at_ms is None else ends_at_ms
 
-        await self._change(lambda file: file.pause(destination, now_ms, reason), apply)
+        await self._change(lambda file: file.pause(destination, now_ms, reason, ends_at_ms), apply)
 
     async def resume(self, destination: str) -> bool:
         def apply(_: bool) -> None:  # noqa: FBT001 - what ``resume`` returned
-            self._paused.discard(destination)
+            self._paused.pop(destination, None)
             self._wakeups.wake(destination)
 
-        return await self._change(lambda file: file.resume(destination), apply)
+        now_ms = self._clock.now_ms()
+        return await self._change(lambda file: file.resume(destination, now_ms), apply)
 
     # Removals
 
