@@ -13,6 +13,7 @@ import pytest
 from s3fanout.adapters.store.memory_uploads import part_of
 from s3fanout.model.errors import (
     Refused,
+    ReplicaMismatch,
     SourceAbsent,
     SourceChanged,
     StoreError,
@@ -191,9 +192,10 @@ async def test_a_part_that_is_not_there_makes_no_object(
 ) -> None:
     upload_id = await store.create_upload(unique, PLAIN)
     part = await store.upload_part(unique, upload_id, 1, part_of(b"1"))
-    with pytest.raises(StoreError):
+    with pytest.raises(ReplicaMismatch):
         await store.complete_upload(unique, upload_id, [replace(part, etag=OTHER_ETAG)])
     assert await store.head(unique) == Absent(unique)
+    await store.abort_upload(unique, upload_id)
 
 
 async def test_the_store_checks_a_part_against_its_digest(store: ObjectStore, unique: str) -> None:
@@ -300,6 +302,20 @@ async def test_a_wrong_checksum_is_refused(
         return
     with pytest.raises(StoreError):
         await store.put(unique, wrong, PLAIN)
+
+
+async def test_parts_that_do_not_have_the_checksum_make_no_object(
+    subject: Subject, store: ObjectStore, unique: str
+) -> None:
+    upload_id = await store.create_upload(unique, PLAIN, checksum=ChecksumAlgorithm.CRC32)
+    part = await store.upload_part(unique, upload_id, 1, part_of(b"hello"))
+    if subject.has(Quirk.NO_CHECKSUMS):
+        await store.complete_upload(unique, upload_id, [part], checksum=_crc32(b"other"))
+        return
+    with pytest.raises(ReplicaMismatch):
+        await store.complete_upload(unique, upload_id, [part], checksum=_crc32(b"other"))
+    assert await store.head(unique) == Absent(unique)
+    await store.abort_upload(unique, upload_id)
 
 
 async def test_a_storage_class_is_written_copied_and_read(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,7 @@ from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Outcome
 from s3fanout.engine.uploader import Unfinished
-from s3fanout.model.errors import Refused, Unavailable
+from s3fanout.model.errors import Refused, ReplicaMismatch, Unavailable, UploadGone
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job, JobState
 from s3fanout.model.limits import Limits
@@ -43,6 +44,7 @@ PARTS = 10
 ATTRIBUTES = ObjectAttributes(
     {"content-type": "text/plain", "cache-control": "no-store"}, {"owner": "me"}, {"k": "v"}
 )
+COMPLETE = "CompleteMultipartUpload"
 WAYS = pytest.mark.parametrize("way", Way)
 
 
@@ -303,6 +305,60 @@ async def test_a_store_that_refuses_a_part_leaves_no_upload(world_of: MakeWorld,
     assert not world.journal._kept.uploads
 
 
+async def test_a_part_that_was_cut_short_is_read_again_alone(world_of: MakeWorld) -> None:
+    cut = Fault(Unavailable("body ended early", s3_code="TruncatedBody"))
+    world = world_of(
+        To("a", way=Way.STREAM),
+        source_script=written([Line(cut, operation="GetObject", first=5, last=5)]),
+        limits=LIMITS,
+    )
+    await world.receive(world.put("key", CONTENT))
+    await world.rest()
+    assert_exact(world)
+    assert world.source.requests["GetObject"] <= PARTS + LIMITS.parts_in_flight
+    assert count(world, "UploadPart") == PARTS
+
+
+@WAYS
+@pytest.mark.parametrize("times", [1, None])
+async def test_parts_that_do_not_make_the_object_are_sent_again_and_never_settled(
+    world_of: MakeWorld, way: Way, times: int | None
+) -> None:
+    """The store lost one, or its checksum of the whole is another: the same parts cannot help."""
+    wrong = Fault(ReplicaMismatch("another checksum", s3_code="BadDigest", status=400))
+    world = world_of(
+        To("a", way=way, script=written([Line(wrong, operation=COMPLETE, last=times)])),
+        limits=LIMITS,
+    )
+    await world.receive(world.put("key", CONTENT, ATTRIBUTES))
+    await world.rest()
+    assert not world.buckets["a"]._stores.uploads
+    if times is not None:
+        assert_exact(world)
+        assert count(world, part_operation(way)) == 2 * PARTS
+        return
+    record = world.known("a", "key")
+    assert record.error is not None
+    assert (record.state, record.error.code) == (JobState.DEAD, "replica-mismatch:BadDigest")
+    assert "key" not in world.buckets["a"].objects
+
+
+@WAYS
+async def test_a_store_that_forgets_every_upload_is_named(world_of: MakeWorld, way: Way) -> None:
+    gone = Fault(UploadGone("there is no such upload", s3_code="NoSuchUpload"))
+    world = world_of(
+        To("a", way=way, script=written([Line(gone, operation=part_operation(way))])),
+        limits=LIMITS,
+    )
+    await world.receive(world.put("key", CONTENT))
+    await world.rest()
+    record = world.known("a", "key")
+    assert record.error is not None
+    assert (record.state, record.error.code) == (JobState.DEAD, "upload-gone")
+    assert "lifecycle rule" in record.error.hint
+    assert count(world, "CreateMultipartUpload") == 2 * LIMITS.attempts_max
+
+
 @WAYS
 async def test_the_etag_of_an_object_uploaded_in_parts_is_kept(
     world_of: MakeWorld, way: Way
@@ -330,11 +386,13 @@ async def _part(world: World, content: bytes):  # type: ignore[no-untyped-def]
 
 
 @WAYS
+@pytest.mark.parametrize("for_ever", [False, True])
 async def test_a_replica_with_another_checksum_is_removed_and_never_settled(
-    world_of: MakeWorld, way: Way
+    world_of: MakeWorld, way: Way, for_ever: bool
 ) -> None:
-    """The destination alters the first one; what it made is not left lying there."""
-    world = world_of(To("a", way=way, wrap=altering), limits=LIMITS)
+    """The destination alters the first one, or all; what it made is not left lying there."""
+    altering = partial(Alters, once=not for_ever)
+    world = world_of(To("a", way=way, wrap=altering), limits=LIMITS)  # type: ignore[arg-type]
     checksum = Checksum(ChecksumAlgorithm.CRC64NVME, "AAAAAAAAAAA=", full_object=True)
     message = world.put("key", CONTENT)
     stored = world.source.objects["key"]
@@ -344,29 +402,31 @@ async def test_a_replica_with_another_checksum_is_removed_and_never_settled(
     assert "key" not in world.buckets["a"].objects
     await world.rest()
     codes = [of.error.code for of in world.reports.settlements if of.error is not None]
+    if for_ever:
+        assert codes == ["replica-mismatch"] * LIMITS.attempts_max
+        assert world.known("a", "key").state is JobState.DEAD
+        assert "key" not in world.buckets["a"].objects
+        return
     assert codes == ["replica-mismatch"]
     assert_exact(world)
     assert world.buckets["a"].objects["key"].checksums == (checksum,)
 
 
 class Alters:
-    """A store whose first answer about an object tells another checksum."""
+    """A store whose answers about an object tell another checksum, or only the first one."""
 
-    def __init__(self, inner: ObjectStore) -> None:
+    def __init__(self, inner: ObjectStore, *, once: bool) -> None:
         self._inner = inner
-        self._once = True
+        self._once = once
+        self._alters = True
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
     async def head(self, key: str) -> object:
         facts = await self._inner.head(key)
-        if self._once and isinstance(facts, Present):
-            self._once = False
+        if self._alters and isinstance(facts, Present):
+            self._alters = not self._once
             other = Checksum(ChecksumAlgorithm.CRC64NVME, "BBBBBBBBBBB=", full_object=True)
             return Present(key, facts.size_bytes, facts.etag, checksums=(other,))
         return facts
-
-
-def altering(inner: ObjectStore) -> ObjectStore:
-    return Alters(inner)  # type: ignore[return-value]

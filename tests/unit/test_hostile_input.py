@@ -22,7 +22,7 @@ from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import ErrorRecord, JobState, NewJob, Settlement
 from s3fanout.model.objects import Body, ObjectAttributes, Present
 from s3fanout.wiring import open_ledger
-from tests.unit.test_s3_store import COPIED, FixedClock, Reciting, answer
+from tests.unit.reciting import COPIED, FixedClock, Reciting, answer
 
 EVIL_KEYS = (
     "\x1b]0;owned\x07",

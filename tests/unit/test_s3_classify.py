@@ -16,6 +16,7 @@ from s3fanout.model.errors import (
     AccessDenied,
     NoSuchBucket,
     Refused,
+    ReplicaMismatch,
     SourceAbsent,
     SourceChanged,
     StoreError,
@@ -41,6 +42,7 @@ OF_UPLOADS = (
     Operation.ABORT_UPLOAD,
 )
 ALL = (*READS, *WRITES, *OF_BUCKET, *OF_UPLOADS)
+COMPLETING = (Operation.COMPLETE_UPLOAD,)
 WITH_SOURCE = (*READS, Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY)
 WITHOUT_SOURCE = tuple(operation for operation in ALL if operation not in WITH_SOURCE)
 PINNED = (*WITH_SOURCE, Operation.DELETE_OBJECT)
@@ -112,7 +114,10 @@ ROWS: list[tuple[str, int, tuple[Operation, ...], type[StoreError]]] = [
     ("OperationAborted", 409, ALL, Unavailable),
     ("ConditionalRequestConflict", 409, ALL, Unavailable),
     ("RequestTimeout", 400, ALL, Unavailable),
-    ("BadDigest", 400, ALL, Unavailable),
+    ("BadDigest", 400, tuple(each for each in ALL if each not in COMPLETING), Unavailable),
+    ("BadDigest", 400, COMPLETING, ReplicaMismatch),
+    ("InvalidPart", 400, COMPLETING, ReplicaMismatch),
+    ("InvalidPartOrder", 400, COMPLETING, ReplicaMismatch),
     ("IncompleteBody", 400, ALL, Unavailable),
     ("XAmzContentSHA256Mismatch", 400, ALL, Unavailable),
     ("TemporaryRedirect", 307, ALL, Unavailable),

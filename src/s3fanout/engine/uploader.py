@@ -9,6 +9,7 @@ is found again: the ledger knows the upload (``ports.uploads``), the store its p
 | the deadline comes | kept | ``Unfinished``; the next one goes on |
 | the source is another one now | aborted | ``SourceChanged``: plan again |
 | the store refuses for good | aborted | fails: a dead letter |
+| the parts do not make the object (lost ones, another checksum) | aborted | fails; begun again |
 | the store knows no such upload (expired, aborted) | forgotten | begins another one, once |
 | likewise, when it is to be completed | forgotten | the replica decides: an earlier try did it |
 """
@@ -30,7 +31,14 @@ from s3fanout.decide.parts import (
     parts_of,
 )
 from s3fanout.decide.plan import Refuse, Way
-from s3fanout.model.errors import Refused, SourceAbsent, SourceChanged, StoreError, UploadGone
+from s3fanout.model.errors import (
+    Refused,
+    ReplicaMismatch,
+    SourceAbsent,
+    SourceChanged,
+    StoreError,
+    UploadGone,
+)
 from s3fanout.model.limits import PART_BYTES_MAX
 from s3fanout.model.objects import ChecksumAlgorithm, Present, Written
 from s3fanout.model.uploads import ReplicaUpload
@@ -148,7 +156,7 @@ class Uploader:
             except UploadGone:
                 await self._uploads.forget_upload(self._name, job.key)
                 continue
-            except (SourceChanged, SourceAbsent, Refused):
+            except (SourceChanged, SourceAbsent, Refused, ReplicaMismatch):
                 await self._give_up(run.upload)
                 raise
             await self._uploads.forget_upload(self._name, job.key)

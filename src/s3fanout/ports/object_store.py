@@ -195,7 +195,8 @@ class ObjectStore(Protocol):
         Raises:
             UploadGone: There is no such upload any more. A try before this one may have completed
                 it: only the object tells.
-            Refused: A part is not there, or too small, or the checksum is another one.
+            ReplicaMismatch: A part is not there, or the checksum is another one.
+            Refused: A part is too small.
             Unavailable: Also when a 200 carries an error.
         """
         ...

@@ -11,6 +11,7 @@ The code of the error document decides, the status where there is no code that w
 | ``NoSuchVersion`` | SourceChanged | likewise |
 | ``NoSuchKey`` | SourceAbsent | of a read or a copy (the source); else Refused |
 | ``NoSuchUpload`` | UploadGone | |
+| ``BadDigest``, ``InvalidPart``, ``InvalidPartOrder`` | ReplicaMismatch | of completing an upload |
 | ``NoSuchBucket`` | NoSuchBucket | of a copy: source or destination |
 | ``KMS.*`` | Refused | the hint is about the key; likewise for a 403 about ``kms:`` |
 | 404 | SourceAbsent | of a read, ``s3_code == ""``: the caller confirms it |
@@ -40,6 +41,7 @@ from s3fanout.model.errors import (
     AccessDenied,
     NoSuchBucket,
     Refused,
+    ReplicaMismatch,
     SourceAbsent,
     SourceChanged,
     StoreError,
@@ -159,6 +161,8 @@ _FINAL: dict[str, tuple[type[StoreError], str | None]] = {
     **{code: (AccessDenied, hint) for code, hint in _CREDENTIAL_HINTS.items()},
 }
 """Codes that mean the same whatever was asked."""
+_OTHER_PARTS = frozenset({"BadDigest", "InvalidPart", "InvalidPartOrder"})
+"""The parts that the store has are not those that were sent: completing them again cannot help."""
 _OTHER_REGION = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
@@ -230,6 +234,8 @@ def _verdict(
     code, operation = document.code, target.operation
     if _THROTTLED.match(code):
         return Throttled, None
+    if operation is Operation.COMPLETE_UPLOAD and code in _OTHER_PARTS:
+        return ReplicaMismatch, None
     if code in _TRANSIENT and not (asked_to_wait and answer.status == 503):  # noqa: PLR2004
         return Unavailable, _TRANSIENT[code]
     if code in _FINAL:

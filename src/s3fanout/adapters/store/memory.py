@@ -269,7 +269,7 @@ class MemoryStore:
         checksum: Checksum | None = None,
     ) -> Written:
         objects = self._request("CompleteMultipartUpload", key)
-        upload, content, etag = self._uploads.take(key, upload_id, parts)
+        upload, content, etag = self._uploads.take(key, upload_id, parts, checksum)
         whole = StoredObject.of(
             content,
             upload.attributes,

@@ -6,13 +6,14 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from s3fanout.model.errors import Refused, UploadGone
+from s3fanout.adapters.store.s3_headers import wrong_checksum
+from s3fanout.model.errors import Refused, ReplicaMismatch, UploadGone
 from s3fanout.model.objects import ListedUpload, PartBody, UploadedPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3fanout.model.objects import ChecksumAlgorithm, ObjectAttributes
+    from s3fanout.model.objects import Checksum, ChecksumAlgorithm, ObjectAttributes
     from s3fanout.ports.system import Clock
 
 
@@ -88,28 +89,33 @@ class MemoryUploads:
         ]
 
     def take(
-        self, key: str, upload_id: str, parts: Sequence[UploadedPart]
+        self, key: str, upload_id: str, parts: Sequence[UploadedPart], checksum: Checksum | None
     ) -> tuple[Upload, bytes, str]:
         """End an upload; what it came to: the upload, the bytes, the etag.
 
         Raises:
             UploadGone: There is no such upload.
-            Refused: Parts are missing, others, out of order, or too small.
+            ReplicaMismatch: Parts are missing, others, out of order, or without the checksum.
+            Refused: A part is too small.
         """
         upload = self._upload(key, upload_id, "CompleteMultipartUpload")
         numbers = [part.number for part in parts]
         if not parts or numbers != sorted(set(numbers)):
-            raise _refused("InvalidPartOrder", "parts are not in order", key)
+            raise _mismatch("InvalidPartOrder", "parts are not in order", key)
         for part in parts:
             body = upload.parts.get(part.number)
             if body is None or body.md5_hex != part.etag:
-                raise _refused("InvalidPart", f"there is no such part part={part.number}", key)
+                raise _mismatch("InvalidPart", f"there is no such part part={part.number}", key)
             if len(body.content) < self._shared.part_bytes_min and part is not parts[-1]:
                 raise _refused("EntityTooSmall", f"a part is too small part={part.number}", key)
+        content = b"".join(upload.parts[number].content for number in numbers)
+        sha256_hex = hashlib.sha256(content).hexdigest()
+        if checksum is not None and wrong_checksum(content, sha256_hex, (checksum,)):
+            raise _mismatch("BadDigest", "the parts do not have the checksum", key)
         del self._shared.uploads[upload_id]
         digests = b"".join(bytes.fromhex(part.etag) for part in parts)
         etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
-        return upload, b"".join(upload.parts[number].content for number in numbers), etag
+        return upload, content, etag
 
     def forget(self, key: str, upload_id: str) -> None:
         """Abort an upload; nothing happens if there is none."""
@@ -144,6 +150,13 @@ def part_of(content: bytes) -> PartBody:
         content,
         hashlib.md5(content, usedforsecurity=False).hexdigest(),
         hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _mismatch(s3_code: str, fact: str, key: str) -> ReplicaMismatch:
+    """What is said of parts that do not make the object."""
+    return ReplicaMismatch(
+        f"{fact} key={key!r}", operation="CompleteMultipartUpload", status=400, s3_code=s3_code
     )
 
 
