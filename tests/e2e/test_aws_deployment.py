@@ -185,7 +185,7 @@ def test_a_destination_is_added_later_and_changes_are_made_in_place(
     account.configuration(text + f'destinations.b.bucket = "{name}-b"\naws.memory = "1GiB"\n')
     plan = account.run_json("plan")
     counts = [each["change"] for each in plan["resources"]]
-    assert (counts.count("create"), counts.count("remove")) == (12, 0)
+    assert (counts.count("create"), counts.count("remove")) == (13, 0)
     assert not plan["notifications"]["changed"]
     changed = {each["name"] for each in plan["resources"] if each["change"] == "change"}
     assert changed == {f"{name}-fanout-a", f"{name}-fanout"}, "the function, and the dashboard"

@@ -96,6 +96,46 @@ def alarm_of_dead_letters(account: Account, source: str, letters: int) -> str:
     return str(alarm["StateValue"])
 
 
+def metrics_in_log(account: Account, source: str, name: str) -> list[dict[str, Any]]:
+    """What a function wrote in the embedded metric format."""
+    logs = account.client("logs")
+    events = logs.filter_log_events(logGroupName=f"/aws/lambda/{source}-fanout-{name}")["events"]
+    lines = [each["message"] for each in events if '"_aws"' in each["message"]]
+    return [json.loads(line[line.index("{") :]) for line in lines]
+
+
+def count_as_cloudwatch_does(
+    account: Account, lines: list[dict[str, Any]]
+) -> list[tuple[str, str, list[dict[str, str]]]]:
+    """Make metrics of log lines, as their directives say: the emulator does not. What was made."""
+    made = []
+    for line in lines:
+        for directive in line["_aws"]["CloudWatchMetrics"]:
+            (names,) = directive["Dimensions"]
+            dimensions = [{"Name": name, "Value": line[name]} for name in names]
+            for metric in directive["Metrics"]:
+                made.append((directive["Namespace"], metric["Name"], dimensions))
+                account.client("cloudwatch").put_metric_data(
+                    Namespace=directive["Namespace"],
+                    MetricData=[
+                        {
+                            "MetricName": metric["Name"],
+                            "Unit": metric["Unit"],
+                            "Dimensions": dimensions,
+                            "Timestamp": line["_aws"]["Timestamp"] / 1000,
+                            "Value": line[metric["Name"]],
+                        }
+                    ],
+                )
+    return made
+
+
+def ringing(account: Account, source: str) -> set[str]:
+    """Names of the alarms that are in alarm."""
+    found = account.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{source}-fanout-")
+    return {a["AlarmName"] for a in found["MetricAlarms"] if a["StateValue"] == "ALARM"}
+
+
 def test_a_destination_that_denies_the_write_is_named_and_redriven(
     account: Account, source: str
 ) -> None:
@@ -165,6 +205,33 @@ def test_a_dead_letter_that_no_attempt_recorded_is_sent_again(
     assert account.run_json("redrive")["redriven"] == 1
     until(lambda: account.keys(f"{source}-tokyo") == {"new.txt"}, what="again", within_s=WITHIN_S)
     assert messages_of(account, f"{source}-fanout-tokyo-dead-letters") == 0
+
+
+def test_a_message_that_nobody_can_read_is_kept_and_rings(account: Account, source: str) -> None:
+    account.run("deploy", "--yes")
+    sqs = account.client("sqs")
+    queue = sqs.get_queue_url(QueueName=f"{source}-fanout-paris")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody="garbage")
+    lines = until(
+        lambda: metrics_in_log(account, source, "paris") or None,
+        what="the line of metrics",
+        within_s=WITHIN_S,
+    )
+    assert len(account.run_json("failures", "--malformed")["messages"]) == 1, "it is kept"
+    counted = count_as_cloudwatch_does(account, lines)
+    found = account.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{source}-fanout-")
+    watching = [
+        alarm["AlarmName"]
+        for alarm in found["MetricAlarms"]
+        if (alarm["Namespace"], alarm["MetricName"], alarm["Dimensions"]) in counted
+    ]
+    assert watching == [f"{source}-fanout-paris-Malformed"], "the emulator compares no dimensions"
+    until(lambda: watching[0] in ringing(account, source), what="it rings", within_s=WITHIN_S)
+    until(
+        lambda: messages_of(account, f"{source}-fanout-paris") == 0,
+        what="it does not loop",
+        within_s=WITHIN_S,
+    )
 
 
 def test_validate_pause_and_resume(account: Account, source: str) -> None:

@@ -12,11 +12,13 @@ the last two are therefore the direct ones.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from botocore.exceptions import ClientError
@@ -27,9 +29,10 @@ from s3fanout.config.load import parse
 from s3fanout.deploy.blueprint import blueprint
 from s3fanout.deploy.iam import grants
 from s3fanout.model.errors import LedgerUnavailable
+from s3fanout.model.limits import MIB
 from tests.e2e.account import Account
 from tests.servers.aws import notification, transport
-from tests.servers.server import Server
+from tests.servers.server import Server, boto3_client
 
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
 
@@ -76,15 +79,21 @@ class World:
         """A client of the user."""
         return self.account.client_of(service, self.access_key, self.secret_key)
 
-    def copy(self) -> bool:
-        """Have the function's own code copy ``KEY``; whether it did and recorded it."""
-        head = self.account.client("s3").head_object(Bucket=self.name, Key=KEY)
+    def copy(self, key: str = KEY, **more: str) -> bool:
+        """Have the function's own code copy an object; whether it did and recorded it."""
+        head = self.account.client("s3").head_object(Bucket=self.name, Key=key)
         etag = head["ETag"].strip('"')
-        body = notification(self.name, "raw/%C3%BC", etag, head["ContentLength"], None)
+        body = notification(self.name, quote_plus(key, "/"), etag, head["ContentLength"], None)
+        answer, lines = self.invoke(body, **more)
+        return answer == {"batchItemFailures": []} and any('"replicated"' in line for line in lines)
+
+    def invoke(self, body: str, **more: str) -> tuple[object, list[str]]:
+        """What the function's own code answers to a message, with these variables too; its log."""
         record = {"messageId": "1", "receiptHandle": "r", "body": body}
         record |= {"attributes": {"ApproximateReceiveCount": "1"}, "eventSource": "aws:sqs"}  # type: ignore[dict-item]
         env = {
             **self.variables,
+            **more,
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_ENDPOINT_URL": self.account.server.endpoint,
@@ -103,8 +112,7 @@ class World:
             finally:
                 await function.close()
 
-        answer = asyncio.run(invoke())
-        return answer == {"batchItemFailures": []} and any('"replicated"' in line for line in lines)
+        return asyncio.run(invoke()), lines
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +202,17 @@ def ask_table(operation: str, **arguments: Any) -> Callable[[World], None]:
     return ask
 
 
+def put_item(world: World) -> None:
+    item = {"subject": {"S": "key:probe"}, "destination": {"S": "a"}}
+    world.client("dynamodb").put_item(TableName=world.variables["S3FANOUT_TABLE"], Item=item)
+
+
+def delete_items(world: World) -> None:
+    key = {"subject": {"S": "key:probe"}, "destination": {"S": "a"}}
+    requests = {world.variables["S3FANOUT_TABLE"]: [{"DeleteRequest": {"Key": key}}]}
+    world.client("dynamodb").batch_write_item(RequestItems=requests)
+
+
 def in_source(operation: str, **arguments: Any) -> Callable[[World], None]:
     def ask(world: World) -> None:
         getattr(world.client("s3"), operation)(Bucket=world.name, **arguments)
@@ -231,8 +250,11 @@ REQUESTS: dict[tuple[str, str], Callable[[World], None]] = {
     ("KeepDeadLetters", "sqs:SendMessage"): lambda world: world.client("sqs").send_message(
         QueueUrl=world.variables["S3FANOUT_DEAD_LETTER_URL"], MessageBody="{}"
     ),
-    ("WriteLedger", "dynamodb:GetItem"): ask_table("get_item"),
     ("WriteLedger", "dynamodb:UpdateItem"): ask_table("update_item"),
+    ("RememberUploads", "dynamodb:GetItem"): ask_table("get_item"),
+    ("RememberUploads", "dynamodb:PutItem"): put_item,
+    ("RememberUploads", "dynamodb:DeleteItem"): ask_table("delete_item"),
+    ("KeepMalformed", "dynamodb:BatchWriteItem"): delete_items,
 }
 LOGS = {("WriteLogs", "logs:CreateLogStream"), ("WriteLogs", "logs:PutLogEvents")}
 """The emulator does not take the ARN of a log group as CloudFormation gives it (``…:*``), which AWS
@@ -253,6 +275,21 @@ def test_with_all_of_them_everything_works_and_none_is_missing(world: World) -> 
     world.allow()
     assert world.copy()
     assert {each for each, request in REQUESTS.items() if is_denied(request, world)} == LOGS
+
+
+def test_the_role_is_enough_for_copies_in_parts_and_for_what_nobody_can_read(world: World) -> None:
+    world.allow()
+    # By a client that sends no checksum: of uploads in parts the emulator knows none of the whole.
+    s3 = boto3_client(world.account.server, "s3")
+    s3.put_object(Bucket=world.name, Key="raw/big", Body=bytes(6 * MIB))
+    s3.close()
+    limits = {"copy_bytes_max": 5 * MIB, "copy_part_bytes": 5 * MIB}
+    assert world.copy("raw/big", S3FANOUT_LIMITS=json.dumps(limits))
+    answer, lines = world.invoke("garbage")
+    assert answer == {"batchItemFailures": []}
+    assert any('"malformed"' in line for line in lines)
+    (letter,) = world.account.run_json("failures", "--malformed")["messages"]
+    assert base64.b64decode(letter["payload_b64"]) == b"garbage"
 
 
 @pytest.mark.parametrize(("sid", "action"), PERMISSIONS, ids=str)

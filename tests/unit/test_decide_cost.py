@@ -39,7 +39,7 @@ def test_a_million_objects_to_one_bucket_of_the_region() -> None:
     # 1,000,000 × 0.15 s × 0.5 GB
     assert dollars(durable, "Lambda time") == pytest.approx(75_000 * 0.0000133334)
     assert dollars(durable, "DynamoDB writes") == pytest.approx(0.625)
-    assert dollars(durable, "alarms") == pytest.approx(0.4)
+    assert dollars(durable, "alarms") == pytest.approx(0.5)
     assert durable.dollars_per_month == pytest.approx(sum(i.dollars for i in durable.items))
     assert durable.dollars_per_million_objects == pytest.approx(durable.dollars_per_month)
 

@@ -41,7 +41,7 @@ def test_a_destination_that_is_added_creates_and_touches_only_the_dashboard() ->
 
 def test_a_destination_that_is_taken_out_is_removed() -> None:
     gone = [each for each in changes(made(TWO), made(ONE)) if each.change is Change.REMOVE]
-    assert len(gone) == 12
+    assert len(gone) == 13
     assert all("lima" in each.name.lower() for each in gone)
 
 

@@ -79,7 +79,10 @@ class Function:
         self._rand = SystemRand()
         self._transport = transport
         self.report = Report(
-            destination=settings.destination, write=write, now_ms=self._clock.now_ms
+            destination=settings.destination,
+            function=env.get("AWS_LAMBDA_FUNCTION_NAME") or settings.bucket,
+            write=write,
+            now_ms=self._clock.now_ms,
         )
         self._ledger = (
             None

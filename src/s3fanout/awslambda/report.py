@@ -14,13 +14,17 @@ from s3fanout.engine.delivery import UNFINISHED
 from s3fanout.model.jobs import JobState, Settlement
 
 NAMESPACE = "s3fanout"
+DIMENSION = "FunctionName"
+"""As Lambda's own metrics have it: no two functions of an account and Region share one, where two
+deployments may well have destinations of one name."""
+MALFORMED = "Malformed"
 _UNITS = {
     "Replicated": "Count",
     "ReplicatedBytes": "Bytes",
     "LagSeconds": "Seconds",
     "Failures": "Count",
     "DeadLetters": "Count",
-    "Malformed": "Count",
+    MALFORMED: "Count",
     "Unwanted": "Count",
 }
 _ACTIONS = {
@@ -42,16 +46,23 @@ class Report:
     """The telemetry port of one invocation."""
 
     def __init__(
-        self, *, destination: str, write: Callable[[str], object], now_ms: Callable[[], int]
+        self,
+        *,
+        destination: str,
+        function: str,
+        write: Callable[[str], object],
+        now_ms: Callable[[], int],
     ) -> None:
         """Begin.
 
         Args:
-            destination: In every line, and the dimension of the metrics.
+            destination: In every line.
+            function: Name of the Lambda function, the dimension of the metrics.
             write: Takes a line with its line feed.
             now_ms: Wall clock.
         """
         self._destination = destination
+        self._function = function
         self._write = write
         self._now_ms = now_ms
         self._counts: dict[str, float] = {}
@@ -78,7 +89,7 @@ class Report:
     def received(self, route: str, *, events: int, ignored: int, malformed: int) -> None:
         del route, events, ignored
         if malformed:
-            self.count("Malformed", malformed)
+            self.count(MALFORMED, malformed)
 
     def unwanted(self, reason: str, count: int) -> None:
         self.say("unwanted", {"reason": reason, "count": count})
@@ -126,12 +137,13 @@ class Report:
         metrics = [{"Name": name, "Unit": _UNITS[name]} for name in counts]
         directive = {
             "Namespace": NAMESPACE,
-            "Dimensions": [["Destination"]],
+            "Dimensions": [[DIMENSION]],
             "Metrics": metrics,
         }
         entry = {
             "_aws": {"Timestamp": self._now_ms(), "CloudWatchMetrics": [directive]},
-            "Destination": self._destination,
+            DIMENSION: self._function,
+            "destination": self._destination,
             "request_id": self.request_id,
             **counts,
         }

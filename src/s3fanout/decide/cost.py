@@ -40,7 +40,7 @@ _MILLION = 1_000_000
 _GIB = 2**30
 _POLLERS = 5
 _LONG_POLL_S = 20
-_ALARMS_PER_DESTINATION = 4
+_ALARMS_PER_DESTINATION = 5
 _REPLICATION_METRICS_PER_RULE = 3
 _FUNCTION_METRICS = 7
 """Names in ``awslambda.report``; those that never count anything cost nothing."""

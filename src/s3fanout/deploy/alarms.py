@@ -1,10 +1,11 @@
-"""Who is told what, and when: four alarms per destination on one topic."""
+"""Who is told what, and when: five alarms per destination on one topic."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
+from s3fanout.awslambda.report import DIMENSION, MALFORMED, NAMESPACE
 from s3fanout.deploy.blueprint import ALERTS, Blueprint, Branch
 from s3fanout.deploy.intrinsics import Json, arn, document, ref, resource, service_statement
 
@@ -49,6 +50,10 @@ ALARMS: Final = (
         *("Throttles", "AWS/Lambda", "Throttles", "Sum", 0, 300, 3),
         "Lambda refuses to start the function: raise the account's concurrency",
     ),
+    Alarm(
+        *("Malformed", NAMESPACE, MALFORMED, "Sum", 0, 60, 1),
+        "messages came that nobody can read, and are kept: s3fanout failures --malformed",
+    ),
 )
 
 
@@ -91,12 +96,12 @@ def alarm_name(branch: Branch, alarm: Alarm) -> str:
 
 
 def _alarm(branch: Branch, alarm: Alarm) -> Json:
-    if alarm.namespace == "AWS/Lambda":
-        dimension = {"Name": "FunctionName", "Value": branch.names.function}
-    else:
+    if alarm.namespace == "AWS/SQS":
         is_dead = alarm.what == "DeadLetters"
         queue = branch.names.dead_letters if is_dead else branch.names.queue
         dimension = {"Name": "QueueName", "Value": str(queue)}
+    else:
+        dimension = {"Name": DIMENSION, "Value": branch.names.function}
     return resource(
         "CloudWatch::Alarm",
         {

@@ -118,9 +118,21 @@ def _durable_grants(branch: Branch) -> Iterator[Grant]:
     )
     yield Grant(
         "WriteLedger",
-        ("dynamodb:GetItem", "dynamodb:UpdateItem"),
+        ("dynamodb:UpdateItem",),
         (att(LEDGER),),
-        "records who has what, and reads it back after a conflict",
+        "records who has what",
+    )
+    yield Grant(
+        "RememberUploads",
+        ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+        (att(LEDGER),),
+        "remembers large copies, for the invocation that goes on with them",
+    )
+    yield Grant(
+        "KeepMalformed",
+        ("dynamodb:BatchWriteItem",),
+        (att(LEDGER),),
+        "keeps messages that nobody can read",
     )
 
 
