@@ -22,6 +22,8 @@ _PROXY = """\
     location / {{
       proxy_pass {endpoint};
       proxy_http_version 1.1;
+      proxy_buffering off;
+      proxy_request_buffering off;
       proxy_set_header Host $http_host;
       proxy_set_header Connection "";
     }}
