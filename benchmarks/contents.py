@@ -55,19 +55,24 @@ def fill(server: Server, count: int, size_bytes: int) -> list[Written]:
     return asyncio.run(_fill(store(server, SOURCE), count, size_bytes))
 
 
+def body_of(key: str, seed: str, size_bytes: int) -> Body:
+    """A content that no other seed has; the size is a multiple of 32."""
+    content = hashlib.sha256(seed.encode()).digest() * (size_bytes // 32)
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Body(Present(key, len(content), md5), content, md5, sha256)
+
+
 async def _fill(source: S3Store, count: int, size_bytes: int) -> list[Written]:
     written: list[Written] = []
     numbers: Iterator[int] = iter(range(count))
 
     async def work() -> None:
         for number in numbers:
-            content = hashlib.sha256(str(number).encode()).digest() * (size_bytes // 32)
-            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-            sha256 = hashlib.sha256(content).hexdigest()
             key = f"bench/{number:07}.bin"
-            body = Body(Present(key, len(content), md5), content, md5, sha256)
+            body = body_of(key, str(number), size_bytes)
             await source.put(key, body, ObjectAttributes())
-            written.append(Written(key, md5, len(content)))
+            written.append(Written(key, body.facts.etag, size_bytes))
 
     await asyncio.gather(*(work() for _ in range(_WRITERS)))
     await source.close()

@@ -1,4 +1,4 @@
-"""Stands before a store and counts what is read from it. Needs nginx."""
+"""Stands before a store and notes what is asked of it. Needs nginx."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.null_server import nginx_configuration
 from benchmarks.processes import ToolFailed
@@ -14,7 +15,8 @@ from s3fanout.adapters.store.leashed_process import LeashedProcess
 from tests.servers.server import LOOPBACK, Server, closed_port, serving
 
 _PROXY = """\
-  log_format counted '$request_method $uri $body_bytes_sent';
+  log_format counted escape=none
+    '$request_method $uri $body_bytes_sent $status $msec =$http_x_amz_copy_source_if_match';
   server {{
     listen {address};
     access_log {directory}/requests counted;
@@ -29,6 +31,15 @@ _PROXY = """\
     }}
   }}
 """
+
+
+class Copied(NamedTuple):
+    """A copy that a store made, and when it had answered, in Unix seconds."""
+
+    bucket: str
+    key: str
+    source_etag: str
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +57,25 @@ class CountingProxy:
         """
         found = [
             (method, path, int(size))
-            for method, path, size in map(str.split, self.log.read_text("utf-8").splitlines())
+            for method, path, size, _, _, _ in self._lines()
             if path != "/"  # the look whether it is up
         ]
         if not found:
             raise ToolFailed("no request came through the counting proxy")
         return found
+
+    def copies(self) -> list[Copied]:
+        """Every copy by the store that was pinned to an etag and answered with 200 so far."""
+        return [
+            Copied(bucket, key, etag[1:].strip('"'), float(at_s))
+            for method, path, _, status, at_s, etag in self._lines()
+            if method == "PUT" and status == "200" and etag != "="
+            for bucket, _, key in [path.removeprefix("/").partition("/")]
+        ]
+
+    def _lines(self) -> Iterator[list[str]]:
+        with self.log.open(encoding="utf-8") as lines:
+            yield from map(str.split, lines)
 
     def bytes_of_objects(self, bucket: str) -> int:
         """Bytes of all answers to ``GET`` of an object so far."""
