@@ -13,9 +13,10 @@ import pytest
 from s3fanout.model.errors import MalformedEvent, Unavailable
 from s3fanout.model.jobs import JobState
 from s3fanout.model.limits import MIB, Limits
+from s3fanout.model.rules import KeyMap, Rule
 from s3fanout.model.topology import Topology
 from s3fanout.ports.ledger import FailureSelection
-from tests.servers.aws import FunctionWorld, sns_event, transport
+from tests.servers.aws import FunctionWorld, notification, sns_event, transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -154,6 +155,45 @@ async def test_what_is_not_wanted_is_not_read(world: FunctionWorld) -> None:
     body = world.notification("private/k", world.put("private/k", b"x"), 1, "01")
     assert await world.deliver(world.function(), [body]) == []
     assert world.actions() == ["unwanted"]
+
+
+async def test_with_the_loop_guard_two_functions_that_replicate_into_each_other_stop(
+    world: FunctionWorld,
+) -> None:
+    there = world.function(loop_guard=True)
+    back = world.function(
+        loop_guard=True,
+        source_bucket=f"{world.name}-replica",
+        bucket=f"{world.name}-source",
+        rule=Rule("b"),
+    )
+    etag = world.put("k", b"x", Tagging="t=1")
+    assert await world.deliver(there, [world.notification("k", etag, 1, "01")]) == []
+    written = world.s3.head_object(Bucket=f"{world.name}-source", Key="k")["LastModified"]
+    assert world.replica("k") == b"x"
+    echo = notification(f"{world.name}-replica", "k", etag, 1, "01")
+    assert await world.deliver(back, [echo]) == []
+    counts = [line.get("Replicated", 0) for line in world.lines if "_aws" in line]
+    assert counts == [1], "the way back wrote nothing, so it counts nothing"
+    assert world.lines[-1]["reason"] == "the replica is equal already"
+    now = world.s3.head_object(Bucket=f"{world.name}-source", Key="k")["LastModified"]
+    assert now == written
+    record = await world.ledger.get("b", "k")
+    assert record is not None
+    assert record.state is JobState.SETTLED
+
+
+async def test_a_key_that_s3_does_not_hold_is_a_dead_letter_and_asks_nothing(
+    world: FunctionWorld,
+) -> None:
+    key = "k" * 1000
+    body = world.notification(key, world.put(key, b"x"), 1, "01")
+    function = world.function(rule=Rule("a", key_map=KeyMap(add_prefix="p" * 25)))
+    assert await world.deliver(function, [body]) == []
+    (record,) = await world.ledger.failures(FailureSelection(destination="a"), limit=5)
+    assert record.error is not None
+    assert record.error.code == "key-not-held"
+    assert "longer than 1024 bytes" in record.error.message
 
 
 async def test_out_of_time_comes_back(world: FunctionWorld) -> None:

@@ -50,7 +50,8 @@ class Counting:
     def __init__(self) -> None:
         self.count = 0
 
-    async def attempt(self, job: Job) -> Outcome:
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
+        del stop_at_s
         self.count += 1
         return Replicated(job.etag or "", 1, "r", "copied")
 

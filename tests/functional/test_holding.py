@@ -19,7 +19,8 @@ from tests.functional.clock import VirtualClock
 class Copying:
     """A copier that says it copied."""
 
-    async def attempt(self, job: Job) -> Outcome:
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
+        del stop_at_s
         return Replicated("e", 0, "e", "copied")
 
     def take_written(self, job: Job) -> str | None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,14 +23,16 @@ from s3fanout.adapters.journal.memory_turns import MemoryTurnLedger
 from s3fanout.adapters.system import SystemClock
 from s3fanout.decide.plan import Way
 from s3fanout.decide.turns import Verdict, judge_turn
+from s3fanout.engine.comparing import ComparingCopier
 from s3fanout.engine.copier import Copier, Replicated
+from s3fanout.engine.exclusive import Attempts
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.turns import Turned, TurnTaker
 from s3fanout.model.errors import SourceAbsent, SourceChanged
 from s3fanout.model.events import ChangeKind, OrderPoint
 from s3fanout.model.jobs import Job, JobState, Settlement
 from s3fanout.model.limits import Limits
-from s3fanout.model.objects import Absent, Present, Probe, Written
+from s3fanout.model.objects import Absent, ObjectAttributes, Present, Probe, Written
 from s3fanout.model.rules import KeyMap, Rule
 from s3fanout.model.turns import Answer, Recorded
 
@@ -72,7 +75,10 @@ class SteppedStore:
     async def head(self, key: str) -> Probe:
         await Step()
         state = self._scene.source if self._is_source else self._scene.replica
-        return Absent(key) if state is None else Present(key, size_bytes=1, etag=state.etag)
+        if state is None:
+            return Absent(key)
+        attributes = ObjectAttributes(metadata={"of": str(state.attributes)})
+        return Present(key, size_bytes=1, etag=state.etag, attributes=attributes)
 
     async def copy(
         self, key: str, *, source_bucket: str, source_key: str, if_match: str | None, **_: object
@@ -112,12 +118,14 @@ def settlement_of(job: Job, outcome: Replicated) -> Settlement:
     )
 
 
-def attempt(scene: Scene, order: OrderPoint | None, etag: str) -> Coroutine[Any, Any, Turned]:
+def attempt(
+    scene: Scene, order: OrderPoint | None, etag: str, *, guarded: bool
+) -> Coroutine[Any, Any, Turned]:
     """One delivery of the event of a state."""
     source: Any = SteppedStore(scene, is_source=True)
     destination: Any = SteppedStore(scene, is_source=False)
     limits = Limits()
-    copier = Copier(
+    copier: Attempts = Copier(
         rule=Rule("a"),
         way=Way.SERVER,
         source=source,
@@ -130,6 +138,10 @@ def attempt(scene: Scene, order: OrderPoint | None, etag: str) -> Coroutine[Any,
         clock=SystemClock(),
         limits=limits,
     )
+    if guarded:
+        copier = ComparingCopier(
+            copier, rule=Rule("a"), source=source, destination=destination, always=True
+        )
     taker = TurnTaker(
         copier=copier,
         source=source,
@@ -150,6 +162,7 @@ class Story:
         deliveries: For each message: which state's event it is. It can be delivered once that state
             was written.
         ordered: Whether events have trusted order points.
+        guarded: Whether attempts compare before they copy (``loop_guard``).
         begun: Index of the state that the source, the replica and the ledger begin with.
         twins: The deliveries of one state are of one message: who finishes deletes it, and nobody
             delivers it again for a twin that died.
@@ -159,6 +172,7 @@ class Story:
     states: list[State]
     deliveries: list[int]
     ordered: bool = True
+    guarded: bool = False
     begun: int = 0
     twins: bool = False
     deaths: int = 0
@@ -218,7 +232,8 @@ class Run:
     def _deliver(self, state: int) -> None:
         self.waiting.remove(state)
         order = OrderPoint("aws", f"{state:04}", trusted=True) if self.story.ordered else None
-        running = attempt(self.scene, order, self.story.states[state].etag)
+        etag = self.story.states[state].etag
+        running = attempt(self.scene, order, etag, guarded=self.story.guarded)
         self.active.append((running, state))
         self._advance(len(self.active) - 1)
 
@@ -277,6 +292,14 @@ STORIES = {
     "the same bytes with other attributes": Story([ONE, SAME_BYTES], [0, 1]),
     "a late event while a newer change is copied": Story([ONE, TWO, THREE], [0, 2], begun=1),
 }
+GUARDED_STORIES = {
+    "guarded, the newer twice": Story([ONE, TWO], [1, 1], guarded=True),
+    "guarded, an overwrite": Story([ONE, TWO], [0, 1], guarded=True),
+    "guarded, no order": Story([ONE, TWO], [0, 1], ordered=False, guarded=True),
+    "guarded, the same bytes": Story([ONE, SAME_BYTES], [0, 1], guarded=True),
+    "guarded, a late event": Story([ONE, TWO, THREE], [0, 2], begun=1, guarded=True),
+    "guarded, there and back": Story([ONE, TWO, ONE], [0, 1, 2], guarded=True),
+}
 DEADLY_STORIES = {
     "an overwrite, one attempt dies": Story([ONE, TWO], [0, 1], deaths=1),
     "no order, one attempt dies": Story([ONE, TWO], [0, 1], ordered=False, deaths=1),
@@ -315,6 +338,26 @@ def test_interleavings_of_many_attempts_end_with_the_newest_object(name: str) ->
     """Drawn by chance in CI; all of them, for as long as it takes, with S3FANOUT_TURNS_RUNS=0."""
     story = (DEADLY_STORIES | LONG_STORIES)[name]
     assert check(story, some_runs(story, RUNS_MAX) if RUNS_MAX else None) >= RUNS_MAX
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("source_first", [True, False])
+@pytest.mark.parametrize("name", GUARDED_STORIES)
+def test_attempts_that_compare_first_end_with_the_newest_object(
+    name: str, source_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt that finds the replica equal records as if it had written it."""
+
+    async def gather(source: Awaitable[Probe], replica: Awaitable[Probe]) -> tuple[Probe, Probe]:
+        if source_first:
+            return await source, await replica
+        late = await replica
+        return await source, late
+
+    monkeypatch.setattr("s3fanout.engine.comparing.asyncio", SimpleNamespace(gather=gather))
+    story = GUARDED_STORIES[name]
+    count = RUNS_MAX // len(GUARDED_STORIES)
+    assert check(story, some_runs(story, count) if RUNS_MAX else None) >= count
 
 
 def instead(of: Verdict, other: Verdict) -> Callable[..., Verdict]:

@@ -128,6 +128,20 @@ def test_keys_bring_their_grants() -> None:
     assert services == [None, "s3.amazonaws.com", "sns.amazonaws.com", "cloudwatch.amazonaws.com"]
 
 
+def test_the_loop_guard_brings_its_grants_and_only_where_it_is_on() -> None:
+    plan = blueprint(settings_of(THREE + "loop_guard = true\n"))
+    asked = {
+        branch.name: {grant.sid for grant in grants(plan, branch)} for branch in plan.branches()
+    }
+    guard = {"CompareReplicas", "TellAbsentReplicas"}
+    assert {name for name, sids in asked.items() if guard & sids} == {"lima"}
+    assert guard <= asked["lima"]
+    lima = next(branch for branch in plan.branches() if branch.name == "lima")
+    document = bucket_document(lima, "123456789012")
+    allowed = [action for statement in document["Statement"] for action in statement["Action"]]
+    assert {"s3:GetObjectTagging", "s3:ListBucket"} <= set(allowed)
+
+
 def test_eventbridge_may_use_the_key_without_a_condition() -> None:
     """It names no source to KMS; with a condition every event would be dropped in silence."""
     template = template_of(settings_of(VARIANTS["eventbridge"]))

@@ -9,6 +9,7 @@
 | ``S3FANOUT_DESTINATION_BUCKET`` | the bucket that is copied to | the function's name |
 | ``S3FANOUT_DESTINATION_REGION`` | its region | the function's own |
 | ``S3FANOUT_RULE`` | JSON: filter and key map, only what is not the default | every key |
+| ``S3FANOUT_LOOP_GUARD`` | ``true``: both sides are compared before every copy | ``false`` |
 | ``S3FANOUT_TABLE`` | DynamoDB table of the ledger | no ledger |
 | ``S3FANOUT_QUEUE_URL`` | the SQS queue that feeds the function | – (classic has none) |
 | ``S3FANOUT_DEAD_LETTER_URL`` | where messages go that cannot be done | the queue moves them |
@@ -51,6 +52,7 @@ class FunctionSettings:
         bucket: Of the destination.
         region: Of the destination; copies are asked for there.
         rule: What the destination wants; ``rule.destination`` is its name.
+        loop_guard: Both sides are compared before every copy, and an equal replica is left alone.
         table: The ledger, in the function's region.
         queue_url: Feeds the function, in the function's region.
         dead_letter_url: Beside it.
@@ -64,6 +66,7 @@ class FunctionSettings:
     bucket: str
     region: str
     rule: Rule
+    loop_guard: bool = False
     table: str | None = None
     queue_url: str | None = None
     dead_letter_url: str | None = None
@@ -94,6 +97,7 @@ class FunctionSettings:
             "S3FANOUT_DESTINATION_BUCKET": self.bucket,
             "S3FANOUT_DESTINATION_REGION": self.region,
             "S3FANOUT_RULE": _compact(rule) if rule else None,
+            "S3FANOUT_LOOP_GUARD": "true" if self.loop_guard else None,
             "S3FANOUT_TABLE": self.table,
             "S3FANOUT_QUEUE_URL": self.queue_url,
             "S3FANOUT_DEAD_LETTER_URL": self.dead_letter_url,
@@ -137,6 +141,7 @@ def from_environment(env: Mapping[str, str], function_name: str) -> FunctionSett
             filter=_part(KeyFilter, rule.get("filter", {}), "S3FANOUT_RULE"),
             key_map=_part(KeyMap, rule.get("key_map", {}), "S3FANOUT_RULE"),
         ),
+        loop_guard=_switch(env, "S3FANOUT_LOOP_GUARD"),
         table=env.get("S3FANOUT_TABLE") or None,
         queue_url=env.get("S3FANOUT_QUEUE_URL") or None,
         dead_letter_url=env.get("S3FANOUT_DEAD_LETTER_URL") or None,
@@ -153,6 +158,13 @@ def _changed(part: KeyFilter | KeyMap | Limits) -> dict[str, Any]:
 
 def _compact(value: dict[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name) or "false"
+    if value not in {"true", "false"}:
+        raise Misconfigured(f"neither true nor false {name}={value!r}")
+    return value == "true"
 
 
 def _json(env: Mapping[str, str], name: str) -> dict[str, Any]:

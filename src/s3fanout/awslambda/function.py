@@ -25,11 +25,15 @@ from s3fanout.awslambda.environment import FunctionSettings
 from s3fanout.awslambda.invocation import Invocations
 from s3fanout.awslambda.report import Report
 from s3fanout.decide.plan import Way
+from s3fanout.engine.comparing import ComparingCopier
 from s3fanout.engine.copier import Copier
 from s3fanout.engine.delivery import Deliverer
+from s3fanout.engine.exclusive import Attempts
+from s3fanout.engine.holding import HoldingCopier
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.turns import TurnTaker
 from s3fanout.model.limits import MIB
+from s3fanout.model.vendors import Vendor, VendorName, vendor_named
 
 COPY_S = 900.0
 """S3 sends nothing while it copies up to 5 GB; no invocation is longer than this (AWS quotas)."""
@@ -114,14 +118,14 @@ class Function:
             self.report.flush()
 
     def deliverer(self, source_bucket: str) -> Deliverer:
-        """What copies from one bucket; made once."""
+        """What copies from one bucket, as the daemon does; made once."""
         settings = self._settings
         source = self._store(source_bucket, settings.source_region)
         destination = self._store(settings.bucket, settings.region)
         limits = settings.limits
         # In parts it can be continued, and parts are copied side by side.
         limits = replace(limits, copy_bytes_max=min(limits.copy_bytes_max, ONE_REQUEST_BYTES_MAX))
-        copier = Copier(
+        attempts: Attempts = Copier(
             rule=settings.rule,
             way=Way.SERVER,
             source=source,
@@ -139,8 +143,13 @@ class Function:
             clock=self._clock,
             limits=limits,
         )
+        if settings.loop_guard:
+            attempts = ComparingCopier(
+                attempts, rule=settings.rule, source=source, destination=destination, always=True
+            )
         taker = TurnTaker(
-            copier=copier,
+            # Outermost: a key that is not held is neither compared nor copied.
+            copier=HoldingCopier(attempts, rule=settings.rule, source=source, vendor=_amazon_s3),
             source=source,
             destination=destination,
             key_map=settings.rule.key_map,
@@ -183,6 +192,11 @@ class Function:
             clock=self._clock,
             rand=self._rand,
         )
+
+
+async def _amazon_s3() -> Vendor:
+    """Whose store every destination of a function is."""
+    return vendor_named(VendorName.AWS)
 
 
 class _Deliverers(dict[str, Deliverer]):

@@ -114,7 +114,7 @@ class Report:
             },
             level=_level(settlement),
         )
-        if settlement.state is JobState.SETTLED:
+        if settlement.state is JobState.SETTLED and settlement.wrote:
             self.count("Replicated")
             self.count("ReplicatedBytes", settlement.size_bytes or 0)
             self._counts["LagSeconds"] = max(self._counts.get("LagSeconds", 0.0), lag_s)

@@ -63,6 +63,7 @@ def _environment(plan: Blueprint, branch: Branch) -> Json:
         bucket=branch.to.bucket,
         region=branch.to.region,
         rule=branch.rule,
+        loop_guard=branch.to.loop_guard,
         limits=limits_of(plan.settings),
     )
     variables: Json = dict(settings.to_environment())

@@ -84,9 +84,26 @@ def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
         _objects(branch.to.bucket, replica_keys(branch.rule)),
         "writes replicas, with their tags",
     )
+    if branch.to.loop_guard:
+        yield from _guard_grants(branch)
     if plan.is_durable:
         yield from _durable_grants(branch)
     yield from _key_grants(plan, branch)
+
+
+def _guard_grants(branch: Branch) -> Iterator[Grant]:
+    yield Grant(
+        "CompareReplicas",
+        ("s3:GetObject", "s3:GetObjectTagging"),
+        _objects(branch.to.bucket, replica_keys(branch.rule)),
+        "compares before it copies, because loop_guard is on",
+    )
+    yield Grant(
+        "TellAbsentReplicas",
+        ("s3:ListBucket",),
+        (bucket_arn(branch.to.bucket),),
+        "without it S3 answers 403, not 404, for a replica that is not there yet",
+    )
 
 
 def _durable_grants(branch: Branch) -> Iterator[Grant]:
@@ -189,15 +206,23 @@ def bucket_document(branch: Branch, account: str) -> Json:
     ]
     actions = ["s3:PutObject", "s3:PutObjectTagging", "s3:GetObject"]
     actions += ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-    return document(
-        {
-            "Sid": "S3fanoutWritesReplicas",
-            "Effect": "Allow",
-            "Principal": {"AWS": role_arn},
-            "Action": actions,
-            "Resource": objects,
-        }
-    )
+    if branch.to.loop_guard:
+        actions.append("s3:GetObjectTagging")
+    allow = {"Effect": "Allow", "Principal": {"AWS": role_arn}}
+    statements: list[Json] = [
+        {"Sid": "S3fanoutWritesReplicas", **allow, "Action": actions, "Resource": objects}
+    ]
+    if branch.to.loop_guard:
+        bucket = f"arn:aws:s3:::{branch.to.bucket}"
+        statements.append(
+            {
+                "Sid": "S3fanoutTellsAbsent",
+                **allow,
+                "Action": ["s3:ListBucket"],
+                "Resource": [bucket],
+            }
+        )
+    return document(*statements)
 
 
 def key_statement(branch: Branch, account: str) -> Json:

@@ -52,7 +52,7 @@ class ComparingCopier:
         self._copied: OrderedDict[str, str] = OrderedDict()
         """Source etag of what was copied last, by key, oldest first."""
 
-    async def attempt(self, job: Job) -> Outcome:
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         """As ``Copier.attempt``. Two requests more for what is compared, four if it has tags.
 
         Raises:
@@ -63,7 +63,7 @@ class ComparingCopier:
             equal = await self._equal(job.key)
             if equal is not None:
                 return equal
-        outcome = await self._copier.attempt(job)
+        outcome = await self._copier.attempt(job, stop_at_s=stop_at_s)
         if isinstance(outcome, Replicated):
             self._copied[job.key] = outcome.source_etag
             self._copied.move_to_end(job.key)

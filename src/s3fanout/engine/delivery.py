@@ -128,6 +128,7 @@ class Deliverer:
             size_bytes=outcome.size_bytes,
             source_version_id=job.version_id if outcome.source_etag == job.etag else None,
             replica_etag=outcome.replica_etag,
+            wrote=outcome.wrote,
         )
 
     def _dead(self, job: Job, error: ErrorRecord, *, attempts: int) -> Settlement:

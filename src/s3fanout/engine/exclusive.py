@@ -28,8 +28,8 @@ from s3fanout.ports.replica_keys import ReplicaKeys
 class Attempts(Protocol):
     """What makes attempts at replicas in one destination."""
 
-    async def attempt(self, job: Job) -> Outcome:
-        """Make the replica of ``job.key`` equal to the source, as the source is now."""
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
+        """See ``engine.copier.Copier.attempt``."""
         ...
 
     def take_written(self, job: Job) -> str | None:
@@ -46,7 +46,7 @@ class ExclusiveCopier:
         self._rule = rule
         self._replica_keys = replica_keys
 
-    async def attempt(self, job: Job) -> Outcome:
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         """As ``Copier.attempt``, where the replica key is ours.
 
         Raises:
@@ -60,7 +60,7 @@ class ExclusiveCopier:
             )
         if owner != job.key:
             return _collision(job, target, owner)
-        outcome = await self._copier.attempt(job)
+        outcome = await self._copier.attempt(job, stop_at_s=stop_at_s)
         if isinstance(outcome, Removed):
             await self._replica_keys.release_replica_key(job.destination, target, job.key)
         return outcome

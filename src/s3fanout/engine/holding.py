@@ -42,7 +42,7 @@ class HoldingCopier:
         self._source = source
         self._vendor = vendor
 
-    async def attempt(self, job: Job) -> Outcome:
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         """As ``Copier.attempt``, where the store holds the key."""
         vendor = await self._vendor()
         target = replica_key(self._rule.key_map, job.key)
@@ -53,7 +53,7 @@ class HoldingCopier:
             size_bytes = facts.size_bytes if isinstance(facts, Present) else None
             why = why_not_held(target, vendor.keys, size_bytes)
         if why is None:
-            return await self._copier.attempt(job)
+            return await self._copier.attempt(job, stop_at_s=stop_at_s)
         if job.kind is ChangeKind.REMOVED:
             return Skip("key-not-held", "nothing of this key was ever written")
         return Refuse(

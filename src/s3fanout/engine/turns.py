@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from s3fanout.decide.match import replica_key
 from s3fanout.decide.turns import Relation, Verdict, judge_turn, later, relation
 from s3fanout.engine.copier import Outcome, Replicated
+from s3fanout.engine.exclusive import Attempts
 from s3fanout.model.errors import SourceChanged
 from s3fanout.model.jobs import Job, Settlement
 from s3fanout.model.objects import Present
@@ -24,14 +24,6 @@ from s3fanout.ports.turn_ledger import TurnLedger
 
 ROUNDS_MAX = 6
 """Writes of one attempt. A key that is overwritten all the time keeps its message for later."""
-
-
-class Attempts(Protocol):
-    """The part of the copier that is needed."""
-
-    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
-        """See ``engine.copier.Copier.attempt``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
