@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from s3fanout.adapters.journal.local_uploads import LocalUploads
 from s3fanout.adapters.journal.memory_turns import MemoryTurnLedger
 from s3fanout.adapters.system import SystemClock
 from s3fanout.decide.plan import Way
-from s3fanout.decide.turns import Verdict, judge_turn
+from s3fanout.decide.turns import Relation, Verdict, judge_turn, relation
 from s3fanout.engine.comparing import ComparingCopier
 from s3fanout.engine.copier import Copier, Replicated
 from s3fanout.engine.exclusive import Attempts
@@ -39,11 +40,14 @@ from s3fanout.model.turns import Answer, Recorded
 KEY = "k"
 
 
+@dataclass(frozen=True, slots=True)
 class Step:
-    """Awaiting it hands control to the explorer."""
+    """Awaiting it hands control to the explorer, and says what comes next."""
 
-    def __await__(self) -> Generator[None]:
-        yield
+    effect: str
+
+    def __await__(self) -> Generator[str]:
+        yield self.effect
 
 
 @dataclass
@@ -73,7 +77,7 @@ class SteppedStore:
         self.bucket = "source" if is_source else "replica"
 
     async def head(self, key: str) -> Probe:
-        await Step()
+        await Step("head")
         state = self._scene.source if self._is_source else self._scene.replica
         if state is None:
             return Absent(key)
@@ -83,14 +87,14 @@ class SteppedStore:
     async def copy(
         self, key: str, *, source_bucket: str, source_key: str, if_match: str | None, **_: object
     ) -> Written:
-        await Step()
+        await Step("copy")
         self._scene.copies += 1
         read = self._scene.source
         if read is None:
             raise SourceAbsent("gone")
         if if_match not in {None, read.etag}:
             raise SourceChanged("other etag")
-        await Step()
+        await Step("land")
         self._scene.replica = State(read.etag, read.attributes)
         return Written(read.etag)
 
@@ -102,7 +106,7 @@ class SteppedLedger:
         self._scene = scene
 
     async def record(self, settlement: Settlement, *, turn: int | None) -> Answer:
-        await Step()
+        await Step("record")
         return await self._scene.ledger.record(settlement, turn=turn)
 
 
@@ -378,6 +382,55 @@ def etag_blind(answer: Answer, *, replica_etag: str, **known: Any) -> Verdict:
 def turn_blind(answer: Answer, *, turn: int | None, **known: Any) -> Verdict:
     """The decision without the rule on turns."""
     return Verdict.DONE if turn is not None else judge_turn(answer, turn=turn, **known)
+
+
+def twin_blind(answer: Answer, *, order: OrderPoint | None, **known: Any) -> Verdict:
+    """The decision that trusts the other attempt at the same change to make good what it owes."""
+    before = answer.before
+    if before is not None and relation(order, before.order) is Relation.SAME:
+        return Verdict.DONE
+    return judge_turn(answer, order=order, **known)
+
+
+def go_on(running: Coroutine[Any, Any, Turned], *, to: str) -> None:
+    """Up to the effect ``to``, which is not carried out yet."""
+    while running.send(None) != to:
+        pass
+
+
+def finish(running: Coroutine[Any, Any, Turned]) -> None:
+    with suppress(StopIteration):
+        while True:
+            running.send(None)
+
+
+@pytest.mark.parametrize(
+    ("judge", "ends_with"), [(judge_turn, TWO), (twin_blind, ONE)], ids=["rule", "without it"]
+)
+def test_what_a_twin_owed_when_it_died_is_made_good_by_the_other(
+    judge: Callable[..., Verdict], ends_with: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message is delivered twice; who finishes deletes it, so nobody comes back for the dead.
+
+    Too rare an order to be drawn by chance: an older write lands on top of both twins' and is
+    recorded first; the twin that learns of it dies before it does anything about it.
+    """
+    monkeypatch.setattr("s3fanout.engine.turns.judge_turn", judge)
+    scene = Scene(source=ONE)
+    older, newer = (OrderPoint("aws", token, trusted=True) for token in ("0000", "0001"))
+    late = attempt(scene, older, ONE.etag, guarded=False)
+    go_on(late, to="land")
+    scene.source = TWO
+    first, second = (attempt(scene, newer, TWO.etag, guarded=False) for _ in range(2))
+    for twin in (first, second):
+        go_on(twin, to="record")
+    finish(late)
+    assert scene.replica == ONE, "on top of both"
+    first.send(None)
+    assert scene.ledger.records["a", KEY].order == newer, "the first twin has learned of it"
+    first.close()
+    finish(second)
+    assert scene.replica == ends_with
 
 
 @pytest.mark.parametrize(
