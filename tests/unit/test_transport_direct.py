@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -102,6 +103,22 @@ async def test_a_request_that_was_given_up_takes_its_connection_along(recorder: 
         assert (await ask(transport, recorder)).body == b"ok"
     assert given_up.cancelled()
     assert recorder.connections == 2
+
+
+async def test_a_connection_at_rest_holds_no_body(recorder: Recorder) -> None:
+    size_bytes = 4 * 1024 * 1024
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {size_bytes}\r\n\r\n".encode()
+    recorder.recite = [head + bytes(size_bytes)]
+    async with opened(DirectTransport) as transport:
+        tracemalloc.start()
+        try:
+            answer = await ask(transport, recorder, bytes_max=size_bytes)
+            assert len(answer.body) == size_bytes
+            del answer
+            await asyncio.sleep(0)  # the loop lets go of what woke us
+            assert tracemalloc.get_traced_memory()[0] < size_bytes / 2
+        finally:
+            tracemalloc.stop()
 
 
 async def test_closing_fails_what_is_in_flight(recorder: Recorder) -> None:

@@ -143,7 +143,7 @@ class _Connection(asyncio.Protocol):
         self.is_open = False
         self._open_ones.discard(self)
         if self._answer is not None and self._ends_with_connection and exc is None:
-            self._finish(b"".join(self._parts))
+            self._finish(self._body())
         else:
             self._fail(str(exc) if exc else "the connection was closed before the answer's end")
 
@@ -183,8 +183,12 @@ class _Connection(asyncio.Protocol):
         if not self._in_body:  # An interim answer.
             self._headers = {}
             return
-        parts = self._parts
-        self._finish(parts[0] if len(parts) == 1 else b"".join(parts))
+        self._finish(self._body())
+
+    def _body(self) -> bytes:
+        # A connection may rest for long: it must not hold on to the last body meanwhile.
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     # Ends of an answer; each does nothing when it has ended before.
 
