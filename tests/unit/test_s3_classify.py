@@ -33,7 +33,13 @@ WRITES = (
     Operation.DELETE_OBJECT,
     Operation.COMPLETE_UPLOAD,
 )
-OF_BUCKET = (Operation.LIST_OBJECTS, Operation.LIST_UPLOADS, Operation.HEAD_BUCKET)
+OF_BUCKET = (
+    Operation.LIST_OBJECTS,
+    Operation.LIST_UPLOADS,
+    Operation.LIST_VERSIONS,
+    Operation.GET_VERSIONING,
+    Operation.HEAD_BUCKET,
+)
 OF_UPLOADS = (
     Operation.CREATE_UPLOAD,
     Operation.UPLOAD_PART,
@@ -332,6 +338,8 @@ def test_a_denial_names_the_permission_that_is_missing(operation: Operation) -> 
         Operation.COMPLETE_UPLOAD: "s3:PutObject",
         Operation.LIST_PARTS: "s3:ListMultipartUploadParts",
         Operation.LIST_UPLOADS: "s3:ListBucketMultipartUploads",
+        Operation.LIST_VERSIONS: "s3:ListBucketVersions",
+        Operation.GET_VERSIONING: "s3:GetBucketVersioning",
     }.get(operation, "s3:GetObject")
     assert verdict(operation, 403).hint.startswith(f"grant to these credentials: {permission}")
 

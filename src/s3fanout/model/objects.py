@@ -262,6 +262,37 @@ class ListPage:
     prefixes: tuple[str, ...] = ()
 
 
+class Version(NamedTuple):
+    """One row of a key's history: a version of the object, or a delete marker.
+
+    Attributes:
+        version_id: ``"null"`` of what was written while the bucket kept no versions.
+        is_marker: A delete marker: it has no size and no etag.
+        size_bytes: Size of the object.
+        etag: Opaque validator without quotes.
+        last_modified_at_ms: Unix milliseconds; 0 when the store sent none.
+    """
+
+    version_id: str
+    is_marker: bool
+    size_bytes: int = 0
+    etag: str = ""
+    last_modified_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """One page of a key's history.
+
+    Attributes:
+        versions: Newest first.
+        next_token: Pass it to get older ones; ``None`` if there are none.
+    """
+
+    versions: tuple[Version, ...]
+    next_token: str | None
+
+
 def is_text(key: str) -> bool:
     """Whether a listed key is UTF-8.
 

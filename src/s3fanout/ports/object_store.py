@@ -18,6 +18,7 @@ from s3fanout.model.objects import (
     PartBody,
     Probe,
     UploadedPart,
+    VersionPage,
     Written,
 )
 
@@ -28,6 +29,9 @@ class ObjectStore(Protocol):
     Every method costs the number of requests that its docstring names, retries nothing, and raises
     only ``StoreError`` subclasses. An error of a write carries ``maybe_applied``. Keys travel
     verbatim: an adapter never normalises them.
+
+    What reads an object takes a ``version_id``: then it is that version in place of the current
+    object, and a version that is gone (or a delete marker) is absent.
     """
 
     @property
@@ -35,7 +39,7 @@ class ObjectStore(Protocol):
         """The bucket's name."""
         ...
 
-    async def head(self, key: str) -> Probe:
+    async def head(self, key: str, *, version_id: str | None = None) -> Probe:
         """Facts of the current object, or *confirmed* absence. One request.
 
         Raises:
@@ -43,13 +47,21 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def get(self, key: str, *, if_match: str | None, size_bytes_max: int) -> Body:
+    async def get(
+        self,
+        key: str,
+        *,
+        if_match: str | None,
+        size_bytes_max: int,
+        version_id: str | None = None,
+    ) -> Body:
         """The whole current object. One request, one more if it has tags.
 
         Args:
             key: The object.
             if_match: Etag that the object must have, or ``None`` for any.
             size_bytes_max: Larger objects are refused before their bytes are read.
+            version_id: Not the current object but this version of it.
 
         Raises:
             SourceChanged: The object's etag is another one.
@@ -61,7 +73,9 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def get_range(self, key: str, *, first: int, last: int, if_match: str) -> PartBody:
+    async def get_range(
+        self, key: str, *, first: int, last: int, if_match: str, version_id: str | None = None
+    ) -> PartBody:
         """Bytes ``first`` to ``last``, inclusive, of the object at ``if_match``. One request.
 
         Raises:
@@ -71,7 +85,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def get_tags(self, key: str) -> Mapping[str, str]:
+    async def get_tags(self, key: str, *, version_id: str | None = None) -> Mapping[str, str]:
         """The current object's tag set. One request.
 
         Raises:
@@ -79,7 +93,9 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def first_part(self, key: str, *, if_match: str) -> FirstPart | None:
+    async def first_part(
+        self, key: str, *, if_match: str, version_id: str | None = None
+    ) -> FirstPart | None:
         """How the object was uploaded; ``None`` if the store does not tell. One request.
 
         Raises:
@@ -104,10 +120,11 @@ class ObjectStore(Protocol):
         source_key: str,
         if_match: str | None,
         extras: Extras = NO_EXTRAS,
+        source_version_id: str | None = None,
     ) -> Written:
         """Server-side copy into ``key`` of this bucket, attributes and tags included. One request.
 
-        ``extras`` are not copied but set.
+        ``extras`` are not copied but set. ``source_version_id`` copies that version.
 
         A store may ignore ``if_match`` without a word: the caller compares ``Written.etag``.
 
@@ -151,6 +168,7 @@ class ObjectStore(Protocol):
         if_match: str,
         first: int,
         last: int,
+        source_version_id: str | None = None,
     ) -> UploadedPart:
         """Make part ``number`` of bytes ``first`` to ``last``, inclusive, of another object.
 
@@ -212,10 +230,11 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+    async def delete(self, key: str, *, if_match: str | None = None) -> str | None:
         """Remove the current object; nothing happens if there is none. One request.
 
-        A versioned bucket gets a delete marker.
+        A versioned bucket gets a delete marker, also where there is no object; its version id is
+        returned. Some stores make no second one on top of another (Ceph RGW): then ``None``.
 
         Args:
             key: The object.
@@ -233,6 +252,33 @@ class ObjectStore(Protocol):
 
         With a ``delimiter`` the keys that have it behind ``prefix`` are not listed: ``prefixes``
         names what they start with, up to and with the first delimiter.
+        """
+        ...
+
+    async def delete_version(self, key: str, version_id: str) -> None:
+        """Remove one version or delete marker for good; nothing happens if it is gone. One request.
+
+        What is below the newest one becomes the current object.
+        """
+        ...
+
+    async def list_versions(
+        self, key: str, *, token: str | None = None, limit: int = 1000
+    ) -> VersionPage:
+        """One page of the versions and delete markers of exactly ``key``, newest first.
+
+        One request, one more if the page is full of other keys that begin with ``key``.
+
+        Raises:
+            Refused: ``s3_code == "VersionsNotListed"``: the store does not list the versions of an
+                object that it has.
+        """
+        ...
+
+    async def keeps_versions(self) -> bool:
+        """Whether every write to the bucket makes a version (not if that is suspended).
+
+        One request.
         """
         ...
 

@@ -72,6 +72,8 @@ class Operation(StrEnum):
     COMPLETE_UPLOAD = "CompleteMultipartUpload"
     ABORT_UPLOAD = "AbortMultipartUpload"
     LIST_UPLOADS = "ListMultipartUploads"
+    LIST_VERSIONS = "ListObjectVersions"
+    GET_VERSIONING = "GetBucketVersioning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +94,25 @@ _WRITES = frozenset(
     }
 )
 """Operations after which the bucket may hold another object."""
-_OF_BUCKET = (Operation.LIST_OBJECTS, Operation.LIST_UPLOADS, Operation.HEAD_BUCKET)
+_OF_BUCKET = (
+    Operation.LIST_OBJECTS,
+    Operation.LIST_UPLOADS,
+    Operation.LIST_VERSIONS,
+    Operation.GET_VERSIONING,
+    Operation.HEAD_BUCKET,
+)
 _READS = frozenset({Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING})
 _HAS_SOURCE = _READS | {Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY}
 _PINNED = _HAS_SOURCE | {Operation.DELETE_OBJECT}
 
 _ACTIONS = {
     Operation.HEAD_OBJECT: "s3:GetObject, and s3:ListBucket so that a missing object shows as such",
-    Operation.GET_OBJECT: "s3:GetObject",
+    Operation.GET_OBJECT: "s3:GetObject (s3:GetObjectVersion for versions)",
     Operation.GET_TAGGING: "s3:GetObjectTagging (s3:GetObjectVersionTagging if versioned)",
     Operation.PUT_OBJECT: "s3:PutObject, and s3:PutObjectTagging for objects with tags",
     Operation.COPY_OBJECT: "s3:PutObject and s3:PutObjectTagging here, and s3:GetObject and "
     "s3:GetObjectTagging on the source",
-    Operation.DELETE_OBJECT: "s3:DeleteObject",
+    Operation.DELETE_OBJECT: "s3:DeleteObject (s3:DeleteObjectVersion for versions)",
     Operation.LIST_OBJECTS: "s3:ListBucket",
     Operation.HEAD_BUCKET: "s3:ListBucket",
     Operation.CREATE_UPLOAD: "s3:PutObject, s3:PutObjectTagging for objects with tags, and "
@@ -117,6 +125,8 @@ _ACTIONS = {
     Operation.LIST_UPLOADS: "s3:ListBucketMultipartUploads",
     Operation.UPLOAD_PART_COPY: "s3:PutObject here, and s3:GetObject on the source",
     Operation.ABORT_UPLOAD: "s3:AbortMultipartUpload",
+    Operation.LIST_VERSIONS: "s3:ListBucketVersions",
+    Operation.GET_VERSIONING: "s3:GetBucketVersioning",
 }
 
 _THROTTLED = re.compile(

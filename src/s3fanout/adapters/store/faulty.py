@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         PartBody,
         Probe,
         UploadedPart,
+        VersionPage,
         Written,
     )
     from s3fanout.ports.object_store import ObjectStore
@@ -127,32 +128,53 @@ class FaultyStore:
     def bucket(self) -> str:
         return self._store.bucket
 
-    async def head(self, key: str) -> Probe:
-        return await self._play("HeadObject", key, lambda: self._store.head(key))
+    async def head(self, key: str, *, version_id: str | None = None) -> Probe:
+        return await self._play(
+            "HeadObject", key, lambda: self._store.head(key, version_id=version_id)
+        )
 
-    async def get(self, key: str, *, if_match: str | None, size_bytes_max: int) -> Body:
+    async def get(
+        self,
+        key: str,
+        *,
+        if_match: str | None,
+        size_bytes_max: int,
+        version_id: str | None = None,
+    ) -> Body:
         return await self._play(
             "GetObject",
             key,
-            lambda: self._store.get(key, if_match=if_match, size_bytes_max=size_bytes_max),
+            lambda: self._store.get(
+                key, if_match=if_match, size_bytes_max=size_bytes_max, version_id=version_id
+            ),
         )
 
     async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
         return await self._play("PutObject", key, lambda: self._store.put(key, body, attributes))
 
-    async def get_range(self, key: str, *, first: int, last: int, if_match: str) -> PartBody:
+    async def get_range(
+        self, key: str, *, first: int, last: int, if_match: str, version_id: str | None = None
+    ) -> PartBody:
         return await self._play(
             "GetObject",
             key,
-            lambda: self._store.get_range(key, first=first, last=last, if_match=if_match),
+            lambda: self._store.get_range(
+                key, first=first, last=last, if_match=if_match, version_id=version_id
+            ),
         )
 
-    async def get_tags(self, key: str) -> Mapping[str, str]:
-        return await self._play("GetObjectTagging", key, lambda: self._store.get_tags(key))
-
-    async def first_part(self, key: str, *, if_match: str) -> FirstPart | None:
+    async def get_tags(self, key: str, *, version_id: str | None = None) -> Mapping[str, str]:
         return await self._play(
-            "HeadObject", key, lambda: self._store.first_part(key, if_match=if_match)
+            "GetObjectTagging", key, lambda: self._store.get_tags(key, version_id=version_id)
+        )
+
+    async def first_part(
+        self, key: str, *, if_match: str, version_id: str | None = None
+    ) -> FirstPart | None:
+        return await self._play(
+            "HeadObject",
+            key,
+            lambda: self._store.first_part(key, if_match=if_match, version_id=version_id),
         )
 
     async def copy(
@@ -163,6 +185,7 @@ class FaultyStore:
         source_key: str,
         if_match: str | None,
         extras: Extras = NO_EXTRAS,
+        source_version_id: str | None = None,
     ) -> Written:
         return await self._play(
             "CopyObject",
@@ -173,6 +196,7 @@ class FaultyStore:
                 source_key=source_key,
                 if_match=if_match,
                 extras=extras,
+                source_version_id=source_version_id,
             ),
         )
 
@@ -203,6 +227,7 @@ class FaultyStore:
         if_match: str,
         first: int,
         last: int,
+        source_version_id: str | None = None,
     ) -> UploadedPart:
         return await self._play(
             "UploadPartCopy",
@@ -216,6 +241,7 @@ class FaultyStore:
                 if_match=if_match,
                 first=first,
                 last=last,
+                source_version_id=source_version_id,
             ),
         )
 
@@ -246,10 +272,27 @@ class FaultyStore:
             "ListMultipartUploads", prefix, lambda: self._store.list_uploads(prefix)
         )
 
-    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+    async def delete(self, key: str, *, if_match: str | None = None) -> str | None:
         return await self._play(
             "DeleteObject", key, lambda: self._store.delete(key, if_match=if_match)
         )
+
+    async def delete_version(self, key: str, version_id: str) -> None:
+        return await self._play(
+            "DeleteObject", key, lambda: self._store.delete_version(key, version_id)
+        )
+
+    async def list_versions(
+        self, key: str, *, token: str | None = None, limit: int = 1000
+    ) -> VersionPage:
+        return await self._play(
+            "ListObjectVersions",
+            key,
+            lambda: self._store.list_versions(key, token=token, limit=limit),
+        )
+
+    async def keeps_versions(self) -> bool:
+        return await self._play("GetBucketVersioning", "", self._store.keeps_versions)
 
     async def list_page(
         self, prefix: str = "", *, token: str | None = None, limit: int = 1000, delimiter: str = ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.memory_uploads import MemoryUploads, Upload, part_of
+from s3fanout.adapters.store.memory_versions import VersionedObjects
 from s3fanout.adapters.store.s3_headers import wrong_checksum
 from s3fanout.model.errors import (
     NoSuchBucket,
@@ -38,6 +39,8 @@ from s3fanout.model.objects import (
     Present,
     Probe,
     UploadedPart,
+    Version,
+    VersionPage,
     Written,
 )
 
@@ -48,6 +51,9 @@ if TYPE_CHECKING:
 
 KEY_BYTES_MAX = 1024
 """Amazon S3 user guide, "Naming Amazon S3 objects"."""
+
+UNVERSIONED = "null"
+"""Version id of what a bucket holds that keeps no versions."""
 
 _PAGE_MAX = 1000
 
@@ -98,7 +104,8 @@ class MemoryStores:
         clock: Says when an object was modified.
         copy_bytes_max: Larger sources cannot be copied in one request.
         part_bytes_min: Smaller parts, but for the last one, make no object.
-        buckets: Objects by key by bucket, for tests to look into and to change.
+        buckets: Objects by key by bucket, for tests to look into and to change; of a versioned one
+            they are ``VersionedObjects``.
         uploads: Unfinished multipart uploads by id, likewise.
     """
 
@@ -109,9 +116,9 @@ class MemoryStores:
     uploads: dict[str, Upload] = field(default_factory=dict)
     uploads_begun: int = 0
 
-    def create_bucket(self, bucket: str) -> MemoryStore:
+    def create_bucket(self, bucket: str, *, versioned: bool = False) -> MemoryStore:
         """Make an empty bucket, or empty the one that is there."""
-        self.buckets[bucket] = {}
+        self.buckets[bucket] = VersionedObjects(self.clock.now_ms) if versioned else {}
         return self.open(bucket)
 
     def open(self, bucket: str) -> MemoryStore:
@@ -145,19 +152,29 @@ class MemoryStore:
         """
         return self._objects_of(self._bucket, "GetObject")
 
-    async def head(self, key: str) -> Probe:
-        stored = self._request("HeadObject", key).get(key)
-        return Absent(key) if stored is None else _facts(key, stored, with_tags=False)
+    async def head(self, key: str, *, version_id: str | None = None) -> Probe:
+        objects = self._request("HeadObject", key)
+        stored = _stored(objects, key, version_id)
+        if stored is None:
+            return Absent(key)
+        return _facts(key, stored, version_id or _current_id(objects, key), with_tags=False)
 
-    async def get(self, key: str, *, if_match: str | None, size_bytes_max: int) -> Body:
+    async def get(
+        self,
+        key: str,
+        *,
+        if_match: str | None,
+        size_bytes_max: int,
+        version_id: str | None = None,
+    ) -> Body:
         objects = self._request("GetObject", key)
-        stored = _pinned(objects, key, if_match, "GetObject")
+        stored = _pinned(objects, key, if_match, "GetObject", version_id)
         if len(stored.content) > size_bytes_max:
             raise _too_large("GetObject", key)
         if stored.attributes.tags:
             self.requests["GetObjectTagging"] += 1
         return Body(
-            facts=_facts(key, stored, with_tags=True),
+            facts=_facts(key, stored, version_id or _current_id(objects, key), with_tags=True),
             content=stored.content,
             md5_hex=hashlib.md5(stored.content, usedforsecurity=False).hexdigest(),
             sha256_hex=hashlib.sha256(stored.content).hexdigest(),
@@ -180,21 +197,26 @@ class MemoryStore:
                 status=400,
                 s3_code="BadDigest",
             )
-        objects[key] = stored
-        return Written(stored.etag)
+        return _write(objects, key, stored)
 
-    async def get_range(self, key: str, *, first: int, last: int, if_match: str) -> PartBody:
-        stored = _pinned(self._request("GetObject", key), key, if_match, "GetObject")
+    async def get_range(
+        self, key: str, *, first: int, last: int, if_match: str, version_id: str | None = None
+    ) -> PartBody:
+        stored = _pinned(self._request("GetObject", key), key, if_match, "GetObject", version_id)
         if last >= len(stored.content):
             raise Unavailable(f"no such range key={key!r}", operation="GetObject")
         return part_of(stored.content[first : last + 1])
 
-    async def get_tags(self, key: str) -> Mapping[str, str]:
-        stored = _pinned(self._request("GetObjectTagging", key), key, None, "GetObjectTagging")
+    async def get_tags(self, key: str, *, version_id: str | None = None) -> Mapping[str, str]:
+        operation = "GetObjectTagging"
+        stored = _pinned(self._request(operation, key), key, None, operation, version_id)
         return dict(stored.attributes.tags or {})
 
-    async def first_part(self, key: str, *, if_match: str) -> FirstPart | None:
-        return _pinned(self._request("HeadObject", key), key, if_match, "HeadObject").layout
+    async def first_part(
+        self, key: str, *, if_match: str, version_id: str | None = None
+    ) -> FirstPart | None:
+        objects = self._request("HeadObject", key)
+        return _pinned(objects, key, if_match, "HeadObject", version_id).layout
 
     async def copy(
         self,
@@ -204,10 +226,11 @@ class MemoryStore:
         source_key: str,
         if_match: str | None,
         extras: Extras = NO_EXTRAS,
+        source_version_id: str | None = None,
     ) -> Written:
         objects = self._request("CopyObject", key)
         sources = self._objects_of(source_bucket, "CopyObject")
-        source = _pinned(sources, source_key, if_match, "CopyObject")
+        source = _pinned(sources, source_key, if_match, "CopyObject", source_version_id)
         if (source_bucket, source_key) == (self._bucket, key):
             raise Refused(
                 f"a copy onto itself changes nothing key={key!r}",
@@ -223,8 +246,7 @@ class MemoryStore:
             now_ms=self._stores.clock.now_ms(),
             checksums=source.checksums,
         )
-        objects[key] = copied
-        return Written(copied.etag)
+        return _write(objects, key, copied)
 
     async def create_upload(
         self, key: str, attributes: ObjectAttributes, *, checksum: ChecksumAlgorithm | None = None
@@ -249,10 +271,11 @@ class MemoryStore:
         if_match: str,
         first: int,
         last: int,
+        source_version_id: str | None = None,
     ) -> UploadedPart:
         self._request("UploadPartCopy", key)
         sources = self._objects_of(source_bucket, "UploadPartCopy")
-        source = _pinned(sources, source_key, if_match, "UploadPartCopy")
+        source = _pinned(sources, source_key, if_match, "UploadPartCopy", source_version_id)
         content = part_of(source.content[first : last + 1])
         return self._uploads.put_part(key, upload_id, number, content)
 
@@ -277,8 +300,7 @@ class MemoryStore:
             checksums=() if checksum is None else (checksum,),
         )
         layout = FirstPart(parts[0].size_bytes, len(parts))
-        objects[key] = replace(whole, etag=etag, layout=layout)
-        return Written(etag)
+        return _write(objects, key, replace(whole, etag=etag, layout=layout))
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         self._request("AbortMultipartUpload", key)
@@ -288,11 +310,35 @@ class MemoryStore:
         self._request("ListMultipartUploads")
         return self._uploads.listed(prefix)
 
-    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+    async def delete(self, key: str, *, if_match: str | None = None) -> str | None:
         objects = self._request("DeleteObject", key)
         if if_match is not None:
             _pinned(objects, key, if_match, "DeleteObject")
         objects.pop(key, None)
+        return _current_id(objects, key)
+
+    async def delete_version(self, key: str, version_id: str) -> None:
+        objects = self._request("DeleteObject", key)
+        if isinstance(objects, VersionedObjects):
+            objects.remove_version(key, version_id)
+        elif version_id == UNVERSIONED:
+            objects.pop(key, None)
+
+    async def list_versions(
+        self, key: str, *, token: str | None = None, limit: int = 1000
+    ) -> VersionPage:
+        objects = self._request("ListObjectVersions", key)
+        if isinstance(objects, VersionedObjects):
+            return objects.page(key, token, min(limit, _PAGE_MAX))
+        stored = objects.get(key)
+        if stored is None:
+            return VersionPage((), None)
+        size_bytes, at_ms = len(stored.content), stored.last_modified_at_ms
+        row = Version(UNVERSIONED, is_marker=False, size_bytes=size_bytes, etag=stored.etag)
+        return VersionPage((row._replace(last_modified_at_ms=at_ms),), None)
+
+    async def keeps_versions(self) -> bool:
+        return isinstance(self._request("GetBucketVersioning"), VersionedObjects)
 
     async def list_page(
         self, prefix: str = "", *, token: str | None = None, limit: int = 1000, delimiter: str = ""
@@ -358,10 +404,32 @@ def _is_prefix(entry: str, prefix: str, delimiter: str) -> bool:
     return bool(delimiter) and delimiter in entry[len(prefix) :]
 
 
+def _stored(
+    objects: dict[str, StoredObject], key: str, version_id: str | None
+) -> StoredObject | None:
+    """The current object, or a version of it."""
+    if version_id is not None and isinstance(objects, VersionedObjects):
+        return objects.version(key, version_id)
+    return objects.get(key) if version_id in (None, UNVERSIONED) else None
+
+
+def _current_id(objects: dict[str, StoredObject], key: str) -> str | None:
+    return objects.current_id(key) if isinstance(objects, VersionedObjects) else None
+
+
+def _write(objects: dict[str, StoredObject], key: str, stored: StoredObject) -> Written:
+    objects[key] = stored
+    return Written(stored.etag, _current_id(objects, key))
+
+
 def _pinned(
-    objects: dict[str, StoredObject], key: str, if_match: str | None, operation: str
+    objects: dict[str, StoredObject],
+    key: str,
+    if_match: str | None,
+    operation: str,
+    version_id: str | None = None,
 ) -> StoredObject:
-    stored = objects.get(key)
+    stored = _stored(objects, key, version_id)
     if stored is None:
         raise SourceAbsent(
             f"there is no such object key={key!r}",
@@ -388,12 +456,13 @@ def _too_large(operation: str, key: str) -> Refused:
     )
 
 
-def _facts(key: str, stored: StoredObject, *, with_tags: bool) -> Present:
+def _facts(key: str, stored: StoredObject, version_id: str | None, *, with_tags: bool) -> Present:
     attributes = stored.attributes
     return Present(
         key=key,
         size_bytes=len(stored.content),
         etag=stored.etag,
+        version_id=version_id,
         last_modified_at_ms=stored.last_modified_at_ms,
         tag_count=len(attributes.tags or ()),
         attributes=attributes if with_tags else replace(attributes, tags=None),

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.classify import Operation, Target, classify, classify_document
-from s3fanout.adapters.store.s3_client import SAFE_IN_PATH, encoded
+from s3fanout.adapters.store.s3_client import copy_source, of_version
 from s3fanout.adapters.store.s3_headers import (
     SHOW_CHECKSUMS,
     checksum_headers,
@@ -19,6 +19,7 @@ from s3fanout.adapters.store.s3_headers import (
     wrong_checksum,
 )
 from s3fanout.adapters.store.s3_multipart import S3Multipart
+from s3fanout.adapters.store.s3_versions import S3Versions
 from s3fanout.adapters.store.s3_xml import (
     parse_copy_result,
     parse_list_page,
@@ -38,17 +39,21 @@ _HASH_IN_THREAD_BYTES = 256 * 1024
 _GONE = frozenset({200, 204})
 
 
-class S3Store(S3Multipart):
+class S3Store(S3Multipart, S3Versions):
     """``ObjectStore`` over HTTP.
 
     ``head`` of a key that is not there costs a second request: an answer to ``HEAD`` has no
     document, so a 404 may as well mean that the bucket is missing, and that is no absence.
     """
 
-    async def head(self, key: str) -> Probe:
+    async def head(self, key: str, *, version_id: str | None = None) -> Probe:
         try:
             answer = await self.send(
-                Operation.HEAD_OBJECT, "HEAD", key, headers={**SHOW_CHECKSUMS, **self._key_headers}
+                Operation.HEAD_OBJECT,
+                "HEAD",
+                key,
+                query=of_version(version_id),
+                headers={**SHOW_CHECKSUMS, **self._key_headers},
             )
         except SourceAbsent:
             await self._confirm_bucket()
@@ -58,13 +63,25 @@ class S3Store(S3Multipart):
             raise self._broken(Operation.HEAD_OBJECT, key, "no length")
         return facts_of(key, answer.headers, int(length), tags=None)
 
-    async def get(self, key: str, *, if_match: str | None, size_bytes_max: int) -> Body:
+    async def get(
+        self,
+        key: str,
+        *,
+        if_match: str | None,
+        size_bytes_max: int,
+        version_id: str | None = None,
+    ) -> Body:
         headers = {**SHOW_CHECKSUMS, **self._key_headers}
         if if_match is not None:
             headers["if-match"] = self._pin(if_match)
         try:
             answer = await self.send(
-                Operation.GET_OBJECT, "GET", key, headers=headers, response_bytes_max=size_bytes_max
+                Operation.GET_OBJECT,
+                "GET",
+                key,
+                query=of_version(version_id),
+                headers=headers,
+                response_bytes_max=size_bytes_max,
             )
         except SourceAbsent as error:
             if not error.s3_code:
@@ -84,7 +101,7 @@ class S3Store(S3Multipart):
             )
         tags: Mapping[str, str] = {}
         if tag_count(answer.headers):
-            tags = await self.get_tags(key)
+            tags = await self.get_tags(key, version_id=version_id)
         if len(answer.body) < _HASH_IN_THREAD_BYTES:
             md5_hex, sha256_hex = digests(answer.body)
         else:
@@ -96,9 +113,10 @@ class S3Store(S3Multipart):
             )
         return Body(facts, answer.body, md5_hex, sha256_hex)
 
-    async def get_tags(self, key: str) -> Mapping[str, str]:
+    async def get_tags(self, key: str, *, version_id: str | None = None) -> Mapping[str, str]:
+        query = [("tagging", ""), *of_version(version_id)]
         try:
-            answer = await self.send(Operation.GET_TAGGING, "GET", key, query=[("tagging", "")])
+            answer = await self.send(Operation.GET_TAGGING, "GET", key, query=query)
         except SourceAbsent as error:
             if not error.s3_code:
                 await self._confirm_bucket()
@@ -133,9 +151,10 @@ class S3Store(S3Multipart):
         source_key: str,
         if_match: str | None,
         extras: Extras = NO_EXTRAS,
+        source_version_id: str | None = None,
     ) -> Written:
         headers = {
-            "x-amz-copy-source": f"/{source_bucket}/{encoded(source_key, SAFE_IN_PATH)}",
+            "x-amz-copy-source": copy_source(source_bucket, source_key, source_version_id),
             **headers_of_extras(extras),
             **self._key_headers,
             **self._source_key_headers,
@@ -154,9 +173,12 @@ class S3Store(S3Multipart):
             raise classify_document(target, answer, result, now_ms=self._clock.now_ms())
         return Written(result, answer.headers.get("x-amz-version-id"))
 
-    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+    async def delete(self, key: str, *, if_match: str | None = None) -> str | None:
         headers = {} if if_match is None else {"if-match": self._pin(if_match)}
-        await self.send(Operation.DELETE_OBJECT, "DELETE", key, headers=headers, expected=_GONE)
+        answer = await self.send(
+            Operation.DELETE_OBJECT, "DELETE", key, headers=headers, expected=_GONE
+        )
+        return answer.headers.get("x-amz-version-id")
 
     async def list_page(
         self, prefix: str = "", *, token: str | None = None, limit: int = 1000, delimiter: str = ""

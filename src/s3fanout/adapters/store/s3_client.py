@@ -37,7 +37,15 @@ SAFE = "-_.~"
 SAFE_IN_PATH = "/" + SAFE
 _OK = frozenset({200})
 _ANSWERED = frozenset({200, 206, 416})
-_OF_BUCKET = frozenset({Operation.LIST_OBJECTS, Operation.LIST_UPLOADS, Operation.HEAD_BUCKET})
+_OF_BUCKET = frozenset(
+    {
+        Operation.LIST_OBJECTS,
+        Operation.LIST_UPLOADS,
+        Operation.LIST_VERSIONS,
+        Operation.GET_VERSIONING,
+        Operation.HEAD_BUCKET,
+    }
+)
 
 
 class Draft(NamedTuple):
@@ -243,3 +251,14 @@ def encoded(text: str, safe: str) -> str:
         return quote(text, safe, errors="surrogateescape")
     except UnicodeEncodeError as error:
         raise Refused(f"not a text that can be sent text={text!r}") from error
+
+
+def of_version(version_id: str | None) -> Sequence[tuple[str, str]]:
+    """What makes a request one for a version of an object."""
+    return () if version_id is None else (("versionId", version_id),)
+
+
+def copy_source(bucket: str, key: str, version_id: str | None) -> str:
+    """The value of ``x-amz-copy-source``."""
+    source = f"/{bucket}/{encoded(key, SAFE_IN_PATH)}"
+    return source if version_id is None else f"{source}?versionId={encoded(version_id, SAFE)}"

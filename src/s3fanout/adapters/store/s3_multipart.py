@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, TypeVar
 
 from s3fanout.adapters.store.classify import Operation, Target, classify, classify_document
-from s3fanout.adapters.store.s3_client import SAFE_IN_PATH, S3Client, encoded
+from s3fanout.adapters.store.s3_client import S3Client, copy_source, of_version
 from s3fanout.adapters.store.s3_headers import (
     checksum_headers,
     content_md5,
@@ -47,11 +47,14 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 class S3Multipart(S3Client):
     """Ranges that are read and parts that are written."""
 
-    async def get_range(self, key: str, *, first: int, last: int, if_match: str) -> PartBody:
+    async def get_range(
+        self, key: str, *, first: int, last: int, if_match: str, version_id: str | None = None
+    ) -> PartBody:
         answer = await self.send(
             Operation.GET_OBJECT,
             "GET",
             key,
+            query=of_version(version_id),
             headers={
                 "if-match": self._pin(if_match),
                 "range": f"bytes={first}-{last}",
@@ -75,12 +78,14 @@ class S3Multipart(S3Client):
         md5_hex, sha256_hex = await asyncio.to_thread(digests, answer.body)
         return PartBody(answer.body, md5_hex, sha256_hex)
 
-    async def first_part(self, key: str, *, if_match: str) -> FirstPart | None:
+    async def first_part(
+        self, key: str, *, if_match: str, version_id: str | None = None
+    ) -> FirstPart | None:
         answer = await self.send(
             Operation.HEAD_OBJECT,
             "HEAD",
             key,
-            query=[("partNumber", "1")],
+            query=[("partNumber", "1"), *of_version(version_id)],
             headers={"if-match": self._pin(if_match), **self._key_headers},
             expected=_ANY_PART,
         )
@@ -128,6 +133,7 @@ class S3Multipart(S3Client):
         if_match: str,
         first: int,
         last: int,
+        source_version_id: str | None = None,
     ) -> UploadedPart:
         operation = Operation.UPLOAD_PART_COPY
         answer = await self.send(
@@ -136,7 +142,7 @@ class S3Multipart(S3Client):
             key,
             query=[("partNumber", str(number)), ("uploadId", upload_id)],
             headers={
-                "x-amz-copy-source": f"/{source_bucket}/{encoded(source_key, SAFE_IN_PATH)}",
+                "x-amz-copy-source": copy_source(source_bucket, source_key, source_version_id),
                 "x-amz-copy-source-if-match": self._pin(if_match),
                 "x-amz-copy-source-range": f"bytes={first}-{last}",
                 **self._key_headers,

@@ -1,0 +1,114 @@
+"""Versioned buckets of the memory store: an ordinary mapping of objects that forgets nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from s3fanout.model.objects import Version, VersionPage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Default = TypeVar("Default")
+
+
+class Stored(Protocol):
+    """What is known of the objects."""
+
+    @property
+    def content(self) -> bytes: ...
+    @property
+    def etag(self) -> str: ...
+    @property
+    def last_modified_at_ms(self) -> int: ...
+
+
+Kept = TypeVar("Kept", bound=Stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[Kept]):
+    """One version; a delete marker has no object."""
+
+    version_id: str
+    stored: Kept | None
+    at_ms: int
+
+
+class VersionedObjects(dict[str, Kept]):
+    """Current objects by key. What is written over or removed stays below, with its version id.
+
+    So whoever changes the mapping, a test too, changes the bucket as a client would.
+
+    Attributes:
+        history: Every key's versions and delete markers, oldest first.
+    """
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        super().__init__()
+        self.history: dict[str, list[Entry[Kept]]] = {}
+        self._now_ms = now_ms
+        self._made = 0
+
+    def __setitem__(self, key: str, stored: Kept) -> None:
+        self._add(key, stored)
+        super().__setitem__(key, stored)
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        self._add(key, None)
+
+    def pop(self, key: str, *default: Kept | Default) -> Kept | Default:
+        """Put a delete marker on top, also of nothing, as S3 does."""
+        found = super().pop(key, *default)
+        self._add(key, None)
+        return found
+
+    def current_id(self, key: str) -> str | None:
+        """Version id of what is on top, marker or not."""
+        entries = self.history.get(key)
+        return entries[-1].version_id if entries else None
+
+    def version(self, key: str, version_id: str) -> Kept | None:
+        """The object of a version; ``None`` if there is none, or it is a marker."""
+        for entry in self.history.get(key, ()):
+            if entry.version_id == version_id:
+                return entry.stored
+        return None
+
+    def remove_version(self, key: str, version_id: str) -> None:
+        """Remove a version or marker for good; what is below becomes current."""
+        left = [entry for entry in self.history.get(key, ()) if entry.version_id != version_id]
+        self.history[key] = left
+        stored = left[-1].stored if left else None
+        if stored is None:
+            super().pop(key, None)
+        else:
+            super().__setitem__(key, stored)
+
+    def page(self, key: str, token: str | None, limit: int) -> VersionPage:
+        """Versions of ``key``, newest first, after the one that ``token`` names."""
+        rows = [_row(entry) for entry in reversed(self.history.get(key, ()))]
+        if token is not None:
+            ids = [row.version_id for row in rows]
+            rows = rows[ids.index(token) + 1 :] if token in ids else []
+        page = tuple(rows[:limit])
+        return VersionPage(page, page[-1].version_id if len(rows) > limit else None)
+
+    def _add(self, key: str, stored: Kept | None) -> None:
+        self._made += 1
+        entry = Entry(f"version-{self._made}", stored, self._now_ms() // 1000 * 1000)
+        self.history.setdefault(key, []).append(entry)
+
+
+def _row(entry: Entry[Kept]) -> Version:
+    if entry.stored is None:
+        return Version(entry.version_id, is_marker=True, last_modified_at_ms=entry.at_ms)
+    return Version(
+        entry.version_id,
+        is_marker=False,
+        size_bytes=len(entry.stored.content),
+        etag=entry.stored.etag,
+        last_modified_at_ms=entry.stored.last_modified_at_ms,
+    )

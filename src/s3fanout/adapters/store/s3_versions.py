@@ -1,0 +1,59 @@
+"""The operations of S3 on versions: a key's history, and whether a bucket keeps any."""
+
+from __future__ import annotations
+
+from s3fanout.adapters.store.classify import Operation
+from s3fanout.adapters.store.s3_client import S3Client, of_version
+from s3fanout.adapters.store.s3_version_xml import parse_versioning, parse_versions_page
+from s3fanout.model.errors import Refused, SourceAbsent
+from s3fanout.model.objects import VersionPage
+
+NOT_LISTED = "VersionsNotListed"
+"""``s3_code`` of a history that the store has and does not show."""
+_GONE = frozenset({200, 204})
+
+
+class S3Versions(S3Client):
+    """Versions and delete markers."""
+
+    async def delete_version(self, key: str, version_id: str) -> None:
+        await self.send(
+            Operation.DELETE_OBJECT, "DELETE", key, query=of_version(version_id), expected=_GONE
+        )
+
+    async def list_versions(
+        self, key: str, *, token: str | None = None, limit: int = 1000
+    ) -> VersionPage:
+        query = [
+            ("encoding-type", "url"),
+            ("max-keys", str(limit)),
+            ("prefix", key),
+            ("versions", ""),
+        ]
+        if token is not None:
+            query += [("key-marker", key), ("version-id-marker", token)]
+        operation = Operation.LIST_VERSIONS
+        listed = parse_versions_page((await self.send(operation, "GET", query=query)).body, key)
+        if token is None and listed.versions and not listed.begins_with_latest:
+            raise self._broken(operation, key, "the newest version is not the first one")
+        if token is None and listed.is_cut and not listed.versions and await self._is_there(key):
+            # SeaweedFS 4.48 sorts what it cut: before a key's versions come keys that continue it
+            # with what sorts before a dot, "a-1" before "a" (probed).
+            raise Refused(
+                f"the store does not list the versions of an object that it has key={key!r}",
+                operation=operation,
+                s3_code=NOT_LISTED,
+                hint="too many keys begin with this key: rename it, or exclude it",
+            )
+        return VersionPage(listed.versions, listed.next_version_id)
+
+    async def keeps_versions(self) -> bool:
+        answer = await self.send(Operation.GET_VERSIONING, "GET", query=[("versioning", "")])
+        return parse_versioning(answer.body)
+
+    async def _is_there(self, key: str) -> bool:
+        try:
+            await self.send(Operation.HEAD_OBJECT, "HEAD", key, headers=self._key_headers)
+        except SourceAbsent:
+            return False
+        return True
