@@ -423,8 +423,8 @@ class Alters:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    async def head(self, key: str) -> object:
-        facts = await self._inner.head(key)
+    async def head(self, key: str, *, version_id: str | None = None) -> object:
+        facts = await self._inner.head(key, version_id=version_id)
         if self._alters and isinstance(facts, Present):
             self._alters = not self._once
             other = Checksum(ChecksumAlgorithm.CRC64NVME, "BBBBBBBBBBB=", full_object=True)

@@ -11,7 +11,7 @@ from s3fanout.adapters.store.faulty import Call, Fault, Line, written
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.model.jobs import JobState
 from s3fanout.model.limits import Limits
-from s3fanout.model.objects import NO_EXTRAS, Extras, ObjectAttributes, Written
+from s3fanout.model.objects import ObjectAttributes, Written
 from s3fanout.model.rules import KeyFilter, KeyMap
 from s3fanout.ports.object_store import ObjectStore
 from tests.functional.clock import quiet
@@ -139,18 +139,8 @@ class IgnoresConditions:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    async def copy(
-        self,
-        key: str,
-        *,
-        source_bucket: str,
-        source_key: str,
-        if_match: str | None,
-        extras: Extras = NO_EXTRAS,
-    ) -> Written:
-        await self._inner.copy(
-            key, source_bucket=source_bucket, source_key=source_key, if_match=None, extras=extras
-        )
+    async def copy(self, key: str, **options: object) -> Written:
+        await self._inner.copy(key, **options | {"if_match": None})  # type: ignore[arg-type]
         if self._cut:
             self._cut = False
             self._inner.objects[key] = StoredObject.of(b"")  # type: ignore[attr-defined]

@@ -67,9 +67,9 @@ class _ErrorsAreAbsence:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def head(self, key: str) -> Probe:
+    async def head(self, key: str, **options: Any) -> Probe:
         try:
-            found: Probe = await self._store.head(key)
+            found: Probe = await self._store.head(key, **options)
         except S3FanoutError:
             return Absent(key)
         return found
