@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from s3fanout.adapters.store.faulty import Fault, Line, written
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.decide.repair import Left
 from s3fanout.engine.sweep import Sweeper
 from s3fanout.engine.verify import Verifier
-from s3fanout.model.errors import AccessDenied
+from s3fanout.model.errors import AccessDenied, Refused
 from s3fanout.model.jobs import JobState
 from s3fanout.model.objects import ListPage
 from s3fanout.model.rules import Deletes, Drift, Rule
@@ -122,6 +123,24 @@ async def test_a_replica_of_what_is_gone_is_only_asked_to_go_if_the_rule_replica
     assert (repairs.queued, repairs.left) == (0, {Left.FOREIGN: 1})
     _, repairs = await sweeper_of(world, told).sweep(replace(rule, deletes=Deletes.REPLICATE))
     assert repairs.queued == 1
+
+
+async def test_a_dead_letter_waits_for_a_person_and_is_not_healed_again(world_of: WorldOf) -> None:
+    refuses = written([Line(Fault(Refused("no", status=400)))])
+    world = world_of(To("paris", script=refuses))
+    world.put("refused")  # nobody tells of it
+    told = Swept()
+    sweeper = sweeper_of(world, told)
+    for _ in range(3):
+        await sweeper.sweep(world.to["paris"].rule)
+        await world.rest()
+    assert told.passes == [("paris", 1, 0), ("paris", 0, 0), ("paris", 0, 0)]
+    record = await world.journal.get("paris", "refused")
+    assert record is not None
+    assert record.state is JobState.DEAD
+    world.put("refused", b"another state is another change")
+    _, repairs = await sweeper.sweep(world.to["paris"].rule)
+    assert (repairs.queued, repairs.left) == (1, {})
 
 
 async def test_a_pass_that_fails_is_not_counted(world_of: WorldOf) -> None:

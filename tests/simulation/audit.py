@@ -11,6 +11,7 @@
 | bounded | attempts fail only for a reason, and cost a bounded number of requests |
 | true counts | the summary is what counting the records gives; lag is what the clock says |
 | converges | at rest, every replica equals its source, or is absent as it is |
+| heals in time | with the sweep on, a lost message is made good within the stated time |
 | ledger agrees | at rest, every record says what the buckets hold |
 
 A violation ends the run; its text begins with the auditor's name.
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from s3fanout.adapters.store.memory import StoredObject
+from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import DestinationSummary, Job, JobState, ReplicaRecord, Settlement
 from s3fanout.model.objects import Absent, Probe
 from s3fanout.model.removals import DELETES_HELD
@@ -37,6 +39,10 @@ UNSETTLED = frozenset({JobState.READY, JobState.WAITING})
 T = TypeVar("T")
 Where = tuple[str, str]
 """(destination, source key)."""
+
+
+def _is_later(record: ReplicaRecord) -> bool:
+    return record.kind is ChangeKind.EXISTS and record.state is JobState.READY
 
 
 class Audit:
@@ -190,6 +196,7 @@ class Audit:
             summary = found[name]
             states = Counter(record.state for record in records)
             backlog = [record for record in records if record.state in UNSETTLED]
+            told = [record for record in backlog if not _is_later(record)]
             self._require(
                 (
                     summary.backlog,
@@ -203,7 +210,7 @@ class Audit:
                     states[JobState.SETTLED],
                     states[JobState.SUPERSEDED],
                     states[JobState.DEAD],
-                    min((record.event_at_ms for record in backlog), default=None),
+                    min((record.event_at_ms for record in told), default=None),
                 ),
                 f"true counts: {name}",
             )
@@ -220,10 +227,30 @@ class Audit:
             left = world.buckets[name].objects.get(key)
             self._require(left == stored, f"nothing foreign: {key} in {name} was touched")
 
+    def swept(self) -> None:
+        """The sweep had its time: what is not equal is being worked on, or is a dead letter."""
+        world = self._world
+        for place in world.options.places:
+            objects = world.buckets[place.name].objects
+            for key in self.history:
+                record = world.process.journal._kept.records.get((place.name, key))
+                if record is not None and record.state in UNSETTLED | {JobState.DEAD}:
+                    continue
+                source, replica = world.source.objects.get(key), objects.get(place.prefix + key)
+                if source is None:
+                    kept = place.deletes is Deletes.IGNORE or (place.name, key) in self._theirs
+                    is_well = replica is None or kept
+                else:
+                    is_well = replica is not None and replica.content == source.content
+                self._require(is_well, f"heals in time: {place.name} {key}")
+
     def _converged(self, place: Place, key: str, replica: StoredObject | None) -> None:
         world = self._world
         where = (place.name, key)
         record = world.process.journal._kept.records.get(where)
+        if record is None and (replica is None or where in self._theirs) and world.untold:
+            self._require(key not in world.source.objects, f"converges: {where} is missing")
+            return
         record = self._found(record, f"nothing lost: {where} has no record")
         source = world.source.objects.get(key)
         theirs = where in self._theirs

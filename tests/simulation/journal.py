@@ -15,10 +15,12 @@ from s3fanout.model.errors import LedgerUnavailable
 from s3fanout.model.events import Malformed
 from s3fanout.model.jobs import Job, NewJob, Settlement
 from s3fanout.model.limits import Limits
+from s3fanout.ports.checkpoints import Checkpoint
 from s3fanout.ports.queue import Accepted
 
 if TYPE_CHECKING:
-    from tests.simulation.world import Process, World
+    from tests.simulation.process import Process
+    from tests.simulation.world import World
 
 COMMIT_S = 0.002
 
@@ -84,6 +86,11 @@ class SimJournal(MemoryJournal):
     ) -> None:
         await self._commit()
         await super().keep_malformed(letters, route=route, now_ms=now_ms)
+        await self._confirm()
+
+    async def keep_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
+        await self._commit()
+        await super().keep_checkpoint(name, checkpoint)
         await self._confirm()
 
     async def _commit(self) -> None:

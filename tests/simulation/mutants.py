@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from s3fanout.engine.backfill import Backfill
 from s3fanout.engine.copier import Copier, Outcome, Replicated
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receipt, Receiver
 from s3fanout.engine.remover import Removed, Remover
-from s3fanout.model.errors import S3FanoutError, SourceAbsent, Unavailable
-from s3fanout.model.jobs import DestinationSummary, Job, JobState, Settlement
+from s3fanout.engine.sweep import Sweeper
+from s3fanout.model.errors import LedgerUnavailable, S3FanoutError, SourceAbsent, Unavailable
+from s3fanout.model.items import Item
+from s3fanout.model.jobs import DestinationSummary, Job, JobState, NewJob, Settlement
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import Absent, Body, Probe
 from s3fanout.ports.queue import Accepted
 from tests.simulation.journal import SimJournal
-from tests.simulation.world import Parts
+from tests.simulation.process import Parts
 
 
 class _AckBeforeDurable(Receiver):
@@ -191,6 +195,48 @@ class _TornReads(SharedReads):
         super().__init__(_TearsBodies(source), **options)
 
 
+class _PastAnError(Backfill):
+    """What the ledger refused is behind us all the same."""
+
+    async def _take(self, items: Sequence[Item]) -> None:
+        with suppress(LedgerUnavailable):
+            await super()._take(items)
+
+
+class _SweepsOnce(Sweeper):
+    """Once is enough."""
+
+    async def run(self) -> None:
+        for rule in self._rules:
+            with suppress(S3FanoutError):
+                await self.sweep(rule)
+        await asyncio.get_running_loop().create_future()
+
+
+class _ForgetsRefused(Sweeper):
+    """A key that was found once is healed, whatever the ledger said."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"books": _OnceEach(options["books"])})
+
+
+class _OnceEach:
+    """Books that are offered each key once."""
+
+    def __init__(self, books: Any) -> None:
+        self._books = books
+        self._offered: set[tuple[str, str]] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._books, name)
+
+    async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:
+        new = [job for job in jobs if (job.destination, job.key) not in self._offered]
+        self._offered |= {(job.destination, job.key) for job in jobs}
+        accepted: Accepted = await self._books.accept(new, now_ms=now_ms)
+        return accepted
+
+
 def parts(**mine: type) -> type[Parts]:
     """The production engine with some parts of one's own."""
     return type("Mutated", (Parts,), mine)
@@ -219,5 +265,8 @@ MUTANTS = (
     Mutant("fails for nothing", parts(lane=_FailsForNothing), "bounded"),
     Mutant("replica forgotten", parts(journal=_ForgetsWhatItWrote), "ledger agrees"),
     Mutant("errors settled", parts(copier=_SkipsWhatChanged), "never torn"),
+    Mutant("watermark past an error", parts(backfill=_PastAnError), "nothing lost"),
+    Mutant("sweep past an error", parts(sweeper=_ForgetsRefused), "heals in time"),
+    Mutant("one sweep only", parts(sweeper=_SweepsOnce), "heals in time"),
     Mutant("attributes of another read", parts(reads=_TornReads), "never torn"),
 )

@@ -7,7 +7,7 @@ faults that are always on hide each other's effects.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3fanout.decide.plan import Way
 from s3fanout.model.limits import Limits
@@ -40,6 +40,9 @@ class Options:
 
     Attributes:
         large: Bytes that objects may have beyond one part; 0 keeps all within one.
+        loses: How often a message is lost for good; then the sweep is on.
+        sweep_s, grace_s: Of the sweep; 0 leaves it off.
+        before: Objects that were there before s3fanout; a backfill fetches them.
     """
 
     seed: int
@@ -79,6 +82,11 @@ class Options:
     pauses: int
     foreigners: int
     limits: Limits
+    # What no message tells of
+    loses: float = 0.0
+    sweep_s: float = 0.0
+    grace_s: float = 0.0
+    before: int = 0
 
 
 def draw(seed: int) -> Options:
@@ -92,7 +100,7 @@ def draw(seed: int) -> Options:
         return rng.randint(1, high) if rng.random() < 0.4 else 0
 
     places = tuple(_place(rng, number) for number in range(rng.choice((1, 2, 2, 3))))
-    return Options(
+    options = Options(
         seed=seed,
         places=places,
         keys=rng.choice((1, 2, 4, 6)),
@@ -145,6 +153,25 @@ def draw(seed: int) -> Options:
         # New draws come last, so that kept seeds stay what they were.
         gather_s=rng.choice((0.0, 0.01)),
         large=rng.choice((0, 0, 300)),
+    )
+    # Every fourth seed, so that kept ones stay what they were.
+    return _with_walks(options) if seed % 4 == 2 else options
+
+
+def _with_walks(options: Options) -> Options:
+    """With a sweep, a backfill, or both."""
+    rng = random.Random(f"walks {options.seed}")
+    if rng.random() < 0.5:
+        options = replace(options, before=rng.randint(1, 6))
+        if rng.random() < 0.5:
+            return options
+    return replace(
+        options,
+        loses=rng.choice((0.0, 0.1, 0.5, 1.0)),
+        sweep_s=rng.choice((5.0, 60.0)),
+        grace_s=rng.choice((0.0, 3.0, 20.0)),
+        # Bytes that were there before, under other attributes: no listing shows that.
+        reverts=0.0,
     )
 
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from tests.simulation.loop import SimLoop
 from tests.simulation.options import Options, draw
-from tests.simulation.world import Parts, World
+from tests.simulation.process import Parts
+from tests.simulation.world import World
 
 BATCH = 50
 

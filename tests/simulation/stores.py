@@ -27,7 +27,8 @@ from s3fanout.model.errors import (
 
 if TYPE_CHECKING:
     from tests.simulation.options import Place
-    from tests.simulation.world import Process, World
+    from tests.simulation.process import Process
+    from tests.simulation.world import World
 
 WRITES = frozenset(
     {
@@ -49,12 +50,20 @@ class SimStore:
     """One bucket as one process sees it. Every async method of the port goes through ``_call``."""
 
     def __init__(
-        self, world: World, process: Process, store: MemoryStore, place: Place | None
+        self,
+        world: World,
+        process: Process,
+        store: MemoryStore,
+        place: Place | None,
+        *,
+        is_engines: bool = True,
     ) -> None:
+        """A bucket for the engine, or for those who walk over listings: they are not counted."""
         self._world = world
         self._process = process
         self._store = store
         self._place = place
+        self._is_engines = is_engines
         self._name = "source" if place is None else place.name
 
     @property
@@ -82,7 +91,10 @@ class SimStore:
     ) -> Any:
         world = self._world
         self._process.check()
-        world.requested(self._name, operation, key)
+        if operation == "list_page":
+            options = {**options, "limit": 2}
+        if self._is_engines:
+            world.requested(self._name, operation, key)
         arrives = False
         try:
             await asyncio.sleep(world.latency_s())
@@ -93,7 +105,7 @@ class SimStore:
                 self._act_blindly(operation, method, key, args, options)
         error = self._refusal(operation)
         if error is not None:
-            world.audit.faults += 1
+            self._count_fault()
             world.note(self._name, operation, key, error.code)
             raise error
         if operation in WRITES:
@@ -105,10 +117,14 @@ class SimStore:
             world.effect()
             self._process.check()
         if not world.calm and world.chance(world.options.lost_after):
-            world.audit.faults += 1
+            self._count_fault()
             await asyncio.sleep(world.latency_s())
             raise Unavailable("the answer got lost", maybe_applied=operation in WRITES)
         return answer
+
+    def _count_fault(self) -> None:
+        """A fault that an attempt may fail for."""
+        self._world.audit.faults += self._is_engines
 
     def _refusal(self, operation: str) -> StoreError | None:
         """What the store says instead of acting, or what becomes of the request on its way."""
@@ -136,12 +152,12 @@ class SimStore:
         options: dict[str, Any],
     ) -> Any:
         world, place = self._world, self._place
-        if not world.calm and world.chance(world.options.moves_meanwhile):
+        if self._is_engines and not world.calm and world.chance(world.options.moves_meanwhile):
             world.audit.faults += 1
             world.change(options.get("source_key", world.source_key(place, key)))
         if place is None:
             answer = await method(key, *args, **options)
-            if operation == "head":
+            if operation == "head" and self._is_engines:
                 world.audit.probed(key, answer)
             elif operation == "get":
                 # The memory store takes its etag for the digest, but the etag may be opaque here.

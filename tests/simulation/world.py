@@ -16,43 +16,19 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, cast
 
 from s3fanout.adapters.store.memory import MemoryStore, MemoryStores, StoredObject
 from s3fanout.decide.plan import Way
-from s3fanout.engine.copier import Copier
-from s3fanout.engine.engine import Engine
-from s3fanout.engine.lane import Lane
-from s3fanout.engine.reads import SharedReads
-from s3fanout.engine.receive import Receiver
-from s3fanout.engine.remover import Remover
-from s3fanout.engine.settler import Settler
-from s3fanout.model.errors import LedgerUnavailable
-from s3fanout.model.jobs import Settlement
 from s3fanout.model.objects import ObjectAttributes
-from s3fanout.model.rules import Deletes, KeyMap, Rule
 from s3fanout.ports.ledger import FailureSelection
-from s3fanout.ports.object_store import ObjectStore
 from tests.simulation.audit import Audit
-from tests.simulation.journal import SimJournal
 from tests.simulation.loop import SimClock, SimLoop, Stuck
 from tests.simulation.options import Options, Place
-from tests.simulation.stores import SimStore
+from tests.simulation.process import SOURCE, Parts, Process
 
-SOURCE = "source"
 REST_S_MAX = 1500.0
-
-
-class Parts:
-    """What the engine is built of; mutants put their own in."""
-
-    copier: type[Copier] = Copier
-    remover: type[Remover] = Remover
-    receiver: type[Receiver] = Receiver
-    settler: type[Settler] = Settler
-    lane: type[Lane] = Lane
-    reads: type[SharedReads] = SharedReads
-    journal: type[SimJournal] = SimJournal
+PASS_S = 45.0
+"""No pass of the sweep takes longer in calm, one that began in the storm included."""
 
 
 class World:
@@ -86,9 +62,17 @@ class World:
         }
         self.keys = [f"k{number}" for number in range(options.keys)]
         self.audit = Audit(self)
+        self.backfilled = True
+        self.turned_back_s = 0.0
+        """How far the wall clock jumped, all in all."""
         self.unacknowledged = 0
         self.requests: Counter[str] = Counter()
         self.process = Process(self, None)
+
+    @property
+    def untold(self) -> bool:
+        """Whether there may be objects that no message told of."""
+        return bool(self.options.loses or self.options.before)
 
     # Chance and notes
 
@@ -177,7 +161,14 @@ class World:
     # Messages
 
     def send(self, key: str | None, body: bytes) -> None:
-        """Put a message on its way, perhaps twice. It comes again until it is acknowledged."""
+        """Put a message on its way, perhaps twice. It comes again until it is acknowledged.
+
+        With the sweep on, messages of what a listing shows may be lost: not changes of attributes
+        alone, and not garbage.
+        """
+        if key is not None and b"ObjectTagging" not in body and self.chance(self.options.loses):
+            self.note("lost", key)
+            return
         copies = 2 if not self.calm and self.chance(self.options.duplicates) else 1
         for _ in range(copies):
             self.unacknowledged += 1
@@ -198,6 +189,12 @@ class World:
 
     async def run(self) -> None:
         """Both phases."""
+        for number in range(self.options.before):
+            key = f"b{number}"
+            self.keys.append(key)
+            self.source.objects[key] = stored = StoredObject.of(key.encode())
+            self.audit.changed(key, stored)
+            self.backfilled = False
         self.process.start()
         for act in self.script:
             act()
@@ -205,6 +202,7 @@ class World:
         await asyncio.gather(*(self._chaos(act) for act in self._acts()))
         self.note("calm")
         await self._heal()
+        await self._sweep()
         await self._rest()
         self.audit.at_rest(await self.process.journal.summaries())
         await self._idle()
@@ -263,7 +261,9 @@ class World:
             self.process.start()
 
     def _jump(self) -> None:
-        self.clock.jumped_ms += self.rng.randint(-20_000, 20_000)
+        jump_ms = self.rng.randint(-20_000, 20_000)
+        self.clock.jumped_ms += jump_ms
+        self.turned_back_s += abs(jump_ms) / 1000
 
     async def _deny(self) -> None:
         name = self.rng.choice([SOURCE, *self.places])
@@ -301,6 +301,15 @@ class World:
         while not self.process.alive:
             await asyncio.sleep(0.1)
 
+    async def _sweep(self) -> None:
+        """Let the time pass after which every lost message must have been made good."""
+        while not self.backfilled:
+            await asyncio.sleep(0.5)
+        options = self.options
+        if options.sweep_s:
+            await asyncio.sleep(options.grace_s + options.sweep_s + 2 * PASS_S + self.turned_back_s)
+            self.audit.swept()
+
     async def _rest(self) -> None:
         """Until every message is acknowledged and nothing is left to do."""
         until_s = self.loop.now_s + REST_S_MAX
@@ -336,147 +345,5 @@ class World:
 
     async def _idle(self) -> None:
         before = self.requests.total()
-        await asyncio.sleep(20.0)
+        await asyncio.sleep(20.0 + self.options.sweep_s)
         assert self.requests.total() == before, "requests without anything to do"
-
-
-class Process:
-    """One process of s3fanout, from its start to its end."""
-
-    def __init__(self, world: World, journal: SimJournal | None) -> None:
-        self.world = world
-        self.alive = False
-        self.killed = False
-        parts, options = world.parts, world.options
-        self.journal = parts.journal(world, self) if journal is None else journal.reopened_by(self)
-        self.settler = parts.settler(
-            queue=self.journal,
-            ledger=self.journal,
-            clock=world.clock,
-            unsettled_max=options.limits.unsettled_max,
-            gather_s=options.gather_s,
-        )
-        self.source = cast("ObjectStore", SimStore(world, self, world.source, None))
-        self.reads = parts.reads(
-            self.source,
-            budget_bytes=options.limits.stream_bytes,
-            part_bytes=options.limits.part_bytes,
-            clock=world.clock,
-        )
-        self.engine = Engine(
-            [self._lane(place) for place in options.places], settler=self.settler, reads=self.reads
-        )
-        self.receiver = parts.receiver(
-            source_bucket=SOURCE,
-            rules=[rule_of(place) for place in options.places],
-            queue=self.journal,
-            ledger=self.journal,
-            clock=world.clock,
-            telemetry=self,
-        )
-        self._first_task = len(world.loop.tasks)
-        self._inbox: list[asyncio.Task[Any]] = []
-
-    def check(self) -> None:
-        if self.killed:
-            raise asyncio.CancelledError
-
-    def start(self) -> None:
-        self.alive = True
-        self.engine.start()
-
-    async def stop(self) -> None:
-        """SIGTERM: intake ends first, then the engine."""
-        self.alive = False
-        await asyncio.gather(*self._inbox, return_exceptions=True)
-        await self.engine.stop(drain_s=self.world.options.limits.drain_s)
-        await self.journal.close()
-        self.killed = True
-
-    def kill(self) -> None:
-        """Nothing of the process runs any more, from now on."""
-        self.alive = False
-        self.killed = True
-        for task in self.world.loop.tasks[self._first_task :]:
-            if not task.done() and is_engines(task):
-                task.cancel()
-
-    async def receive(self, body: bytes) -> bool:
-        """Hand a message in. Returns whether it was acknowledged."""
-        task = self.world.loop.create_task(self.receiver.receive(body, route="webhook"))
-        self._inbox.append(task)
-        try:
-            await asyncio.wait([task])
-        finally:
-            self._inbox.remove(task)
-        if task.cancelled():
-            return False
-        error = task.exception()
-        if error is None:
-            return True
-        if isinstance(error, LedgerUnavailable):
-            return False
-        raise error
-
-    def _lane(self, place: Place) -> Lane:
-        world, limits = self.world, self.world.options.limits
-        destination = cast("ObjectStore", SimStore(world, self, world.buckets[place.name], place))
-        streamed = [other.name for other in world.options.places if other.way is Way.STREAM]
-        copier = world.parts.copier(
-            rule=rule_of(place),
-            way=place.way,
-            source=self.source,
-            destination=destination,
-            reads=self.reads,
-            remover=world.parts.remover(
-                destination=destination,
-                ledger=self.journal,
-                removals=self.journal,
-                clock=world.clock,
-                limits=limits,
-            ),
-            takers_of=lambda _key: streamed,
-            uploads=self.journal,
-            conditions_honoured=not place.lies and not place.opaque,
-            clock=world.clock,
-            limits=limits,
-        )
-        return world.parts.lane(
-            place.name,
-            store=destination,
-            copier=copier,
-            queue=self.journal,
-            settler=self.settler,
-            clock=world.clock,
-            rand=world.rng,
-            telemetry=self,
-            limits=limits,
-            concurrency=place.concurrency,
-        )
-
-    # Telemetry
-
-    def received(self, route: str, *, events: int, ignored: int, malformed: int) -> None:
-        """Receipts are audited where they arrive."""
-
-    def unwanted(self, reason: str, count: int) -> None:
-        """Nothing depends on it."""
-
-    def settled(self, settlement: Settlement, *, lag_s: float) -> None:
-        self.world.audit.attempted(settlement, lag_s)
-
-    def throttled(self, destination: str, *, concurrency: int) -> None:
-        assert concurrency >= 1
-
-    def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
-        """Nothing depends on it."""
-
-
-def rule_of(place: Place) -> Rule:
-    return Rule(place.name, key_map=KeyMap("", place.prefix), deletes=Deletes(place.deletes))
-
-
-def is_engines(task: asyncio.Task[Any]) -> bool:
-    """Whether a task belongs to a process and not to the world around it."""
-    name = getattr(task.get_coro(), "__qualname__", "")
-    return not name.startswith("World.")

@@ -7,6 +7,7 @@ import pytest
 from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.adapters.system import SystemClock
 from s3fanout.engine.reads import SharedReads
+from s3fanout.model.errors import SourceChanged
 from s3fanout.model.objects import ObjectAttributes
 
 
@@ -22,7 +23,29 @@ async def test_only_an_equal_fence_shares_a_read(first: int, second: int, gets: 
     reads = SharedReads(store, budget_bytes=1 << 21, part_bytes=1 << 20, clock=clock)
     await reads.read("k", etag=etag, fence=first, size_bytes=5, takers=3)
     store.objects["k"] = StoredObject.of(b"bytes", ObjectAttributes(tags={"v": "new"}), now_ms=2)
-    body = await reads.read("k", etag=etag, fence=second, size_bytes=5, takers=3)
+    body, _ = await reads.read("k", etag=etag, fence=second, size_bytes=5, takers=3)
     assert store.requests["GetObject"] == gets
     assert body.facts.attributes.tags == {"v": "old" if gets == 1 else "new"}
+    await reads.close()
+
+
+async def test_what_was_kept_is_not_given_out_after_another_state_was_written() -> None:
+    """What was written may be newer: the replica must not go back."""
+    clock = SystemClock()
+    stores = MemoryStores(clock=clock)
+    stores.create_bucket("source")
+    store = stores.open("source")
+    store.objects["k"] = store.objects["other"] = StoredObject.of(b"older")
+    etag = store.objects["k"].etag
+    reads = SharedReads(store, budget_bytes=1 << 21, part_bytes=1 << 20, clock=clock)
+    _, first = await reads.read("k", etag=etag, fence=7, size_bytes=5, takers=3)
+    await reads.read("other", etag=etag, fence=7, size_bytes=5, takers=2)
+    reads.wrote("k", first)
+    store.objects["k"] = StoredObject.of(b"newer")
+    await reads.read("k", etag=etag, fence=7, size_bytes=5, takers=9)
+    reads.wrote("k", reads.next_number)
+    with pytest.raises(SourceChanged):
+        await reads.read("k", etag=etag, fence=7, size_bytes=5, takers=2)
+    await reads.read("other", etag=etag, fence=7, size_bytes=5, takers=2)
+    assert store.requests["GetObject"] == 3
     await reads.close()

@@ -3,12 +3,17 @@
 | standing | condition | answer |
 |---|---|---|
 | any | the key is not UTF-8 | NOT_TEXT |
+| MISSING, DIFFERS | a dead letter of this very state | DEAD |
+| EXTRA | a dead letter of the removal | DEAD |
 | MISSING, DIFFERS | drift, and the rule only reports it | DRIFT |
 | MISSING, DIFFERS | the source object is younger than the grace | YOUNG |
 | MISSING, DIFFERS | otherwise | a job of kind ``exists`` |
 | EXTRA ``source-gone`` | the rule replicates deletes | a job of kind ``removed`` |
 | EXTRA | otherwise | FOREIGN |
 | UNKNOWN, ERROR | – | UNKNOWN |
+
+A dead letter waits for a person: putting it back in every pass would try for ever what stopped with
+a reason, and report it as healed.
 
 A job is only the wish to look: its attempt reads the source as it is then, and a removal passes the
 mass-delete guard as any other.
@@ -20,7 +25,7 @@ from enum import StrEnum
 
 from s3fanout.decide.compare import Standing, Verdict
 from s3fanout.model.events import ChangeKind
-from s3fanout.model.jobs import NewJob
+from s3fanout.model.jobs import NewJob, ReplicaRecord
 from s3fanout.model.objects import Listed, is_text
 from s3fanout.model.rules import Deletes, Drift, Rule
 
@@ -29,6 +34,7 @@ class Left(StrEnum):
     """Why nothing is done."""
 
     NOT_TEXT = "not_text"
+    DEAD = "dead"
     DRIFT = "drift"
     YOUNG = "young"
     FOREIGN = "foreign"
@@ -36,11 +42,30 @@ class Left(StrEnum):
 
 
 def repair_of(
-    key: str, verdict: Verdict, source: Listed | None, *, rule: Rule, now_ms: int, grace_ms: int
+    key: str,
+    verdict: Verdict,
+    source: Listed | None,
+    *,
+    dead: ReplicaRecord | None,
+    rule: Rule,
+    now_ms: int,
+    grace_ms: int,
 ) -> NewJob | Left:
-    """The job that repairs a pair that is not equal, or why there is none."""
+    """The job that repairs a pair that is not equal, or why there is none.
+
+    Args:
+        key: Of the source.
+        verdict: On the pair.
+        source: As listed.
+        dead: The key's record, if that is a dead letter which is to be left alone.
+        rule: Of the destination.
+        now_ms: Now.
+        grace_ms: Younger objects are left to their events.
+    """
     if not is_text(key):
         return Left.NOT_TEXT
+    if dead is not None and _is_told(dead, source):
+        return Left.DEAD
     match verdict.standing:
         case Standing.MISSING | Standing.DIFFERS if source is not None:
             if verdict.drift and rule.drift is Drift.REPORT:
@@ -66,3 +91,10 @@ def repair_of(
             )
         case _:
             return Left.UNKNOWN
+
+
+def _is_told(dead: ReplicaRecord, source: Listed | None) -> bool:
+    """Whether a dead letter is of what the source is now."""
+    if source is None:
+        return dead.kind is ChangeKind.REMOVED
+    return dead.kind is not ChangeKind.REMOVED and bool(dead.etag) and dead.etag == source.etag

@@ -195,7 +195,7 @@ class Copier:
         )
 
     async def _stream(self, job: Job, plan: Stream) -> Replicated:
-        body = await self._reads.read(
+        body, number = await self._reads.read(
             job.key,
             etag=plan.etag,
             fence=job.fence,
@@ -205,6 +205,7 @@ class Copier:
         target = replica_key(self._rule.key_map, job.key)
         written = await self._destination.put(target, body, body.facts.attributes)
         self._wrote[job.key] = written.etag
+        self._reads.wrote(job.key, number)
         if written.etag != body.md5_hex:
             # Encrypted by KMS, or a store with other etags: then the size must do, beside the
             # digest that the store itself checked on receipt.
@@ -219,6 +220,7 @@ class Copier:
     async def _in_parts(
         self, job: Job, facts: Present, stop_at_s: float | None
     ) -> Replicated | Unfinished | Refuse:
+        number = self._reads.next_number
         tags = await self._source.get_tags(job.key) if facts.tag_count else {}
         target = replica_key(self._rule.key_map, job.key)
         written = await self._uploader.replicate(
@@ -230,6 +232,7 @@ class Copier:
         if not isinstance(written, Written):
             return written
         self._wrote[job.key] = written.etag
+        self._reads.wrote(job.key, number)
         proven = await self._check(target, facts, written.etag)
         return Replicated(
             facts.etag,

@@ -3,7 +3,8 @@
 A body may serve a job only if its read began after the job was accepted: a change of attributes
 keeps the etag, so an older read of the same etag could bring old attributes. Fences tell: the jobs
 of one message share a fence that no other job ever has, so a body serves exactly the jobs that came
-with the one that began its read.
+with the one that began its read. And it serves none that wrote something else of the key since:
+that may have been newer, and the replica would go back.
 
 Destinations work at their own pace. The body of a read is kept until as many destinations took it
 as were expected, or until its memory is needed for another read: then a late destination reads
@@ -31,6 +32,7 @@ ENTRY_OVERHEAD_BYTES = 4096
 @dataclass(slots=True)
 class _Entry:
     task: asyncio.Task[Body]
+    number: int
     fence: int
     cost_bytes: int
     takers_left: int
@@ -57,11 +59,17 @@ class SharedReads:
         self._budget_bytes = budget_bytes // 2
         self._part_bytes = part_bytes
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._etags: dict[str, set[str]] = {}
+        """By key: the etags of its entries."""
         self._used_bytes = 0
         self._freed = asyncio.Event()
+        self.next_number = 1
+        """Of the next read; a read with a greater number began later."""
 
-    async def read(self, key: str, *, etag: str, fence: int, size_bytes: int, takers: int) -> Body:
-        """The object ``key`` at ``etag``.
+    async def read(
+        self, key: str, *, etag: str, fence: int, size_bytes: int, takers: int
+    ) -> tuple[Body, int]:
+        """The object ``key`` at ``etag``, and the number of its read.
 
         Args:
             key: Source key.
@@ -78,7 +86,7 @@ class SharedReads:
         entry.takers_left -= 1
         try:
             # Shielded: one destination that stops must not end the read of the others.
-            return await asyncio.shield(entry.task)
+            return await asyncio.shield(entry.task), entry.number
         finally:
             entry.users -= 1
             if entry.outdated and entry.users == 0:
@@ -90,6 +98,16 @@ class SharedReads:
                 self._drop((key, etag), entry)
             else:
                 self._freed.set()
+
+    def wrote(self, key: str, number: int) -> None:
+        """A destination wrote a state of ``key`` that was read by the read ``number`` or later.
+
+        Earlier reads may be of older states, and are not given out any more.
+        """
+        for etag in tuple(self._etags.get(key, ())):
+            entry = self._entries[key, etag]
+            if entry.number < number:
+                self._drop((key, etag), entry)
 
     async def close(self) -> None:
         """Cancel what is being read and forget everything."""
@@ -119,8 +137,10 @@ class SharedReads:
         outdated = self._entries.get(pinned)
         if outdated is not None:
             self._drop(pinned, outdated)
-        entry = _Entry(task, fence, cost_bytes, takers)
+        entry = _Entry(task, self.next_number, fence, cost_bytes, takers)
+        self.next_number += 1
         self._entries[pinned] = entry
+        self._etags.setdefault(key, set()).add(etag)
         self._used_bytes += cost_bytes
         return entry
 
@@ -140,6 +160,10 @@ class SharedReads:
         if self._entries.get(pinned) is not entry:
             return
         del self._entries[pinned]
+        key, etag = pinned
+        self._etags[key].discard(etag)
+        if not self._etags[key]:
+            del self._etags[key]
         if entry.users:
             entry.outdated = True  # counted until those who still read it have it
         else:

@@ -19,6 +19,8 @@ from s3fanout.decide.repair import Left, repair_of
 from s3fanout.engine.backfill import Books, wait_for_room
 from s3fanout.engine.verify import Finding, Tally, Verifier
 from s3fanout.model.errors import S3FanoutError
+from s3fanout.model.jobs import JobState, ReplicaRecord
+from s3fanout.model.objects import is_text
 from s3fanout.model.rules import Rule
 from s3fanout.ports.checkpoints import Checkpoint
 from s3fanout.ports.system import Clock
@@ -46,8 +48,26 @@ class Repairer:
     """Queues what repairs the findings of one comparison; its ``found`` is a ``verify.Found``."""
 
     def __init__(
-        self, *, rule: Rule, books: Books, clock: Clock, grace_s: float, dry_run: bool = False
+        self,
+        *,
+        rule: Rule,
+        books: Books,
+        clock: Clock,
+        grace_s: float,
+        revives: bool,
+        dry_run: bool = False,
     ) -> None:
+        """Prepare.
+
+        Args:
+            rule: Of the destination.
+            books: Jobs and records.
+            clock: Time.
+            grace_s: Younger objects are left to their events.
+            revives: Dead letters are put back too; otherwise they wait for a person.
+            dry_run: Only count.
+        """
+        self._revives = revives
         self._rule = rule
         self._books = books
         self._clock = clock
@@ -59,11 +79,13 @@ class Repairer:
         """Queue their repairs, durable on return; waits while the queue is long."""
         now_ms = self._clock.now_ms()
         jobs = []
+        dead = {} if self._revives else await self._dead([finding.key for finding in findings])
         for finding in findings:
             repair = repair_of(
                 finding.key,
                 finding.verdict,
                 finding.source,
+                dead=dead.get(finding.key),
                 rule=self._rule,
                 now_ms=now_ms,
                 grace_ms=self._grace_ms,
@@ -79,6 +101,12 @@ class Repairer:
         self.repairs.queued += accepted.queued
         self.repairs.busy += accepted.duplicate + accepted.stale
         await wait_for_room(self._books, [self._rule.destination], self._clock)
+
+    async def _dead(self, keys: Sequence[str]) -> dict[str, ReplicaRecord]:
+        """Those of the keys that are dead letters."""
+        known = [key for key in keys if is_text(key)]
+        records = await self._books.records(self._rule.destination, known)
+        return {key: record for key, record in records.items() if record.state is JobState.DEAD}
 
 
 class Sweeper:
@@ -136,7 +164,13 @@ class Sweeper:
             StoreError, LedgerUnavailable: The pass is not complete.
         """
         began_at_ms = self._clock.now_ms()
-        repairer = Repairer(rule=rule, books=self._books, clock=self._clock, grace_s=self._grace_s)
+        repairer = Repairer(
+            rule=rule,
+            books=self._books,
+            clock=self._clock,
+            grace_s=self._grace_s,
+            revives=False,
+        )
         tally = await self._verifier_of(rule).run("", repairer.found)
         repairs, ended_at_ms = repairer.repairs, self._clock.now_ms()
         drifted = repairs.left.get(Left.DRIFT, 0)

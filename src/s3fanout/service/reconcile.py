@@ -47,7 +47,9 @@ async def reconcile_destinations(
         rule = rule_of(name, settings.destinations[name])
         if repair_drift:
             rule = replace(rule, drift=Drift.REPAIR)
-        repairer = Repairer(rule=rule, books=books, clock=clock, grace_s=0.0, dry_run=dry_run)
+        repairer = Repairer(
+            rule=rule, books=books, clock=clock, grace_s=0.0, revives=True, dry_run=dry_run
+        )
         verifier = verifier_of(settings, stores, books, rule, clock=clock)
         tally = await verifier.run(prefix, repairer.found)
         done.append(Reconciled(name, tally, repairer.repairs))
