@@ -37,6 +37,7 @@ from s3fanout.engine.engine import Engine
 from s3fanout.engine.exclusive import Attempts, ExclusiveCopier
 from s3fanout.engine.holding import HoldingCopier
 from s3fanout.engine.lane import Lane
+from s3fanout.engine.leftovers import UploadSweeper
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
 from s3fanout.engine.remover import Remover
@@ -61,10 +62,10 @@ from s3fanout.ports.removals import Removals
 from s3fanout.ports.replica_keys import ReplicaKeys
 from s3fanout.ports.system import Clock
 from s3fanout.ports.telemetry import SweepTelemetry, Telemetry
-from s3fanout.ports.uploads import Uploads
+from s3fanout.ports.uploads import KnownUploads, Uploads
 
 
-class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, Checkpoints, Protocol):
+class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, KnownUploads, Checkpoints, Protocol):
     """A ledger that is also the queue, as one file."""
 
     async def close(self) -> None:
@@ -283,6 +284,22 @@ def open_sweeper(
         interval_s=sweep.interval_s,
         grace_s=sweep.grace_s,
     )
+
+
+def open_upload_sweepers(
+    settings: config.Settings, stores: Stores, ledger: Journal, *, clock: Clock
+) -> list[UploadSweeper]:
+    """What takes unfinished uploads away, one for each destination."""
+    return [
+        UploadSweeper(
+            rule=rule,
+            destination=stores.open(settings.destinations[rule.destination]),
+            books=ledger,
+            clock=clock,
+            abort_after_s=settings.destinations[rule.destination].abort_uploads_after_s,
+        )
+        for rule in rules_of(settings)
+    ]
 
 
 async def build(

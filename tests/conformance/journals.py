@@ -15,7 +15,7 @@ from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.queue import Queue
 from s3fanout.ports.removals import Removals
 from s3fanout.ports.replica_keys import ReplicaKeys
-from s3fanout.ports.uploads import Uploads
+from s3fanout.ports.uploads import KnownUploads, Uploads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ START_MS = 1_700_000_000_000
 BROKEN = ErrorRecord(code="unavailable", message="503", hint="wait")
 
 
-class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, Checkpoints, Protocol):
+class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, KnownUploads, Checkpoints, Protocol):
     """All ports in one."""
 
     async def close(self) -> None: ...

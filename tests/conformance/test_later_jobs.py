@@ -1,12 +1,14 @@
-"""Jobs that come after all others, checkpoints, many records: journals of one process."""
+"""Later jobs, checkpoints, many records, all uploads: what only journals of one process have."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from s3fanout.model.events import ChangeKind
+from s3fanout.model.uploads import ReplicaUpload
 from s3fanout.ports.checkpoints import Checkpoint
 from tests.conformance.journals import JOURNALS, World, new_job, settlement, world_of
 from tests.conformance.test_queue import ODD_KEYS
@@ -97,3 +99,14 @@ async def test_many_records_are_read_at_once(world: World) -> None:
     found = await world.journal.records("a", [*ODD_KEYS, "x", "missing"])
     assert set(found) == set(ODD_KEYS)
     assert all(key == record.key for key, record in found.items())
+
+
+async def test_all_uploads_into_one_destination_are_known(world: World) -> None:
+    uploads = [ReplicaUpload("a", key, f"r/{key}", key, "print", 8) for key in ("x", "\x00", "ü")]
+    for upload in (*uploads, replace(uploads[0], destination="b")):
+        await world.journal.keep_upload(upload)
+    found = await world.journal.uploads_of("a")
+    assert sorted(found, key=lambda upload: upload.key) == sorted(
+        uploads, key=lambda upload: upload.key
+    )
+    assert await world.journal.uploads_of("nobody") == []

@@ -26,6 +26,7 @@ from s3fanout.model.objects import (
     ChecksumAlgorithm,
     Extras,
     FirstPart,
+    ListedUpload,
     ObjectAttributes,
     PartBody,
     Present,
@@ -136,6 +137,23 @@ async def test_an_upload_is_invisible_before_it_is_complete(
     await store.abort_upload(unique, upload_id)
     assert await store.head(unique) == Absent(unique)
     assert not await store.list_uploads(unique)
+
+
+async def test_uploads_are_listed_behind_the_last_one_seen(store: ObjectStore, unique: str) -> None:
+    begun = {await store.create_upload(key, PLAIN): key for key in (f"{unique}/b", f"{unique}/a b")}
+    found: dict[str, str] = {}
+    after: ListedUpload | None = None
+    while page := [
+        upload
+        for upload in await store.list_uploads(f"{unique}/", after=after)
+        if upload.upload_id not in found
+    ]:
+        found |= {upload.upload_id: upload.key for upload in page}
+        assert all(upload.begun_at_ms > 0 for upload in page)
+        after = page[-1]
+    for upload_id, key in begun.items():
+        await store.abort_upload(key, upload_id)
+    assert found == begun
 
 
 async def test_parts_are_listed_by_number_and_replaced(

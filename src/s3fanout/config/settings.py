@@ -32,6 +32,7 @@ from s3fanout.config.values import (
     Listen,
     ListenAddress,
     OptionalBytes,
+    OptionalSeconds,
     QueueUrl,
     Route,
     Seconds,
@@ -200,6 +201,15 @@ class Destination(Store):
         description="What happens to a replica when its source object goes away: it stays (ignore) "
         "or is deleted (replicate; a versioned bucket gets a delete marker).",
     )
+    abort_uploads_after_s: OptionalSeconds = Field(
+        default=None,
+        alias="abort_uploads_after",
+        ge=3600,
+        le=31_536_000,
+        description="Unfinished multipart uploads below its prefix that are older are aborted, "
+        "whoever began them; without it only those of s3fanout.",
+        examples=['"7d"'],
+    )
     concurrency: Count | None = Field(
         default=None,
         ge=1,
@@ -244,9 +254,7 @@ class SqsIntake(Section):
         description='URL of an emulator without a path, or "aws".',
         examples=['"http://127.0.0.1:9324"'],
     )
-    region: Text = Field(
-        default="us-east-1", description="Region of the queue; without it the source's."
-    )
+    region: Text = Field(default="us-east-1", description="Region; without it the source's.")
     credentials: Credentials = Field(
         default_factory=Credentials,
         description="Where the credentials are found; without it the source's.",

@@ -241,6 +241,7 @@ def _glob(value: str) -> str:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Form.DURATION]
+OptionalSeconds = Annotated[float | None, BeforeValidator(_seconds), Form.DURATION]
 Bytes = Annotated[int, BeforeValidator(_bytes), Form.SIZE]
 OptionalBytes = Annotated[int | None, BeforeValidator(_bytes), Form.SIZE]
 """TOML has no null: ``None`` only ever is the default, which is not validated."""

@@ -91,6 +91,13 @@ def replica_key(key_map: KeyMap, key: str) -> str:
     return key_map.add_prefix + stripped
 
 
+def common_prefix(key_map: KeyMap) -> str:
+    """What every replica key begins with."""
+    if key_map.template:
+        return parse_template(key_map.template).literals[0]
+    return key_map.add_prefix
+
+
 def may_collide(key_map: KeyMap) -> bool:
     """Whether two source keys may have one replica key."""
     return key_map.template != "" and not parse_template(key_map.template).is_lossless

@@ -32,6 +32,7 @@ from s3fanout.decide.parts import (
 )
 from s3fanout.decide.plan import Refuse, Way
 from s3fanout.model.errors import (
+    AccessDenied,
     Refused,
     ReplicaMismatch,
     SourceAbsent,
@@ -179,7 +180,7 @@ class Uploader:
                     wanted = set(range(1, layout.count + 1)) - set(missing_parts(layout, parts))
                     done = {part.number: part for part in parts if part.number in wanted}
                     return _Run(source, known, layout, done)
-            await self._give_up(known)
+            await self._destroy(known)
         chosen = await self._layout(job.key, source.facts)
         if chosen is None:
             return self._too_large(source.facts.size_bytes)
@@ -192,7 +193,8 @@ class Uploader:
         try:
             await self._uploads.keep_upload(upload)
         except BaseException:
-            await asyncio.shield(self._abort(upload))
+            with contextlib.suppress(StoreError):
+                await asyncio.shield(self._abort(upload))
             raise
         return _Run(source, upload, chosen, {})
 
@@ -315,14 +317,20 @@ class Uploader:
         return stop_at_s is not None and self._clock.monotonic_s() >= stop_at_s
 
     async def _give_up(self, upload: ReplicaUpload) -> None:
-        """Abort and forget, whatever else happens to the attempt."""
-        await asyncio.shield(self._abort(upload))
+        """Abort and forget, whatever else happens to the attempt.
+
+        What could not be aborted now is remembered: the next attempt tries again, or the sweep.
+        """
+        with contextlib.suppress(StoreError):
+            await asyncio.shield(self._destroy(upload))
+
+    async def _destroy(self, upload: ReplicaUpload) -> None:
+        with contextlib.suppress(AccessDenied, Refused):  # never possible: a lifecycle rule must
+            await self._abort(upload)
         await self._uploads.forget_upload(self._name, upload.key)
 
     async def _abort(self, upload: ReplicaUpload) -> None:
-        # What cannot be aborted is invisible, and swept by a lifecycle rule of the bucket.
-        with contextlib.suppress(StoreError):
-            await self._destination.abort_upload(upload.replica_key, upload.upload_id)
+        await self._destination.abort_upload(upload.replica_key, upload.upload_id)
 
 
 def _algorithm(facts: Present) -> ChecksumAlgorithm | None:

@@ -223,10 +223,16 @@ class ObjectStore(Protocol):
         """Forget an upload and its parts; nothing happens if there is none. One request."""
         ...
 
-    async def list_uploads(self, prefix: str = "") -> Sequence[ListedUpload]:
+    async def list_uploads(
+        self, prefix: str = "", *, after: ListedUpload | None = None
+    ) -> Sequence[ListedUpload]:
         """Unfinished uploads of keys that start with ``prefix``; one page, at most 1,000.
 
         One request. Some stores list only uploads of exactly ``prefix`` (MinIO, 2026-11).
+
+        Args:
+            prefix: What the keys start with.
+            after: The last one of the page before. A store may ignore it without a word.
         """
         ...
 

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from s3fanout.model.uploads import ReplicaUpload
+
+
+class KnownUploads(Protocol):
+    """All uploads that are remembered, for whoever looks for those that nobody will finish."""
+
+    async def uploads_of(self, destination: str) -> Sequence[ReplicaUpload]:
+        """Those into one destination.
+
+        Raises:
+            LedgerUnavailable: They are not known.
+        """
+        ...
 
 
 class Uploads(Protocol):

@@ -11,14 +11,15 @@ from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.s3_probe import StoreVendor, probe_write, store_clock_ms
 from s3fanout.config.references import check_references
 from s3fanout.config.rules import rule_of
-from s3fanout.config.settings import Settings
-from s3fanout.decide.match import replica_key
+from s3fanout.config.settings import Destination, Settings
+from s3fanout.decide.match import common_prefix, replica_key
 from s3fanout.model.errors import S3FanoutError
 from s3fanout.model.objects import Present
 from s3fanout.wiring import Stores, open_sqs, system_clock, vendor_of
 
 CHECK_KEY = ".s3fanout-check"
 """As the destination's rule maps it; no object of this name ever exists."""
+UPLOAD_AGE_S = 24 * 3600.0
 SKEW_MAX_S = 60.0
 """S3 refuses requests from 15 minutes on (``RequestTimeTooSkewed``); a minute is worth a word."""
 
@@ -150,6 +151,25 @@ async def _destination(
         )
     if on_server:
         tell(_conditions(name, probed.conditions_honoured))
+    await _leftovers(name, to, store, tell)
+
+
+async def _leftovers(name: str, to: Destination, store: S3Store, tell: Tell) -> None:
+    """Uploads that are never finished are invisible, and their parts are billed. One request."""
+    try:
+        uploads = await store.list_uploads(common_prefix(rule_of(name, to).key_map))
+    except S3FanoutError:
+        return  # Not every store can list them, nor does replication need the right to.
+    old_ms = system_clock().now_ms() - round(UPLOAD_AGE_S * 1000)
+    old = sum(0 < upload.begun_at_ms <= old_ms for upload in uploads)
+    if not old:
+        tell(Finding(name, "uploads", Grade.OK, "no unfinished uploads older than a day"))
+        return
+    hint = "a lifecycle rule aborts them, or abort_uploads_after where nobody else uploads in parts"
+    if to.abort_uploads_after_s is not None:
+        hint = "the daemon aborts those that it does not know after abort_uploads_after"
+    message = f"{old} unfinished uploads are older than a day: invisible, and their parts are kept"
+    tell(Finding(name, "uploads", Grade.WARNING, message, hint))
 
 
 def _conditions(name: str, honoured: bool | None) -> Finding:  # noqa: FBT001 - three values

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from s3fanout.config.references import read_secret
 from s3fanout.config.settings import Settings
+from s3fanout.engine.leftovers import sweep_for_ever
 from s3fanout.engine.receive import Receipt
 from s3fanout.model.errors import ExitCode, LedgerUnavailable, Misconfigured
 from s3fanout.model.jobs import DestinationSummary
@@ -27,7 +28,7 @@ from s3fanout.service.http import application
 from s3fanout.service.metrics import Metrics
 from s3fanout.service.poller import Poller
 from s3fanout.service.status import Json, record_document, rfc3339, status_document
-from s3fanout.wiring import Components, build, open_sweeper
+from s3fanout.wiring import Components, build, open_sweeper, open_upload_sweepers
 
 LOG = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class RunningDaemon:
         self._metrics = metrics
         self._runner: web.AppRunner | None = None
         self._poller: Poller | None = None
-        self._sweep: asyncio.Task[None] | None = None
+        self._sweeps: list[asyncio.Task[None]] = []
         self._draining = False
         self._refused_at_s: float | None = None
         self.address = ""
@@ -81,7 +82,13 @@ class RunningDaemon:
             telemetry=metrics,
         )
         if sweeper is not None:
-            daemon._sweep = asyncio.create_task(sweeper.run(), name="sweep")
+            daemon._sweeps.append(asyncio.create_task(sweeper.run(), name="sweep"))
+        leftovers = open_upload_sweepers(
+            settings, components.stores, components.ledger, clock=components.clock
+        )
+        daemon._sweeps.append(
+            asyncio.create_task(sweep_for_ever(leftovers, clock=components.clock), name="uploads")
+        )
         if components.sqs is not None and settings.intake.sqs is not None:
             daemon._poller = Poller(
                 components.sqs,
@@ -97,9 +104,9 @@ class RunningDaemon:
         self._draining = True
         if self._poller is not None:
             await self._poller.stop()
-        if self._sweep is not None:
-            self._sweep.cancel()
-            await asyncio.gather(self._sweep, return_exceptions=True)
+        for sweep in self._sweeps:
+            sweep.cancel()
+        await asyncio.gather(*self._sweeps, return_exceptions=True)
         released = await self._parts.engine.stop(drain_s=self._settings.limits.drain_s)
         if self._runner is not None:
             await self._runner.cleanup()
@@ -109,15 +116,14 @@ class RunningDaemon:
     async def wait_failed(self) -> BaseException:
         """Return the defect that ended the engine; waits for ever while all is well."""
         engine = asyncio.ensure_future(self._parts.engine.wait_failed())
-        watched = {engine} if self._sweep is None else {engine, self._sweep}
         try:
-            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({engine, *self._sweeps}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             engine.cancel()
         if engine.done() and not engine.cancelled():
             return engine.result()
-        assert self._sweep is not None
-        return self._sweep.exception() or RuntimeError("the sweep ended by itself")
+        ended = next(sweep for sweep in self._sweeps if sweep.done())
+        return ended.exception() or RuntimeError(f"{ended.get_name()} ended by itself")
 
     @property
     def clock(self) -> Clock:

@@ -405,6 +405,9 @@ class MemoryJournal(MemoryCheckpoints):
     async def upload_of(self, destination: str, key: str) -> ReplicaUpload | None:
         return self._kept.uploads.get((destination, key))
 
+    async def uploads_of(self, destination: str) -> Sequence[ReplicaUpload]:
+        return [of for of in self._kept.uploads.values() if of.destination == destination]
+
     async def keep_upload(self, upload: ReplicaUpload) -> None:
         self._kept.uploads[upload.destination, upload.key] = upload
 

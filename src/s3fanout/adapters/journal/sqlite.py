@@ -377,6 +377,9 @@ class SqliteJournal(Session):
     async def upload_of(self, destination: str, key: str) -> ReplicaUpload | None:
         return await self._read(uploads.upload_of, destination, key)
 
+    async def uploads_of(self, destination: str) -> Sequence[ReplicaUpload]:
+        return await self._read(uploads.uploads_of, destination)
+
     async def keep_upload(self, upload: ReplicaUpload) -> None:
         await self._change(lambda file: file.keep_upload(upload), _nothing)
 

@@ -20,6 +20,16 @@ def upload_of(connection: Connection, destination: str, key: str) -> ReplicaUplo
     return None if row is None else ReplicaUpload(destination, key, *row)
 
 
+def uploads_of(connection: Connection, destination: str) -> list[ReplicaUpload]:
+    """All uploads into one destination."""
+    rows = connection.execute(
+        "SELECT key, replica_key, upload_id, fingerprint, part_bytes FROM upload"
+        " JOIN destination ON destination.id = destination_id WHERE name = ?",
+        (destination,),
+    )
+    return [ReplicaUpload(destination, *row) for row in rows]
+
+
 def keep_upload(connection: Connection, destination_id: int, upload: ReplicaUpload) -> None:
     """Remember one, in place of another."""
     connection.execute(

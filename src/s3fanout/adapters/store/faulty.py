@@ -267,9 +267,11 @@ class FaultyStore:
             "AbortMultipartUpload", key, lambda: self._store.abort_upload(key, upload_id)
         )
 
-    async def list_uploads(self, prefix: str = "") -> Sequence[ListedUpload]:
+    async def list_uploads(
+        self, prefix: str = "", *, after: ListedUpload | None = None
+    ) -> Sequence[ListedUpload]:
         return await self._play(
-            "ListMultipartUploads", prefix, lambda: self._store.list_uploads(prefix)
+            "ListMultipartUploads", prefix, lambda: self._store.list_uploads(prefix, after=after)
         )
 
     async def delete(self, key: str, *, if_match: str | None = None) -> str | None:

@@ -306,9 +306,13 @@ class MemoryStore:
         self._request("AbortMultipartUpload", key)
         self._uploads.forget(key, upload_id)
 
-    async def list_uploads(self, prefix: str = "") -> Sequence[ListedUpload]:
+    async def list_uploads(
+        self, prefix: str = "", *, after: ListedUpload | None = None
+    ) -> Sequence[ListedUpload]:
         self._request("ListMultipartUploads")
-        return self._uploads.listed(prefix)
+        listed = self._uploads.listed(prefix)
+        begin = listed.index(after) + 1 if after in listed else 0
+        return listed[begin : begin + _PAGE_MAX]
 
     async def delete(self, key: str, *, if_match: str | None = None) -> str | None:
         objects = self._request("DeleteObject", key)

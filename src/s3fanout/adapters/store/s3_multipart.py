@@ -212,9 +212,13 @@ class S3Multipart(S3Client):
         except UploadGone:
             return
 
-    async def list_uploads(self, prefix: str = "") -> Sequence[ListedUpload]:
+    async def list_uploads(
+        self, prefix: str = "", *, after: ListedUpload | None = None
+    ) -> Sequence[ListedUpload]:
         operation = Operation.LIST_UPLOADS
         query = [("encoding-type", "url"), ("prefix", prefix), ("uploads", "")]
+        if after is not None:
+            query += [("key-marker", after.key), ("upload-id-marker", after.upload_id)]
         answer = await self.send(operation, "GET", query=query)
         return self._parsed(operation, "", answer, parse_uploads_page)
 
