@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +67,25 @@ async def test_what_was_only_seen_replaces_no_job_that_is_to_be_done(world: Worl
     job = await world.claim_one()
     assert (job.kind, job.etag) == (ChangeKind.CREATED, "newest")
     assert await world.claim() == []
+
+
+async def test_what_was_only_seen_is_claimed_and_waited_for_only_as_far_as_wanted(
+    world: World,
+) -> None:
+    await world.accept(*(new_job(f"seen{n:04}", kind=EXISTS) for n in range(1500)))
+    claim = partial(world.journal.claim, "a", 10, now_ms=world.now_ms)
+    assert len(await claim(later_max=3)) == 3
+    await world.accept(new_job("live0"))
+    assert [job.key for job in await claim(later_max=0)] == ["live0"]
+    assert await claim(later_max=0) == []
+    wait = world.journal.wait("a", now_ms=world.now_ms, timeout_s=3600, later=False)
+    waiting = asyncio.create_task(wait)
+    await world.clock.somebody_sleeps()
+    assert not waiting.done()
+    await world.accept(new_job("live1"))
+    await asyncio.wait_for(waiting, 10)
+    assert [job.key for job in await claim(later_max=0)] == ["live1"]
+    assert len(await claim()) == 10
 
 
 async def test_what_was_only_seen_makes_no_lag(world: World) -> None:

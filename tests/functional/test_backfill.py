@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from s3fanout.adapters.inventory import Inventory, keys_of_file
 from s3fanout.adapters.journal.memory import MemoryJournal
+from s3fanout.adapters.store.faulty import Call, Fault
 from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.decide.backfill import Choice
 from s3fanout.engine.backfill import Backfill, listed
@@ -20,7 +22,8 @@ from s3fanout.model.events import ChangeKind
 from s3fanout.model.items import Batch, Item
 from s3fanout.model.jobs import JobState, NewJob, Settlement
 from s3fanout.model.rules import KeyFilter, Rule
-from tests.functional.clock import VirtualClock
+from tests.functional.clock import VirtualClock, quiet
+from tests.functional.world import To, World
 
 RULES = (Rule("paris"), Rule("tokyo", KeyFilter(exclude_prefixes=("tmp/",))))
 
@@ -135,6 +138,33 @@ async def test_a_change_that_arrives_is_not_overtaken() -> None:
     await walk.backfill().run(walk.batches(None))
     (first, *_) = await walk.journal.claim("paris", 1, now_ms=9)
     assert (first.key, first.kind, first.etag) == ("k00001", ChangeKind.CREATED, "e")
+
+
+async def test_large_objects_of_a_backfill_leave_attempts_for_live_changes(
+    world_of: Callable[..., World],
+) -> None:
+    gate = asyncio.Event()
+
+    def hold_old(call: Call) -> Fault | None:
+        return Fault(pause=gate.wait) if call.key.startswith("old/") else None
+
+    world = world_of(To("paris", script=hold_old, concurrency=8))
+    for number in range(20):
+        world.put(f"old/{number}")
+    backfill = Backfill(
+        rules=[world.to["paris"].rule], books=world.journal, clock=world.clock, fingerprint="f"
+    )
+    await backfill.run(listed(world.source, world.clock, "", None))
+    await quiet()
+    assert world.view("paris").in_flight == 6
+    for number in range(3):
+        await world.receive(world.put(f"live/{number}"))
+    await quiet()
+    assert {world.known("paris", f"live/{n}").state for n in range(3)} == {JobState.SETTLED}
+    assert world.view("paris").in_flight == 6
+    gate.set()
+    await world.rest()
+    world.assert_equal()
 
 
 SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag"

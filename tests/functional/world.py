@@ -89,9 +89,11 @@ class GatedJournal(MemoryJournal):
         await self.after("accept")
         return answer
 
-    async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
+    async def claim(
+        self, destination: str, limit: int, *, now_ms: int, later_max: int | None = None
+    ) -> Sequence[Job]:
         await self.before("claim")
-        answer = await super().claim(destination, limit, now_ms=now_ms)
+        answer = await super().claim(destination, limit, now_ms=now_ms, later_max=later_max)
         await self.after("claim")
         return answer
 

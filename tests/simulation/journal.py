@@ -54,12 +54,14 @@ class SimJournal(MemoryJournal):
         await self._confirm()
         return written
 
-    async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
+    async def claim(
+        self, destination: str, limit: int, *, now_ms: int, later_max: int | None = None
+    ) -> Sequence[Job]:
         self._process.check()
         if self._world.ledger_fails():
             self._world.audit.faults += 1
             raise LedgerUnavailable("the disk is full")
-        jobs = await super().claim(destination, limit, now_ms=now_ms)
+        jobs = await super().claim(destination, limit, now_ms=now_ms, later_max=later_max)
         self._world.audit.claimed(jobs)
         return jobs
 

@@ -117,9 +117,11 @@ class _NoFence(SimJournal):
 class _NoLease(SimJournal):
     """A job in hand is handed out once more: two attempts of one key overlap."""
 
-    async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
+    async def claim(
+        self, destination: str, limit: int, *, now_ms: int, later_max: int | None = None
+    ) -> Sequence[Job]:
         self._leases.clear()
-        return await super().claim(destination, limit, now_ms=now_ms)
+        return await super().claim(destination, limit, now_ms=now_ms, later_max=later_max)
 
 
 class _LosesWaiting(SimJournal):

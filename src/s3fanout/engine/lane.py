@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
 
 from s3fanout.decide import circuit as circuits
 from s3fanout.decide import pace as paces
@@ -28,6 +30,7 @@ from s3fanout.model.errors import (
     Throttled,
     Unavailable,
 )
+from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, Settlement
 from s3fanout.model.limits import Limits
 from s3fanout.model.removals import DELETES_HELD
@@ -40,6 +43,9 @@ LOG = logging.getLogger(__name__)
 
 HELD_RECHECK_MS = 600_000
 """A release puts held jobs back at once, but for those that are held in that very moment."""
+
+LATER_SHARE = 0.75
+"""Of the attempts that the pace allows: the most that a backfill or a sweep may have in flight."""
 
 IDLE_WAIT_S = 5.0
 """How long an idle lane sleeps before it asks the queue again by itself."""
@@ -93,6 +99,7 @@ class Lane:
         self._pace = paces.Pace(float(concurrency), concurrency)
         self._circuit = circuits.CLOSED
         self._attempts: dict[asyncio.Task[None], Job] = {}
+        self._later_in_flight = 0
         self._slot_freed = asyncio.Event()
         self._stopping = False
 
@@ -114,8 +121,11 @@ class Lane:
             if room <= 0:
                 await self._wait_for_room()
                 continue
+            later_max = self._room_for_later()
             try:
-                jobs = await self._queue.claim(self.destination, room, now_ms=self._clock.now_ms())
+                jobs = await self._queue.claim(
+                    self.destination, room, now_ms=self._clock.now_ms(), later_max=later_max
+                )
             except LedgerUnavailable as error:
                 LOG.warning("cannot claim jobs of %s: %s", self.destination, error)
                 await self._clock.sleep(1.0)
@@ -123,9 +133,7 @@ class Lane:
             for job in jobs:
                 self._start(job)
             if not jobs:
-                await self._queue.wait(
-                    self.destination, now_ms=self._clock.now_ms(), timeout_s=IDLE_WAIT_S
-                )
+                await self._wait_for_jobs(later=later_max > 0)
 
     async def stop(self, *, timeout_s: float) -> int:
         """Let attempts in hand finish, up to ``timeout_s``; cancel and release the rest.
@@ -154,6 +162,34 @@ class Lane:
             limit=int(self._pace.limit),
         )
 
+    def _room_for_later(self) -> int:
+        """How many jobs of objects that were only seen in a listing may begin now.
+
+        The rest of the slots is for changes: objects of a backfill may take long, and a change
+        would wait until one of them is copied.
+        """
+        return max(1, int(self._pace.limit * LATER_SHARE)) - self._later_in_flight
+
+    async def _wait_for_jobs(self, *, later: bool) -> None:
+        """Until there may be something to claim.
+
+        Args:
+            later: Jobs seen in a listing were asked for; otherwise an attempt of one has to end.
+        """
+        self._slot_freed.clear()
+        if not later and self._room_for_later() > 0:
+            return  # One ended meanwhile.
+        told = self._queue.wait(
+            self.destination,
+            now_ms=self._clock.now_ms(),
+            timeout_s=IDLE_WAIT_S,
+            later=later,
+        )
+        if later:
+            await told
+        else:
+            await _first_of(told, self._slot_freed.wait())
+
     async def _wait_for_room(self) -> None:
         """Until an attempt ends, or the hold or the circuit's pause is over."""
         now_s = self._clock.monotonic_s()
@@ -162,21 +198,17 @@ class Lane:
         if until_s <= now_s:
             await self._slot_freed.wait()
             return
-        freed = asyncio.ensure_future(self._slot_freed.wait())
-        rested = asyncio.ensure_future(self._clock.sleep(until_s - now_s))
-        try:
-            await asyncio.wait({freed, rested}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            freed.cancel()
-            rested.cancel()
+        await _first_of(self._slot_freed.wait(), self._clock.sleep(until_s - now_s))
 
     def _start(self, job: Job) -> None:
         task = asyncio.get_running_loop().create_task(self._attempt(job))
         self._attempts[task] = job
+        self._later_in_flight += job.kind is ChangeKind.EXISTS
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._attempts[task]
+        job = self._attempts.pop(task)
+        self._later_in_flight -= job.kind is ChangeKind.EXISTS
         self._slot_freed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             LOG.error("attempt ended by a defect of s3fanout", exc_info=error)
@@ -310,6 +342,16 @@ class Lane:
             due_at_ms=now_ms + round(decision.delay_s * 1000),
             error=record,
         )
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Until one of ``waits`` is over; the others are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def error_record(error: S3FanoutError) -> ErrorRecord:

@@ -43,16 +43,25 @@ class Queue(Protocol):
         """
         ...
 
-    async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
+    async def claim(
+        self, destination: str, limit: int, *, now_ms: int, later_max: int | None = None
+    ) -> Sequence[Job]:
         """Up to ``limit`` jobs that are due, now leased to the caller. Does not wait.
+
+        Of them at most ``later_max`` are of objects that were only seen in a listing; these come
+        after all others. ``None`` is no bound; a queue that cannot tell them apart has none.
 
         No two jobs of one (destination, key) are ever leased at the same time. A destination that
         is paused has nothing to claim.
         """
         ...
 
-    async def wait(self, destination: str, *, now_ms: int, timeout_s: float) -> None:
+    async def wait(
+        self, destination: str, *, now_ms: int, timeout_s: float, later: bool = True
+    ) -> None:
         """Return when ``claim`` may have something, or after ``timeout_s``. May wake for nothing.
+
+        Without ``later``, jobs of objects that were only seen in a listing do not count.
 
         Jobs that become due, are accepted, released or redriven, and a resumed destination, wake.
         """

@@ -52,8 +52,10 @@ class SqsQueue:
             await self._messages.send(self._urls[destination], of)
         return Accepted(len(jobs), 0, 0)
 
-    async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
-        del now_ms
+    async def claim(
+        self, destination: str, limit: int, *, now_ms: int, later_max: int | None = None
+    ) -> Sequence[Job]:
+        del now_ms, later_max
         fetched = self._fetched[destination]
         if not fetched:
             await self._fetch(destination, wait_s=0, limit=limit)
@@ -61,8 +63,10 @@ class SqsQueue:
         del fetched[:limit]
         return claimed
 
-    async def wait(self, destination: str, *, now_ms: int, timeout_s: float) -> None:
-        del now_ms
+    async def wait(
+        self, destination: str, *, now_ms: int, timeout_s: float, later: bool = True
+    ) -> None:
+        del now_ms, later
         if not self._fetched[destination]:
             await self._fetch(destination, wait_s=min(WAIT_S_MAX, round(timeout_s)), limit=1)
 

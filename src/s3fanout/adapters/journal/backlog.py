@@ -108,8 +108,8 @@ class Backlog:
         if self.left_due_at_ms is None or due_at_ms < self.left_due_at_ms:
             self.left_due_at_ms = due_at_ms
 
-    def take(self, limit: int, *, now_ms: int) -> list[Job]:
-        """Lease up to ``limit`` due jobs, oldest first, those seen in a listing last."""
+    def take(self, limit: int, *, now_ms: int, later_max: int | None = None) -> list[Job]:
+        """Lease up to ``limit`` due jobs, oldest first, at most ``later_max`` seen in a listing."""
         self._promote(now_ms)
         jobs: list[Job] = []
         left = self.left_due_at_ms
@@ -118,7 +118,10 @@ class Backlog:
             (self._ready,) if left is not None and left <= now_ms else (self._ready, self._later)
         )
         for ready in queues:
-            taken = list(islice(ready.values(), limit - len(jobs)))
+            room = limit - len(jobs)
+            if ready is self._later and later_max is not None:
+                room = min(room, later_max)
+            taken = list(islice(ready.values(), room))
             for job in taken:
                 del ready[job.key]
                 self.leases[job.key] = Lease(job.fence)
@@ -135,9 +138,13 @@ class Backlog:
         """Jobs that come later are only in the database."""
         return self.later_left and not self._later
 
-    def due_at_ms(self) -> int | None:
-        """When the next job is due, ``NOW`` if one is; ``None`` without a job."""
-        if self._ready or self._later or self.later_left:
+    def due_at_ms(self, *, later: bool = True) -> int | None:
+        """When the next job is due, ``NOW`` if one is; ``None`` without a job.
+
+        Args:
+            later: Ready jobs that come after all others count.
+        """
+        if self._ready or (later and (self._later or self.later_left)):
             return NOW
         self._forget_void()
         waiting = self._by_due[0][0] if self._by_due else None

@@ -144,22 +144,31 @@ class MemoryJournal(MemoryCheckpoints):
             )
         )
 
-    async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
+    async def claim(
+        self, destination: str, limit: int, *, now_ms: int, later_max: int | None = None
+    ) -> Sequence[Job]:
         if self._pause_of(destination, now_ms) is not None:
             return ()
         claimed: list[Job] = []
+        later = 0
         found = (self._kept.records[destination, key] for key in self._kept.unsettled[destination])
         # A stable sort: those seen in a listing last, otherwise the order of acceptance.
         for record in sorted(found, key=lambda record: record.kind is ChangeKind.EXISTS):
             if len(claimed) >= limit:
                 break
+            is_later = record.kind is ChangeKind.EXISTS
+            if is_later and later == later_max:
+                break
             if (destination, record.key) not in self._leases and is_due(record, now_ms):
                 claimed.append(_job_of(record))
+                later += is_later
         for job in claimed:
             self._leases[job.destination, job.key] = job.fence
         return claimed
 
-    async def wait(self, destination: str, *, now_ms: int, timeout_s: float) -> None:
+    async def wait(
+        self, destination: str, *, now_ms: int, timeout_s: float, later: bool = True
+    ) -> None:
         seconds = timeout_s
         paused = self._pause_of(destination, now_ms)
         if paused is not None:
@@ -168,6 +177,8 @@ class MemoryJournal(MemoryCheckpoints):
             for key in self._kept.unsettled[destination]:
                 record = self._kept.records[destination, key]
                 if (destination, key) in self._leases:
+                    continue
+                if not later and record.kind is ChangeKind.EXISTS:
                     continue
                 if is_due(record, now_ms):
                     return

@@ -117,7 +117,9 @@ class SqliteJournal(Session):
         duplicate, stale = fences.count(DUPLICATE), fences.count(STALE)
         return Accepted(len(fences) - duplicate - stale, duplicate, stale)
 
-    async def claim(self, destination: str, limit: int, *, now_ms: int) -> Sequence[Job]:
+    async def claim(
+        self, destination: str, limit: int, *, now_ms: int, later_max: int | None = None
+    ) -> Sequence[Job]:
         """See the port. Waits for a read of the file only when nothing due is in memory.
 
         Raises:
@@ -131,7 +133,8 @@ class SqliteJournal(Session):
         if backlog is None or self._is_paused(destination, now_ms):
             return ()
         left = backlog.left_due_at_ms
-        if (left is not None and left <= now_ms) or backlog.must_read_later:
+        wants_later = later_max != 0 and backlog.must_read_later
+        if (left is not None and left <= now_ms) or wants_later:
             ready = backlog.ready_count(now_ms=now_ms)
             if ready <= self._jobs_max // 4:
                 page = self._read_page(destination, backlog, now_ms)
@@ -139,7 +142,7 @@ class SqliteJournal(Session):
                     await asyncio.shield(page)
                     if self._is_paused(destination, now_ms):
                         return ()
-        return backlog.take(limit, now_ms=now_ms)
+        return backlog.take(limit, now_ms=now_ms, later_max=later_max)
 
     def _read_page(self, destination: str, backlog: Backlog, now_ms: int) -> asyncio.Future[None]:
         """Read the backlog's next jobs into memory; at most one read of a destination at a time."""
@@ -169,12 +172,14 @@ class SqliteJournal(Session):
         self._pages[destination] = done
         return done
 
-    async def wait(self, destination: str, *, now_ms: int, timeout_s: float) -> None:
+    async def wait(
+        self, destination: str, *, now_ms: int, timeout_s: float, later: bool = True
+    ) -> None:
         began_s = self._clock.monotonic_s()
         passed_s = 0.0
         while not self._closed:
             self._look_outside()
-            due_in_s = self._due_in_s(destination, now_ms + int(passed_s * 1000))
+            due_in_s = self._due_in_s(destination, now_ms + int(passed_s * 1000), later=later)
             left_s = min(due_in_s, timeout_s - passed_s)
             if left_s <= 0:
                 return
@@ -183,10 +188,10 @@ class SqliteJournal(Session):
                 return
             passed_s = self._clock.monotonic_s() - began_s
 
-    def _due_in_s(self, destination: str, now_ms: int) -> float:
+    def _due_in_s(self, destination: str, now_ms: int, *, later: bool) -> float:
         """Until ``claim`` may have something; infinite when nothing is known to come."""
         backlog = self._backlogs.get(destination)
-        due_at_ms = None if backlog is None else backlog.due_at_ms()
+        due_at_ms = None if backlog is None else backlog.due_at_ms(later=later)
         if due_at_ms is None:
             return math.inf
         due_in_s = 0.0 if due_at_ms == NOW else (due_at_ms - now_ms) / 1000
