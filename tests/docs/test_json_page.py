@@ -331,7 +331,7 @@ def test_plan() -> None:
             notifications={},
             merge=Merge({"EventBridgeConfiguration": {}}, True, (Overlap("a", "b", "c"),)),
             flag_is_ours=False,
-            needs=needs_of(plan, "1", "code"),
+            needs=needs_of(plan, "1", "code", deployed=None),
             code=CodeStore(NO_AWS, bucket="code", stack="s", is_ours=True),
         )
     )

@@ -191,6 +191,8 @@ def environment(server: Server, directory: Path) -> Iterator[None]:
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.delenv("AWS_PROFILE", raising=False)
         patch.delenv("AWS_SESSION_TOKEN", raising=False)
+        # Stacks of the emulator are done within a second or two.
+        patch.setattr("s3fanout.deploy.stack.POLL_S", 0.2)
         patch.setattr("s3fanout.cli.deploy.package_for", lambda _: package())
         patch.setattr("s3fanout.cli.template.package_for", lambda _: package())
         yield

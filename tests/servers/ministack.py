@@ -1,6 +1,7 @@
 """ministack: an emulator of AWS that delivers events, runs functions and keeps all of it in memory.
 
-Credentials and permissions are checked only with ``enforce_iam``.
+Credentials and permissions are checked only with ``enforce_iam``; then it keeps the rules of
+``aws_rules`` as well.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.leashed_process import LeashedProcess
@@ -15,7 +17,8 @@ from tests.servers.server import LOOPBACK, Server, closed_port, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+_WITH_RULES = Path(__file__).with_name("aws_rules.py")
 
 
 @contextmanager
@@ -29,7 +32,7 @@ def ministack(directory: Path, *, enforce_iam: bool = False) -> Iterator[Server]
     """
     port = closed_port()
     process = LeashedProcess(
-        [sys.executable, "-m", "ministack"],
+        [sys.executable, *(["-P", str(_WITH_RULES)] if enforce_iam else ["-m", "ministack"])],
         directory=directory,
         environment={
             "PATH": os.environ.get("PATH", os.defpath),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from s3fanout.cli.plan_view import plan_lines
@@ -9,7 +10,7 @@ from s3fanout.config.load import parse
 from s3fanout.deploy.blueprint import blueprint
 from s3fanout.deploy.changes import Change, Permission, changes, permissions
 from s3fanout.deploy.intrinsics import Json
-from s3fanout.deploy.needs import document_of, needs_of
+from s3fanout.deploy.needs import Need, document_of, needs_of
 from s3fanout.deploy.template import template_of
 
 ONE = """
@@ -70,15 +71,38 @@ def test_permissions_are_lines_with_arns_that_a_person_can_read() -> None:
     assert invoke.holder == "photos-paris"
 
 
-def test_the_deploying_user_needs_pass_role_on_exactly_the_functions_roles() -> None:
-    plan = blueprint(parse(TWO, path=Path("c.toml"), env={}).settings)
-    needs = needs_of(plan, ACCOUNT, "code")
-    (roles,) = [need for need in needs if "iam:PassRole" in need.actions]
-    assert roles.resources == (
-        f"arn:aws:iam::{ACCOUNT}:role/photos-fanout-paris-role",
-        f"arn:aws:iam::{ACCOUNT}:role/photos-fanout-lima-role",
-    )
-    assert len(document_of(needs)["Statement"]) == len(needs)
+def needs(config: str, *, deployed: Json | None = None) -> list[Need]:
+    plan = blueprint(parse(config, path=Path("c.toml"), env={}).settings)
+    return needs_of(plan, ACCOUNT, "code", deployed=deployed)
+
+
+def resources_of(action: str, found: list[Need]) -> tuple[str, ...]:
+    (need,) = [need for need in found if action in need.actions]
+    return need.resources
+
+
+def test_the_deploying_user_may_pass_the_deployments_roles_only() -> None:
+    expected = (f"arn:aws:iam::{ACCOUNT}:role/photos-fanout-*",)
+    assert resources_of("iam:PassRole", needs(TWO)) == expected
+    assert len(document_of(needs(TWO))["Statement"]) == len(needs(TWO))
+
+
+def test_functions_that_are_called_as_their_buckets_are_listed_also_those_that_go() -> None:
+    classic = ONE.replace("durable", "classic")
+    functions = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:"
+    paris, lima = f"{functions}photos-paris", f"{functions}photos-lima"
+    assert resources_of("lambda:AddPermission", needs(classic)) == (paris,)
+    deployed = made(TWO.replace("durable", "classic"))
+    assert resources_of("lambda:AddPermission", needs(classic, deployed=deployed)) == (paris, lima)
+    groups = resources_of("logs:CreateLogGroup", needs(classic, deployed=deployed))
+    assert [each.rpartition("/")[2] for each in groups] == ["photos-paris*", "photos-lima*"]
+
+
+def test_the_policy_for_fifteen_destinations_can_be_attached_as_one() -> None:
+    """IAM user guide, "IAM and STS quotas", read November 2026: 6144 characters."""
+    many = "".join(f'destinations.d{n}.bucket = "photos-destination-{n}"\n' for n in range(14))
+    document = document_of(needs(ONE + many))
+    assert len(json.dumps(document, separators=(",", ":"))) <= 6144
 
 
 def test_a_plan_shows_what_changes_and_what_stands_in_the_way() -> None:

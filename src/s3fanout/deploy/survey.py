@@ -107,7 +107,7 @@ def survey(settings: Settings, aws: AwsSession, bucket: SourceBucket) -> Survey:
         notifications=current,
         merge=_merge(plan, current, aws=aws, account=account, flag_was_ours=was_ours),
         flag_is_ours=flag_is_ours and not plan.has_topic,
-        needs=needs_of(plan, account, code.bucket),
+        needs=needs_of(plan, account, code.bucket, deployed=before),
         code=code,
     )
 
