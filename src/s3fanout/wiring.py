@@ -36,6 +36,7 @@ from s3fanout.engine.copier import Copier
 from s3fanout.engine.engine import Engine
 from s3fanout.engine.exclusive import Attempts, ExclusiveCopier
 from s3fanout.engine.holding import HoldingCopier
+from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.leftovers import UploadSweeper
 from s3fanout.engine.reads import SharedReads
@@ -339,7 +340,12 @@ async def build(
                 name,
                 store=stores.open(settings.destinations[name]),
                 copier=_copier(
-                    settings, name, source=source, stores=stores, reads=reads, ledger=ledger
+                    settings,
+                    name,
+                    source=source,
+                    stores=stores,
+                    reads=reads,
+                    ledger=ledger,
                 ),
                 queue=ledger,
                 settler=settler,
@@ -380,14 +386,22 @@ def _copier(
 ) -> Attempts:
     to = settings.destinations[name]
     rules = {rule.destination: rule for rule in rules_of(settings)}
-    streamed = [rule for rule in rules.values() if not settings.copies_on_server(rule.destination)]
+    on_server = settings.copies_on_server(name)
+    alike = [
+        rule for rule in rules.values() if settings.copies_on_server(rule.destination) == on_server
+    ]
     destination, limits = stores.open(to), limits_of(settings)
+    known = vendor_of(to)
+    vendor = StoreVendor(destination, clock=SystemClock()) if known is None else _always(known)
     copier = Copier(
         rule=rules[name],
-        way=Way.SERVER if settings.copies_on_server(name) else Way.STREAM,
+        way=Way.SERVER if on_server else Way.STREAM,
         source=source,
         destination=destination,
         reads=reads,
+        keeper=Keeper(
+            rules[name].keeping, destination=destination, vendor=vendor, clock=SystemClock()
+        ),
         remover=Remover(
             destination=destination,
             ledger=ledger,
@@ -397,7 +411,7 @@ def _copier(
         ),
         uploads=ledger,
         takers_of=lambda key: [
-            rule.destination for rule in streamed if refusal(rule, key, None) is None
+            rule.destination for rule in alike if refusal(rule, key, None) is None
         ],
         # AWS documents that it checks copy conditions; of other stores some ignore them in silence.
         conditions_honoured=to.endpoint is None,
@@ -413,9 +427,7 @@ def _copier(
     )
     if may_collide(rules[name].key_map):
         attempts = ExclusiveCopier(attempts, rule=rules[name], replica_keys=ledger)
-    known = vendor_of(to)
     if known is None or known.keys != KeyLimits():
-        vendor = StoreVendor(destination, clock=SystemClock()) if known is None else _always(known)
         attempts = HoldingCopier(attempts, rule=rules[name], source=source, vendor=vendor)
     return attempts
 

@@ -163,6 +163,7 @@ def settlement(
     attempts: int = 1,
     source_etag: str | None = None,
     replica_etag: str | None = None,
+    differences: tuple[str, ...] = (),
     source_version_id: str | None = None,
     size_bytes: int | None = None,
 ) -> Settlement:
@@ -177,5 +178,6 @@ def settlement(
         size_bytes=size_bytes,
         source_version_id=source_version_id,
         replica_etag=replica_etag,
+        differences=differences,
         error=error,
     )

@@ -52,6 +52,7 @@ endings = st.fixed_dictionaries(
         "source_etag": st.sampled_from([None, "s"]),
         "source_version_id": st.sampled_from([None, "sv"]),
         "replica_etag": st.sampled_from([None, "", "r"]),
+        "differences": st.sampled_from([(), ("tags",), ("acl", "storage-class")]),
         "size_bytes": st.sampled_from([None, 9]),
         "error": st.none() | errors,
     }

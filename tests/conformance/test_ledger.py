@@ -82,6 +82,25 @@ async def test_nothing_is_known_of_a_key_that_never_changed(world: World) -> Non
     assert list(await world.journal.failures(EVERYTHING, limit=10)) == []
 
 
+async def test_what_a_replica_lacks_is_known_and_counted_until_it_is_made_again(
+    world: World,
+) -> None:
+    async def settle(*differences: str) -> tuple[tuple[str, ...], int]:
+        job = await world.claim_one()
+        written = settlement(job, source_etag="s", replica_etag="r", differences=differences)
+        await world.journal.settle([written])
+        await world.journal.finish([job])
+        (summary,) = await world.journal.summaries()
+        return (await record_of(world)).differences, summary.different
+
+    await world.accept(new_job(etag="1"))
+    assert await settle("acl", "storage-class") == (("acl", "storage-class"), 1)
+    await world.accept(new_job(etag="2"))
+    (summary,) = await world.journal.summaries()
+    assert summary.different == 1, "the replica is there as it was"
+    assert await settle() == ((), 0)
+
+
 async def test_a_record_follows_its_job(world: World) -> None:
     await world.accept(
         new_job(token="t", trusted=False, etag="e", version_id="v", kind=ChangeKind.REMOVED)

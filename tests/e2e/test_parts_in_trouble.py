@@ -17,15 +17,18 @@ from s3fanout.adapters.store.credentials import StaticCredentials
 from s3fanout.adapters.store.endpoint import Endpoint
 from s3fanout.adapters.store.memory_uploads import part_of
 from s3fanout.adapters.store.s3 import S3Store
+from s3fanout.adapters.store.s3_probe import StoreVendor
 from s3fanout.adapters.store.transport import Header, Response, TransportSettings
 from s3fanout.adapters.store.transport_direct import DirectTransport
 from s3fanout.adapters.system import SystemClock
 from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Copier, Replicated
+from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.reads import SharedReads
 from s3fanout.model.errors import ReplicaMismatch, StoreError, Unavailable
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
+from s3fanout.model.keeping import Keeping
 from s3fanout.model.limits import MIB, Limits
 from s3fanout.model.objects import Absent, ObjectAttributes
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
@@ -177,6 +180,12 @@ async def world(
         source=source,
         destination=destination,
         reads=reads,
+        keeper=Keeper(
+            Keeping(),
+            destination=destination,
+            vendor=StoreVendor(destination, clock=clock),
+            clock=clock,
+        ),
         remover=None,
         uploads=LocalUploads(),
         takers_of=lambda _key: ["to"],

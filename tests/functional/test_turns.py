@@ -27,15 +27,18 @@ from s3fanout.decide.turns import Relation, Verdict, judge_turn, relation
 from s3fanout.engine.comparing import ComparingCopier
 from s3fanout.engine.copier import Copier, Replicated
 from s3fanout.engine.exclusive import Attempts
+from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.turns import Turned, TurnTaker
 from s3fanout.model.errors import SourceAbsent, SourceChanged
 from s3fanout.model.events import ChangeKind, OrderPoint
 from s3fanout.model.jobs import Job, JobState, Settlement
+from s3fanout.model.keeping import Carry, Keeping
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import Absent, ObjectAttributes, Present, Probe, Written
 from s3fanout.model.rules import KeyMap, Rule
 from s3fanout.model.turns import Answer, Recorded
+from s3fanout.model.vendors import OTHER, Vendor
 
 KEY = "k"
 
@@ -122,6 +125,10 @@ def settlement_of(job: Job, outcome: Replicated) -> Settlement:
     )
 
 
+async def _other() -> Vendor:
+    return OTHER
+
+
 def attempt(
     scene: Scene, order: OrderPoint | None, etag: str, *, guarded: bool
 ) -> Coroutine[Any, Any, Turned]:
@@ -135,6 +142,9 @@ def attempt(
         source=source,
         destination=destination,
         reads=SharedReads(source, budget_bytes=1, part_bytes=1, clock=SystemClock()),
+        keeper=Keeper(
+            Keeping(Carry.COPIED), destination=destination, vendor=_other, clock=SystemClock()
+        ),
         takers_of=lambda _: (),
         remover=None,
         uploads=LocalUploads(),

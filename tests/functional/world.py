@@ -24,6 +24,7 @@ from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Copier, Outcome
 from s3fanout.engine.engine import Engine
 from s3fanout.engine.exclusive import ExclusiveCopier
+from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.lane import Lane, LaneView
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receipt, Receiver
@@ -31,15 +32,23 @@ from s3fanout.engine.remover import Remover
 from s3fanout.engine.settler import Settler
 from s3fanout.model.events import Malformed
 from s3fanout.model.jobs import Job, JobState, NewJob, ReplicaRecord, Settlement
+from s3fanout.model.keeping import Keeping
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import ObjectAttributes
 from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Rule
+from s3fanout.model.vendors import Vendor, VendorName
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.queue import Accepted
 from tests.functional.clock import VirtualClock, quiet
 
 SOURCE = "source"
 Gate = Callable[[str], Awaitable[None]]
+
+
+PLAIN = Vendor(
+    VendorName.OTHER, "one whose copies keep all", copies_keep_class=True, loses=frozenset()
+)
+"""Its copies cost one request."""
 
 
 def no_fault(_call: Call) -> Fault | None:
@@ -62,11 +71,16 @@ class To:
     conditions_honoured: bool = True
     concurrency: int = 8
     deletes: Deletes = Deletes.IGNORE
+    keeping: Keeping = field(default_factory=Keeping)
+    store: Vendor = PLAIN
     wrap: Callable[[ObjectStore], ObjectStore] = field(default=lambda store: store)
 
     @property
     def rule(self) -> Rule:
-        return Rule(self.name, self.filter, self.key_map, self.deletes)
+        return Rule(self.name, self.filter, self.key_map, self.deletes, keeping=self.keeping)
+
+    async def vendor(self) -> Vendor:
+        return self.store
 
 
 class GatedJournal(MemoryJournal):
@@ -333,13 +347,16 @@ class World:
         )
 
     def _lane(self, to: To) -> Lane:
-        takers = [other.name for other in self.to.values() if other.way is Way.STREAM]
+        takers = [other.name for other in self.to.values() if other.way is to.way]
         copier = WatchedCopier(
             rule=to.rule,
             way=to.way,
             source=self.source_port,
             destination=self.ports[to.name],
             reads=self.reads,
+            keeper=Keeper(
+                to.keeping, destination=self.ports[to.name], vendor=to.vendor, clock=self.clock
+            ),
             remover=Remover(
                 destination=self.ports[to.name],
                 ledger=self.journal,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from s3fanout.decide.plan import Way
 from s3fanout.engine.backfill import Backfill, listed
 from s3fanout.engine.copier import Copier
 from s3fanout.engine.engine import Engine
+from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
@@ -18,7 +19,9 @@ from s3fanout.engine.sweep import Sweeper
 from s3fanout.engine.verify import Verifier
 from s3fanout.model.errors import LedgerUnavailable, S3FanoutError
 from s3fanout.model.jobs import Settlement
+from s3fanout.model.keeping import Keeping
 from s3fanout.model.rules import Deletes, Drift, KeyMap, Rule
+from s3fanout.model.vendors import OTHER, Vendor
 from s3fanout.ports.object_store import ObjectStore
 from tests.simulation.journal import SimJournal
 from tests.simulation.options import Place
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SOURCE = "source"
+
+
+async def _keeps_all() -> Vendor:
+    return replace(OTHER, copies_keep_class=True, loses=frozenset())
 
 
 class Parts:
@@ -177,13 +184,14 @@ class Process:
     def _lane(self, place: Place) -> Lane:
         world, limits = self.world, self.world.options.limits
         destination = cast("ObjectStore", SimStore(world, self, world.buckets[place.name], place))
-        streamed = [other.name for other in world.options.places if other.way is Way.STREAM]
+        alike = [other.name for other in world.options.places if other.way is place.way]
         copier = world.parts.copier(
             rule=rule_of(place),
             way=place.way,
             source=self.source,
             destination=destination,
             reads=self.reads,
+            keeper=Keeper(Keeping(), destination=destination, vendor=_keeps_all, clock=world.clock),
             remover=world.parts.remover(
                 destination=destination,
                 ledger=self.journal,
@@ -191,7 +199,7 @@ class Process:
                 clock=world.clock,
                 limits=limits,
             ),
-            takers_of=lambda _key: streamed,
+            takers_of=lambda _key: alike,
             uploads=self.journal,
             conditions_honoured=not place.lies and not place.opaque,
             clock=world.clock,

@@ -99,7 +99,12 @@ def test_a_hint_that_would_end_the_job_is_not_believed(way: Way) -> None:
     [
         (False, Way.SERVER, 10, ServerCopy("hint", 10)),
         (False, Way.SERVER, 0, ServerCopy("hint", 0)),
-        (True, Way.SERVER, COPY_BYTES_MAX, ServerCopy("read", COPY_BYTES_MAX)),
+        (
+            True,
+            Way.SERVER,
+            COPY_BYTES_MAX,
+            ServerCopy("read", COPY_BYTES_MAX, read(COPY_BYTES_MAX)),
+        ),
         (False, Way.STREAM, PART_BYTES, Stream("hint", PART_BYTES)),
         (True, Way.STREAM, PART_BYTES, Stream("read", PART_BYTES)),
         (False, Way.SERVER, COPY_BYTES_MAX + 1, ProbeFirst()),
@@ -113,6 +118,16 @@ def test_what_is_known_is_pinned(
         assert plan(read(size_bytes), way) == expected
     else:
         assert plan(None, way, job=replace(HINTED, size_bytes=size_bytes)) == expected
+
+
+def test_a_copy_that_needs_attributes_waits_for_the_facts() -> None:
+    def planned(facts: Probe | None) -> CopyPlan:
+        return plan_copy(
+            HINTED, facts, rule=Rule("a"), way=Way.SERVER, limits=Limits(), must_look=True
+        )
+
+    assert planned(None) == ProbeFirst()
+    assert planned(read(10)) == ServerCopy("read", 10, read(10))
 
 
 @pytest.mark.parametrize(("way", "limit"), [(Way.SERVER, COPY_BYTES_MAX), (Way.STREAM, PART_BYTES)])

@@ -54,6 +54,7 @@ RECORD = ReplicaRecord(
     source_version_id=None,
     replica_etag="there",
     error=None,
+    differences=("acl", "tags"),
 )
 
 
@@ -131,6 +132,7 @@ def test_a_record_shows_what_the_replica_equals() -> None:
         "size_bytes": 3,
         "source_etag": "read",
         "replica_etag": "there",
+        "differences": ["acl", "tags"],
         "error": None,
     }
     assert json.loads(json.dumps(document)) == document

@@ -8,7 +8,7 @@
 | ``S3FANOUT_DESTINATION`` | name of the destination in ledger and logs | the destination's bucket |
 | ``S3FANOUT_DESTINATION_BUCKET`` | the bucket that is copied to | the function's name |
 | ``S3FANOUT_DESTINATION_REGION`` | its region | the function's own |
-| ``S3FANOUT_RULE`` | JSON: filter and key map, only what is not the default | every key |
+| ``S3FANOUT_RULE`` | JSON: filter, key map and what is kept, where not the default | every key |
 | ``S3FANOUT_LOOP_GUARD`` | ``true``: both sides are compared before every copy | ``false`` |
 | ``S3FANOUT_TABLE`` | DynamoDB table of the ledger | no ledger |
 | ``S3FANOUT_QUEUE_URL`` | the SQS queue that feeds the function | – (classic has none) |
@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from s3fanout.model.errors import Misconfigured
+from s3fanout.model.keeping import Keeping
 from s3fanout.model.limits import Limits
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
 from s3fanout.model.topology import Topology
@@ -38,7 +39,7 @@ HANDLER = "s3fanout.awslambda.handler.handle"
 CONCURRENCY = 16
 """Copies wait for S3, not for the processor: a small function keeps this many in flight."""
 
-Part = TypeVar("Part", KeyFilter, KeyMap, Limits)
+Part = TypeVar("Part", KeyFilter, KeyMap, Keeping, Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class FunctionSettings:
             for name, part in (
                 ("filter", _changed(self.rule.filter)),
                 ("key_map", _changed(self.rule.key_map)),
+                ("keeping", _changed(self.rule.keeping)),
             )
             if part
         }
@@ -140,6 +142,7 @@ def from_environment(env: Mapping[str, str], function_name: str) -> FunctionSett
             destination=env.get("S3FANOUT_DESTINATION") or bucket,
             filter=_part(KeyFilter, rule.get("filter", {}), "S3FANOUT_RULE"),
             key_map=_part(KeyMap, rule.get("key_map", {}), "S3FANOUT_RULE"),
+            keeping=_part(Keeping, rule.get("keeping", {}), "S3FANOUT_RULE"),
         ),
         loop_guard=_switch(env, "S3FANOUT_LOOP_GUARD"),
         table=env.get("S3FANOUT_TABLE") or None,
@@ -150,7 +153,7 @@ def from_environment(env: Mapping[str, str], function_name: str) -> FunctionSett
     )
 
 
-def _changed(part: KeyFilter | KeyMap | Limits) -> dict[str, Any]:
+def _changed(part: KeyFilter | KeyMap | Keeping | Limits) -> dict[str, Any]:
     """The fields that are not at their default."""
     usual = asdict(type(part)())
     return {name: value for name, value in asdict(part).items() if value != usual[name]}

@@ -30,6 +30,7 @@ from s3fanout.engine.copier import Copier
 from s3fanout.engine.delivery import Deliverer
 from s3fanout.engine.exclusive import Attempts
 from s3fanout.engine.holding import HoldingCopier
+from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.turns import TurnTaker
 from s3fanout.model.limits import MIB
@@ -134,6 +135,12 @@ class Function:
                 source,
                 budget_bytes=limits.stream_bytes,
                 part_bytes=limits.part_bytes,
+                clock=self._clock,
+            ),
+            keeper=Keeper(
+                settings.rule.keeping,
+                destination=destination,
+                vendor=_amazon_s3,
                 clock=self._clock,
             ),
             takers_of=lambda _: (settings.destination,),

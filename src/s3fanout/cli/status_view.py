@@ -21,6 +21,7 @@ COLUMNS = (
     ("backlog", "right"),
     ("replicated", "right"),
     ("failed", "right"),
+    ("different", "right"),
     ("last error", "left"),
 )
 
@@ -86,5 +87,6 @@ def _row(row: dict[str, Any]) -> list[Text | str]:
         f"{row['backlog_jobs']:,}",
         f"{row['replicated']:,}",
         f"{row['failed']:,}",
+        f"{row['different']:,}",
         printable(shown)[:120],
     ]

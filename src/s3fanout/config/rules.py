@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from s3fanout.config.replicas import Acl
 from s3fanout.config.settings import Destination, Settings
+from s3fanout.model.keeping import KEEP, Keeping
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
 
 
@@ -32,4 +34,17 @@ def rule_of(name: str, destination: Destination) -> Rule:
         ),
         deletes=destination.deletes,
         drift=destination.drift,
+        keeping=_keeping(destination),
+    )
+
+
+def _keeping(destination: Destination) -> Keeping:
+    chosen = destination.storage_class
+    return Keeping(
+        attributes=destination.attributes,
+        storage_class="" if chosen == KEEP else chosen,
+        encryption=destination.encryption,
+        kms_key=destination.kms_key or "",
+        acl="" if destination.acl is Acl.NONE else destination.acl,
+        strict=destination.strict,
     )

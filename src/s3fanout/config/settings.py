@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field
 
 from s3fanout.config.aws import AccountId, Aws, KeyArn
 from s3fanout.config.credentials import Credentials, SecretReference, Section
+from s3fanout.config.replicas import Replicas
 from s3fanout.config.values import (
     BucketName,
     Bytes,
@@ -143,7 +144,7 @@ class KeyPatterns(Section):
     )
 
 
-class Destination(Store):
+class Destination(Replicas, Store):
     """One bucket that is copied to."""
 
     enabled: Switch = Field(default=True, description="Whether changes are copied to it.")

@@ -26,6 +26,7 @@ from s3fanout.config.units import (
 )
 from s3fanout.decide.key_template import parse_template
 from s3fanout.decide.match import glob_pattern
+from s3fanout.model.keeping import KEEP
 
 AWS: Final = "aws"
 """The word for "no endpoint of its own": AWS, found by region."""
@@ -226,6 +227,13 @@ def _destination_name(value: str) -> str:
     return value
 
 
+def _storage_class(value: str) -> str:
+    # The store knows which there are; new ones come up, and other vendors have their own.
+    if value != KEEP and not re.fullmatch(r"[A-Z][A-Z0-9_]{0,62}", value):
+        raise ValueError(f"must be {KEEP}, or a storage class in capital letters")
+    return value
+
+
 def _key_template(value: str) -> str:
     if value:
         parse_template(value)
@@ -258,6 +266,7 @@ Listen = Annotated[ListenAddress, PlainValidator(_listen)]
 Route = Annotated[str, AfterValidator(_route)]
 Variable = Annotated[str, AfterValidator(_variable)]
 RoleArn = Annotated[str, AfterValidator(_role)]
+StorageClass = Annotated[str, AfterValidator(_storage_class)]
 KeyTemplateText = Annotated[str, AfterValidator(_key_template)]
 Glob = Annotated[str, AfterValidator(_glob)]
 DestinationName = Annotated[str, AfterValidator(_destination_name)]

@@ -4,6 +4,7 @@
 |---|---|---|---|
 | not read, no etag or no size hint | any | – | Probe |
 | not read, hinted size not wanted by the rule | any | – | Probe (a hint is not believed) |
+| not read, and its attributes must be known | server | any | Probe |
 | hinted or read | server | ≤ 5 GiB | ServerCopy pinned to the etag |
 | hinted or read | stream | ≤ one part | Stream pinned to the etag |
 | hinted | any | larger | Probe (its attributes have to be sent) |
@@ -44,10 +45,11 @@ class ProbeFirst:
 
 @dataclass(frozen=True, slots=True)
 class ServerCopy:
-    """One CopyObject, pinned."""
+    """One CopyObject, pinned; ``facts`` if they were read."""
 
     etag: str
     size_bytes: int
+    facts: Present | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,20 @@ class Refuse:
 CopyPlan = ProbeFirst | ServerCopy | Stream | InParts | Delete | Skip | Refuse
 
 
-def plan_copy(job: Job, facts: Probe | None, *, rule: Rule, way: Way, limits: Limits) -> CopyPlan:
-    """What the attempt should do next. ``facts`` is ``None`` until the source was read."""
+def plan_copy(
+    job: Job,
+    facts: Probe | None,
+    *,
+    rule: Rule,
+    way: Way,
+    limits: Limits,
+    must_look: bool = False,
+) -> CopyPlan:
+    """What the attempt should do next.
+
+    ``facts`` is ``None`` until the source was read; ``must_look`` says that a copy by the store
+    needs them.
+    """
     if isinstance(facts, Absent):
         if rule.deletes is Deletes.REPLICATE:
             return Delete()
@@ -105,7 +119,7 @@ def plan_copy(job: Job, facts: Probe | None, *, rule: Rule, way: Way, limits: Li
 
     limit_bytes = limits.copy_bytes_max if way is Way.SERVER else limits.part_bytes
     unwanted = refusal(rule, job.key, size_bytes)
-    if facts is None and (unwanted is not None or size_bytes > limit_bytes):
+    if facts is None and (must_look or unwanted is not None or size_bytes > limit_bytes):
         return ProbeFirst()
     if unwanted is not None:
         return Skip(unwanted, "the rule of this destination does not want the object")
@@ -117,7 +131,9 @@ def plan_copy(job: Job, facts: Probe | None, *, rule: Rule, way: Way, limits: Li
         )
     if facts is not None and size_bytes > limit_bytes:
         return InParts(facts)
-    return ServerCopy(etag, size_bytes) if way is Way.SERVER else Stream(etag, size_bytes)
+    if way is Way.STREAM:
+        return Stream(etag, size_bytes)
+    return ServerCopy(etag, size_bytes, facts)
 
 
 class Verdict(StrEnum):

@@ -8,7 +8,7 @@ again. It never settles a replica on a state of the source that it has not pinne
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from s3fanout.decide.match import replica_key
 from s3fanout.decide.plan import (
@@ -25,13 +25,14 @@ from s3fanout.decide.plan import (
     plan_copy,
 )
 from s3fanout.decide.proof import contradiction, is_proven
+from s3fanout.engine.keeper import Keeper, Load
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.remover import Held, Removed, Remover
 from s3fanout.engine.uploader import Source, Unfinished, Uploader
 from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import Limits
-from s3fanout.model.objects import NO_EXTRAS, Present, Probe, Written
+from s3fanout.model.objects import Present, Probe, Written
 from s3fanout.model.rules import Rule
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
@@ -40,13 +41,17 @@ from s3fanout.ports.uploads import Uploads
 
 @dataclass(frozen=True, slots=True)
 class Replicated:
-    """The replica equals this state of the source; ``wrote`` tells whether it was written."""
+    """The replica equals this state of the source.
+
+    ``wrote`` tells whether it was written, ``differences`` what it lacks (``model.keeping``).
+    """
 
     source_etag: str
     size_bytes: int
     replica_etag: str
     reason: str
     wrote: bool = True
+    differences: tuple[str, ...] = ()
 
 
 Outcome = Replicated | Removed | Held | Unfinished | Skip | Refuse
@@ -63,6 +68,7 @@ class Copier:
         source: ObjectStore,
         destination: ObjectStore,
         reads: SharedReads,
+        keeper: Keeper,
         remover: Remover | None,
         uploads: Uploads,
         takers_of: Callable[[str], Sequence[str]],
@@ -77,10 +83,11 @@ class Copier:
             way: How bytes get there.
             source: The source bucket.
             destination: The destination bucket.
-            reads: Shared reads of the source, for ``Way.STREAM``.
+            reads: Shared reads of the source, and looks at it.
+            keeper: Knows what replicas carry.
             remover: Deletes replicas, if the rule asks for it; ``None`` where no rule can.
             uploads: What is remembered of copies in parts.
-            takers_of: Names of the destinations that stream a source key.
+            takers_of: Names of the destinations that a source key goes to in the same way.
             conditions_honoured: Whether the destination's store is known to check
                 ``x-amz-copy-source-if-match``.
             clock: For deadlines.
@@ -91,6 +98,7 @@ class Copier:
         self._source = source
         self._destination = destination
         self._reads = reads
+        self._keeper = keeper
         self._remover = remover
         self._uploader = Uploader(
             destination_name=rule.destination,
@@ -98,6 +106,7 @@ class Copier:
             source=source,
             destination=destination,
             reads=reads.parts,
+            keeper=keeper,
             takers_of=takers_of,
             uploads=uploads,
             clock=clock,
@@ -121,7 +130,8 @@ class Copier:
     async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         """Make the replica of ``job.key`` equal to the source, as the source is now.
 
-        Requests on the cheap path: one (server-side copy) or the write plus a share of one read.
+        Requests on the cheap path: one (server-side copy; where the store's copies lose attributes,
+        a share of one look at the source too) or the write plus a share of one read.
 
         Args:
             job: What to do.
@@ -142,12 +152,20 @@ class Copier:
 
     async def _attempt(self, job: Job, stop_at_s: float | None) -> Outcome:
         facts: Probe | None = None
+        must_look = self._way is Way.SERVER and await self._keeper.must_look()
         for _ in range(self._limits.replans_max):
-            plan = plan_copy(job, facts, rule=self._rule, way=self._way, limits=self._limits)
+            plan = plan_copy(
+                job,
+                facts,
+                rule=self._rule,
+                way=self._way,
+                limits=self._limits,
+                must_look=must_look,
+            )
             try:
                 match plan:
                     case ProbeFirst():
-                        facts = await self._source.head(job.key)
+                        facts = await self._look(job, shared=must_look)
                     case ServerCopy():
                         done = await self._server_copy(job.key, plan)
                         if done is not None:
@@ -173,13 +191,27 @@ class Copier:
             hint="it is tried again when it rests",
         )
 
+    async def _look(self, job: Job, *, shared: bool) -> Probe:
+        if not shared:
+            return await self._source.head(job.key)
+        return await self._reads.looks.look(job, takers=len(self._takers_of(job.key)))
+
     async def _server_copy(self, key: str, plan: ServerCopy) -> Replicated | None:
         """Copy by the store; ``None`` if the source moved while it did."""
         target = replica_key(self._rule.key_map, key)
-        written = await self._destination.copy(
-            target, source_bucket=self._source.bucket, source_key=key, if_match=plan.etag
+        facts = plan.facts
+        written, load = await self._keeper.write(
+            await self._keeper.load(facts),
+            lambda attributes: self._destination.copy(
+                target,
+                source_bucket=self._source.bucket,
+                source_key=key,
+                if_match=plan.etag,
+                extras=attributes.extras,
+            ),
         )
         self._wrote[key] = written.etag
+        replica = None
         verdict = judge_copy(
             pinned_etag=plan.etag,
             answered_etag=written.etag,
@@ -189,9 +221,16 @@ class Copier:
             now = await self._source.head(key)
             if not isinstance(now, Present) or now.etag != plan.etag:
                 return None
-            await self._check(target, now, written.etag)
+            replica = await self._check(target, now, written.etag)
+            facts = facts or now
         return Replicated(
-            plan.etag, plan.size_bytes, written.etag, "copied by the store, pinned to the etag"
+            plan.etag,
+            plan.size_bytes,
+            written.etag,
+            "copied by the store, pinned to the etag",
+            differences=await self._differences(
+                load, facts, target, written, replica=replica, copied=True
+            ),
         )
 
     async def _stream(self, job: Job, plan: Stream) -> Replicated:
@@ -203,18 +242,25 @@ class Copier:
             takers=len(self._takers_of(job.key)),
         )
         target = replica_key(self._rule.key_map, job.key)
-        written = await self._destination.put(target, body, body.facts.attributes)
+        written, load = await self._keeper.write(
+            await self._keeper.load(body.facts),
+            lambda attributes: self._destination.put(target, body, attributes),
+        )
         self._wrote[job.key] = written.etag
         self._reads.wrote(job.key, number)
+        replica = None
         if written.etag != body.md5_hex:
             # Encrypted by KMS, or a store with other etags: then the size must do, beside the
             # digest that the store itself checked on receipt.
-            await self._check(target, body.facts, written.etag)
+            replica = await self._check(target, body.facts, written.etag)
         return Replicated(
             body.facts.etag,
             body.facts.size_bytes,
             written.etag,
             "read once and written, checked by digest",
+            differences=await self._differences(
+                load, body.facts, target, written, replica=replica, copied=False
+            ),
         )
 
     async def _in_parts(
@@ -223,35 +269,57 @@ class Copier:
         number = self._reads.next_number
         tags = await self._source.get_tags(job.key) if facts.tag_count else {}
         target = replica_key(self._rule.key_map, job.key)
+        load = await self._keeper.load(facts, tags)
         written = await self._uploader.replicate(
-            job,
-            target,
-            Source(facts, replace(facts.attributes, tags=tags, extras=NO_EXTRAS)),
-            stop_at_s=stop_at_s,
+            job, target, Source(facts, load), stop_at_s=stop_at_s
         )
         if not isinstance(written, Written):
             return written
         self._wrote[job.key] = written.etag
         self._reads.wrote(job.key, number)
-        proven = await self._check(target, facts, written.etag)
+        replica = await self._check(target, facts, written.etag)
+        lacks = await self._keeper.differences_of_parts(load, facts, target, replica)
         return Replicated(
             facts.etag,
             facts.size_bytes,
             written.etag,
             "written in parts, "
-            + ("checked by checksum" if proven else "each pinned to the etag, checked by size"),
+            + (
+                "checked by checksum"
+                if is_proven(facts, replica)
+                else "each pinned to the etag, checked by size"
+            ),
+            differences=await self._keeper.settled(lacks, target, written_etag=written.etag),
         )
 
-    async def _check(self, target: str, source: Present, written_etag: str) -> bool:
-        """Look at what was written. One request. Returns whether a checksum proves it.
+    async def _differences(
+        self,
+        load: Load,
+        facts: Present | None,
+        target: str,
+        written: Written,
+        *,
+        replica: Present | None,
+        copied: bool,
+    ) -> tuple[str, ...]:
+        """What a replica that was written in one piece lacks, as far as the source is known."""
+        lacks = load.lacks
+        if facts is not None:
+            lacks = await self._keeper.differences(
+                load, facts, target, replica=replica, copied=copied
+            )
+        return await self._keeper.settled(lacks, target, written_etag=written.etag)
+
+    async def _check(self, target: str, source: Present, written_etag: str) -> Present:
+        """Look at what was written: the replica. One request.
 
         Raises:
             ReplicaMismatch: It is not the source. It was removed, if it is what we wrote.
         """
         replica = await self._destination.head(target)
         wrong = contradiction(source, replica)
-        if not wrong:
-            return isinstance(replica, Present) and is_proven(source, replica)
+        if not wrong and isinstance(replica, Present):
+            return replica
         if isinstance(replica, Present) and written_etag and replica.etag == written_etag:
             await self._destination.delete(target, if_match=written_etag)
         raise ReplicaMismatch(wrong, operation="HeadObject")

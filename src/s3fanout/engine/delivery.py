@@ -129,6 +129,7 @@ class Deliverer:
             source_version_id=job.version_id if outcome.source_etag == job.etag else None,
             replica_etag=outcome.replica_etag,
             wrote=outcome.wrote,
+            differences=outcome.differences,
         )
 
     def _dead(self, job: Job, error: ErrorRecord, *, attempts: int) -> Settlement:

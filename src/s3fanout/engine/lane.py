@@ -291,6 +291,7 @@ class Lane:
             size_bytes=outcome.size_bytes,
             source_version_id=job.version_id if outcome.source_etag == job.etag else None,
             replica_etag=outcome.replica_etag,
+            differences=outcome.differences,
             wrote=outcome.wrote,
         )
 

@@ -20,6 +20,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from s3fanout.engine.looks import SharedLooks
 from s3fanout.engine.part_reads import PartReads
 from s3fanout.model.objects import Body
 from s3fanout.ports.object_store import ObjectStore
@@ -54,6 +55,7 @@ class SharedReads:
             part_bytes: Largest object that is read as a whole.
             clock: Says how long destinations wait for each other.
         """
+        self.looks = SharedLooks(source, clock=clock)
         self.parts = PartReads(source, budget_bytes=budget_bytes // 2, clock=clock)
         self._source = source
         self._budget_bytes = budget_bytes // 2

@@ -47,10 +47,11 @@ from s3fanout.model.uploads import ReplicaUpload
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from s3fanout.engine.keeper import Keeper, Load
     from s3fanout.engine.part_reads import PartReads
     from s3fanout.model.jobs import Job
     from s3fanout.model.limits import Limits
-    from s3fanout.model.objects import Checksum, FirstPart, ObjectAttributes, UploadedPart
+    from s3fanout.model.objects import Checksum, FirstPart, UploadedPart
     from s3fanout.ports.object_store import ObjectStore
     from s3fanout.ports.system import Clock
     from s3fanout.ports.uploads import Uploads
@@ -78,11 +79,11 @@ class Source:
 
     Attributes:
         facts: As probed.
-        attributes: What the replica is to carry.
+        load: What the replica is to carry.
     """
 
     facts: Present
-    attributes: ObjectAttributes
+    load: Load
 
 
 @dataclass(slots=True)
@@ -109,6 +110,7 @@ class Uploader:
         source: ObjectStore,
         destination: ObjectStore,
         reads: PartReads,
+        keeper: Keeper,
         takers_of: Callable[[str], Sequence[str]],
         uploads: Uploads,
         clock: Clock,
@@ -121,6 +123,7 @@ class Uploader:
         self._source = source
         self._destination = destination
         self._reads = reads
+        self._keeper = keeper
         self._takers_of = takers_of
         self._uploads = uploads
         self._clock = clock
@@ -170,7 +173,7 @@ class Uploader:
 
     async def _run(self, job: Job, replica_key: str, source: Source) -> _Run | Refuse:
         """The upload of an earlier attempt, or a new one."""
-        state = fingerprint(source.facts.etag, source.attributes)
+        state = fingerprint(source.facts.etag, source.load.attributes)
         known = await self._uploads.upload_of(self._name, job.key)
         if known is not None:
             if known.fingerprint == state and known.replica_key == replica_key:
@@ -184,8 +187,11 @@ class Uploader:
         chosen = await self._layout(job.key, source.facts)
         if chosen is None:
             return self._too_large(source.facts.size_bytes)
-        upload_id = await self._destination.create_upload(
-            replica_key, source.attributes, checksum=_algorithm(source.facts)
+        upload_id, _ = await self._keeper.write(
+            source.load,
+            lambda attributes: self._destination.create_upload(
+                replica_key, attributes, checksum=_algorithm(source.facts)
+            ),
         )
         upload = ReplicaUpload(
             self._name, job.key, replica_key, upload_id, state, chosen.part_bytes

@@ -20,6 +20,7 @@ S3FanoutError
     ├── NoSuchBucket       404 for the bucket                        the destination is to blame
     ├── UploadGone         a multipart upload is not there any more  begin another one
     ├── Refused            any other 4xx: never works as it is       dead letter
+    │   └── NotExact       the replica would lack something, strict  dead letter
     ├── ListingUnordered   keys do not come in byte order        list again and sort
     └── ReplicaMismatch    what was written is not what was read     try again, never settle
 ```
@@ -225,6 +226,16 @@ class Refused(StoreError):
 
     code = "refused"
     default_hint = "see the store's message; correct the cause, then: s3fanout redrive"
+
+
+class NotExact(Refused):
+    """The destination does not hold all that the object carries, and is strict."""
+
+    code = "not-exact"
+    default_hint = (
+        "exclude such objects, change the destination's settings, or set strict = false to keep "
+        "replicas with differences; then: s3fanout redrive"
+    )
 
 
 class ReplicaMismatch(StoreError):

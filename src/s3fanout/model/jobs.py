@@ -110,6 +110,7 @@ class Settlement:
         due_at_ms: For ``WAITING`` only: when it may be claimed again.
         source_etag, size_bytes, source_version_id: The source state that the replica now equals.
         replica_etag: What the destination answered; ``""`` after the replica was deleted.
+        differences: What the replica lacks of what it was to have, sorted names.
         error: For ``WAITING`` and ``DEAD``.
         wrote: Whether a ``SETTLED`` replica was written, or was found equal; for counting only.
     """
@@ -124,6 +125,7 @@ class Settlement:
     size_bytes: int | None = None
     source_version_id: str | None = None
     replica_etag: str | None = None
+    differences: tuple[str, ...] = ()
     error: ErrorRecord | None = None
     wrote: bool = True
 
@@ -136,6 +138,7 @@ class ReplicaRecord:
         earlier_etags: Hints of the jobs that this one replaced since the replica's state was last
             known, oldest first, at most ``EARLIER_ETAGS_MAX``: what a lost attempt may have
             written.
+        differences: What the replica lacks of what it was to have, sorted names.
     """
 
     destination: str
@@ -158,6 +161,7 @@ class ReplicaRecord:
     replica_etag: str | None
     error: ErrorRecord | None
     earlier_etags: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,7 @@ class DestinationSummary:
         later: Of the ready ones those that come after all others: seen in a listing.
         backlog_bytes: Sum of the known sizes of the backlog.
         settled, superseded, dead: Records in those states.
+        different: Replicas that lack something of what they were to have.
         oldest_event_at_ms: Event time of the oldest unsettled change; ``None`` without backlog.
         last_settled_at_ms: Newest settlement of any replica, also of one that changed again since;
             ``None`` when nothing was settled yet.
@@ -186,6 +191,7 @@ class DestinationSummary:
     settled: int = 0
     superseded: int = 0
     dead: int = 0
+    different: int = 0
     oldest_event_at_ms: int | None = None
     last_settled_at_ms: int | None = None
     last_error: ErrorRecord | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from s3fanout.model.keeping import Keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Rule:
         filter, key_map: As above.
         deletes: What happens to a replica when its source object goes away.
         drift: What happens to a replica that somebody else changed.
+        keeping: What replicas carry beside bytes, headers, metadata and tags.
     """
 
     destination: str
@@ -83,3 +86,4 @@ class Rule:
     key_map: KeyMap = KeyMap()
     deletes: Deletes = Deletes.IGNORE
     drift: Drift = Drift.REPORT
+    keeping: Keeping = field(default_factory=Keeping)

@@ -69,6 +69,10 @@ class Vendor:
         encryption: Kinds of server-side encryption that a request may ask for.
         storage_classes: Those that ``x-amz-storage-class`` may name.
         byte_order: Whether listings are in the order of the keys' bytes.
+        copies_keep_class: A copy by the store has the storage class of the source object, and its
+            redirect and lock where the store holds them.
+        loses: What it takes and drops without a word, by ``model.keeping.Difference`` or name of a
+            content header; ``None`` where it is not known.
     """
 
     name: VendorName
@@ -85,6 +89,8 @@ class Vendor:
     encryption: str = ""
     storage_classes: str = ""
     byte_order: bool | None = None
+    copies_keep_class: bool = False
+    loses: frozenset[str] | None = None
 
 
 _PATHS = KeyLimits(
@@ -113,6 +119,7 @@ VENDORS: tuple[Vendor, ...] = (
         encryption="SSE-S3, SSE-KMS, SSE-C",
         storage_classes="all of S3",
         byte_order=True,
+        loses=frozenset(),
     ),
     Vendor(
         VendorName.MINIO,
@@ -128,6 +135,10 @@ VENDORS: tuple[Vendor, ...] = (
         encryption="none",
         storage_classes="STANDARD",
         byte_order=True,
+        copies_keep_class=True,
+        loses=frozenset(
+            {"checksum", "content-encoding", "content-language", "expires", "redirect"}
+        ),
     ),
     Vendor(
         VendorName.CEPH,
@@ -142,6 +153,7 @@ VENDORS: tuple[Vendor, ...] = (
         encryption="SSE-C",
         storage_classes="those of the cluster",
         byte_order=True,
+        loses=frozenset({"checksum"}),
     ),
     Vendor(
         VendorName.SEAWEEDFS,
@@ -163,6 +175,8 @@ VENDORS: tuple[Vendor, ...] = (
         encryption="SSE-S3, SSE-C",
         storage_classes="any name",
         byte_order=False,
+        copies_keep_class=True,
+        loses=frozenset({"metadata", "redirect"}),
     ),
     Vendor(
         VendorName.GARAGE,

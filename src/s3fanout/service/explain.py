@@ -97,6 +97,9 @@ def _settled_verdict(source: Seen, replica: Seen, record: ReplicaRecord) -> str:
         return f"copied at {when}, but the source changed since and no event of that arrived yet"
     if replica.size_bytes != source.size_bytes:
         return f"copied at {when}, but the replica was changed by somebody else since"
+    if record.differences:
+        lacks = ", ".join(record.differences)
+        return f"copied at {when} ({record.reason}); the destination does not hold: {lacks}"
     return f"equal: copied at {when} ({record.reason})"
 
 

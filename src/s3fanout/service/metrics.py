@@ -61,6 +61,9 @@ class Metrics:
         self._backlog = self._gauge("backlog_jobs", "Jobs accepted and not yet final")
         self._backlog_bytes = self._gauge("backlog_bytes", "Known bytes of the backlog")
         self._dead = self._gauge("dead_letters", "Jobs that stopped with a reason")
+        self._different = self._gauge(
+            "different_replicas", "Replicas that lack something that the destination does not hold"
+        )
         self._paused = self._gauge("paused", "1 while a person paused the destination")
         self._in_flight = self._gauge("in_flight", "Attempts running now")
         self._concurrency = self._gauge("concurrency", "Attempts that the pace allows now")
@@ -121,6 +124,7 @@ class Metrics:
             self._backlog.labels(name).set(summary.backlog)
             self._backlog_bytes.labels(name).set(summary.backlog_bytes)
             self._dead.labels(name).set(summary.dead)
+            self._different.labels(name).set(summary.different)
             self._paused.labels(name).set(summary.paused_at_ms is not None)
         for view in views:
             self._in_flight.labels(view.destination).set(view.in_flight)

@@ -99,6 +99,7 @@ def record_document(record: ReplicaRecord) -> Json:
         "size_bytes": record.size_bytes,
         "source_etag": record.source_etag or record.etag,
         "replica_etag": record.replica_etag or None,
+        "differences": list(record.differences),
         "error": error_document(record.error),
     }
 
@@ -171,6 +172,7 @@ def _destination(
         "replicated": summary.settled,
         "superseded": summary.superseded,
         "failed": summary.dead,
+        "different": summary.different,
         "last_replicated_at": rfc3339(summary.last_settled_at_ms),
         "paused_at": rfc3339(summary.paused_at_ms),
         "paused_reason": summary.paused_reason or None,

@@ -74,6 +74,7 @@ def update_of(settlement: Settlement) -> tuple[dict[str, Any], set[str]]:
             "source_etag": settlement.source_etag,
             "source_version_id": settlement.source_version_id,
             "replica_etag": settlement.replica_etag,
+            "differences": " ".join(settlement.differences) or None,
         }
         if job.order is not None:
             values |= {
@@ -123,6 +124,7 @@ def record_of(item: Item) -> ReplicaRecord:
         source_version_id=_text(item, "source_version_id"),
         replica_etag=_text(item, "replica_etag"),
         error=None if code is None else error_of(item),
+        differences=tuple((_text(item, "differences") or "").split()),
     )
 
 

@@ -19,6 +19,7 @@ class Tally:
     def __init__(self) -> None:
         self._states: Counter[JobState] = Counter()
         self._ready = 0
+        self._different = 0
         self._backlog = 0
         self._backlog_bytes = 0
         self._oldest_event_at_ms: int | None = None
@@ -30,6 +31,7 @@ class Tally:
         """One more record."""
         record = record_of(item)
         self._states[record.state] += 1
+        self._different += bool(record.differences)
         if record.state in UNSETTLED:
             self._add_backlog(record, now_ms)
         if record.state is JobState.SETTLED:
@@ -60,6 +62,7 @@ class Tally:
             settled=self._states[JobState.SETTLED],
             superseded=self._states[JobState.SUPERSEDED],
             dead=self._states[JobState.DEAD],
+            different=self._different,
             oldest_event_at_ms=self._oldest_event_at_ms,
             last_settled_at_ms=self._last_settled_at_ms,
             last_error=error_of(error[1]) if error else None,

@@ -156,6 +156,7 @@ class LedgerFile:
             settlement.source_etag,
             settlement.source_version_id,
             settlement.replica_etag,
+            json.dumps(settlement.differences) if settlement.differences else None,
             *((error.code, error.message, error.hint, settlement.at_ms) if error else _NO_ERROR),
         )
 
@@ -167,7 +168,7 @@ class LedgerFile:
         refused = [index for index, row in enumerate(piece) if fences.get(index) != row[3]]
         for index in refused:
             destination_id, key = piece[index][:2]
-            replica = piece[index][10:13]
+            replica = piece[index][10:14]
             if replica[2] is not None:
                 # It settles nothing, but the replica is what this attempt made of it.
                 self.connection.execute(statements.NOTE_REPLICA, (*replica, destination_id, key))

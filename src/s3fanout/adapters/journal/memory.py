@@ -141,6 +141,7 @@ class MemoryJournal(MemoryCheckpoints):
                 replica_etag=recorded.replica_etag if recorded else None,
                 error=None,
                 earlier_etags=earlier_etags(recorded) if recorded else (),
+                differences=recorded.differences if recorded else (),
             )
         )
 
@@ -312,6 +313,7 @@ class MemoryJournal(MemoryCheckpoints):
             settled=sum(record.state is JobState.SETTLED for record in records),
             superseded=sum(record.state is JobState.SUPERSEDED for record in records),
             dead=sum(record.state is JobState.DEAD for record in records),
+            different=sum(bool(record.differences) for record in records),
             oldest_event_at_ms=min(
                 (record.event_at_ms for record in backlog if not is_later(record)), default=None
             ),

@@ -59,6 +59,7 @@ def settled_record(record: ReplicaRecord, settlement: Settlement, fence: int) ->
         source_etag=settlement.source_etag,
         source_version_id=settlement.source_version_id,
         replica_etag=settlement.replica_etag,
+        differences=settlement.differences,
         error=settlement.error,
     )
     if settlement.state is JobState.SETTLED:
@@ -68,6 +69,9 @@ def settled_record(record: ReplicaRecord, settlement: Settlement, fence: int) ->
         source_etag=_first(after.source_etag, record.source_etag),
         source_version_id=_first(after.source_version_id, record.source_version_id),
         replica_etag=_first(after.replica_etag, record.replica_etag),
+        differences=record.differences
+        if settlement.replica_etag is None
+        else settlement.differences,
     )
 
 
@@ -78,6 +82,7 @@ def with_replica(record: ReplicaRecord, settlement: Settlement) -> ReplicaRecord
         source_etag=settlement.source_etag,
         source_version_id=settlement.source_version_id,
         replica_etag=settlement.replica_etag,
+        differences=settlement.differences,
     )
 
 

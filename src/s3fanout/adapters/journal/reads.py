@@ -39,7 +39,7 @@ json_array(
     destination.name, key, fence, state, kind, event_at_ms, accepted_at_ms, due_at_ms, attempts,
     order_scheme, order_token, order_trusted, etag, size_bytes, version_id, reason, settled_at_ms,
     source_etag, source_version_id, replica_etag, error_code, error_message, error_hint,
-    earlier_etags
+    earlier_etags, differences
 )
 """
 
@@ -50,7 +50,7 @@ SELECT json_group_array(json_array(
     name, ready, waiting, later, backlog_bytes, settled, superseded, dead, oldest_event_at_ms,
     last_settled_at_ms, error_code, error_message, error_hint, error_at_ms,
     iif({_IS_PAUSED}, paused_at_ms, NULL), iif({_IS_PAUSED}, paused_reason, NULL),
-    iif({_IS_PAUSED}, pause_ends_at_ms, NULL)
+    iif({_IS_PAUSED}, pause_ends_at_ms, NULL), different
 ))
 FROM destination
 LEFT JOIN (
@@ -256,6 +256,7 @@ def _record(row: Sequence[Any]) -> ReplicaRecord:
         replica_etag=row[19],
         error=None if row[20] is None else ErrorRecord(*row[20:23]),
         earlier_etags=() if row[23] is None else tuple(json.loads(row[23])),
+        differences=() if row[24] is None else tuple(json.loads(row[24])),
     )
 
 
@@ -276,4 +277,5 @@ def _summary(row: Sequence[Any]) -> DestinationSummary:
         paused_at_ms=row[14],
         paused_reason=row[15] or "",
         pause_ends_at_ms=row[16],
+        different=row[17],
     )

@@ -240,6 +240,20 @@ _VERSION_7 = (
     "ALTER TABLE destination ADD COLUMN pause_ends_at_ms INTEGER",
 )
 
+_VERSION_8 = (
+    # What a replica lacks, as a JSON array of names; null for nothing, so a row costs one byte.
+    "ALTER TABLE replica ADD COLUMN differences TEXT",
+    "ALTER TABLE destination ADD COLUMN different INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TRIGGER replica_differences AFTER UPDATE OF differences ON replica
+    WHEN (NEW.differences IS NULL) <> (OLD.differences IS NULL)
+    BEGIN
+        UPDATE destination SET different = different + iif(NEW.differences IS NULL, -1, 1)
+        WHERE id = NEW.destination_id;
+    END
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_1,
     _VERSION_2,
@@ -248,6 +262,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_5,
     _VERSION_6,
     _VERSION_7,
+    _VERSION_8,
 )
 """``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
 released: append the next."""

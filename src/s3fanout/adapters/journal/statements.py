@@ -22,7 +22,7 @@ Value = str | int | None
 Row = tuple[Value, ...]
 
 _ROWS_MAX = 256
-"""Rows of the largest statement: 17 values a row stay far below SQLite's 32,766 parameters."""
+"""Rows of the largest statement: 18 values a row stay far below SQLite's 32,766 parameters."""
 
 _OFFER_COLUMNS = (
     "destination_id, key, fence, kind, event_at_ms, accepted_at_ms, due_at_ms,"
@@ -71,7 +71,7 @@ WHERE (excluded.state = 0 OR replica.settled_at_ms IS NOT NULL) AND (
 )
 """``decide.order`` in SQL. The facts about the replica itself outlive the job."""
 
-_SETTLE_VALUES = 17
+_SETTLE_VALUES = 18
 
 _SETTLE = """
 UPDATE replica SET
@@ -81,17 +81,18 @@ UPDATE replica SET
     source_etag = coalesce(new.column11, iif(new.column5 = 2, NULL, source_etag)),
     source_version_id = coalesce(new.column12, iif(new.column5 = 2, NULL, source_version_id)),
     replica_etag = coalesce(new.column13, iif(new.column5 = 2, NULL, replica_etag)),
-    error_code = new.column14, error_message = new.column15, error_hint = new.column16,
-    error_at_ms = new.column17
+    differences = iif(new.column13 IS NULL AND new.column5 <> 2, differences, new.column14),
+    error_code = new.column15, error_message = new.column16, error_hint = new.column17,
+    error_at_ms = new.column18
 FROM (VALUES {rows}) AS new
 WHERE replica.destination_id = new.column1 AND replica.key = new.column2
     AND replica.fence = new.column3
 """
 """Columns: destination_id, key, fence, new fence, state, attempts, due, reason, settled at, size,
-source etag, source version id, replica etag, error code, message, hint, error at."""
+source etag, source version id, replica etag, differences, error code, message, hint, error at."""
 
 NOTE_REPLICA = """
-UPDATE replica SET source_etag = ?, source_version_id = ?, replica_etag = ?
+UPDATE replica SET source_etag = ?, source_version_id = ?, replica_etag = ?, differences = ?
 WHERE destination_id = ? AND key = ?
 """
 """What an overtaken attempt made of the replica."""

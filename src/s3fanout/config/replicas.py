@@ -1,0 +1,68 @@
+"""Settings of what the replicas of a destination carry beside bytes, headers, metadata and tags."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from s3fanout.config.credentials import Section
+from s3fanout.config.values import StorageClass, Switch
+from s3fanout.model.keeping import BUCKET, KEEP, Carry
+
+EncryptionChoice = StrEnum(
+    "EncryptionChoice",
+    {
+        "KEEP": KEEP,
+        "BUCKET": BUCKET,
+        "SSE_S3": "AES256",
+        "KMS": "aws:kms",
+        "KMS_TWICE": "aws:kms:dsse",
+    },
+)
+"""How replicas are encrypted at rest."""
+
+Acl = StrEnum(
+    "Acl",
+    {
+        "NONE": "none",
+        "PRIVATE": "private",
+        "PUBLIC_READ": "public-read",
+        "PUBLIC_READ_WRITE": "public-read-write",
+        "AUTHENTICATED_READ": "authenticated-read",
+        "BUCKET_OWNER_READ": "bucket-owner-read",
+        "BUCKET_OWNER_FULL_CONTROL": "bucket-owner-full-control",
+    },
+)
+"""What a replica is written with: the canned ACLs of S3."""
+
+
+class Replicas(Section):
+    """What a destination keeps."""
+
+    attributes: Carry = Field(
+        default=Carry.AUTO,
+        description="Whether the source is looked at before the store copies an object by itself, "
+        "which brings headers, metadata and tags along but not always the rest: auto (where such "
+        "copies may reset the storage class: one request for all destinations), all, or copied "
+        "(never).",
+    )
+    storage_class: StorageClass = Field(
+        default=KEEP,
+        description="Storage class of the replicas; keep: the source object's.",
+        examples=['"STANDARD_IA"'],
+    )
+    encryption: EncryptionChoice = Field(
+        default=EncryptionChoice.KEEP,
+        description="Encryption of the replicas at rest: that of the source object (keep), of the "
+        "destination's bucket (bucket), or a method; those of KMS use kms_key.",
+    )
+    acl: Acl = Field(
+        default=Acl.NONE,
+        description="Canned ACL that replicas are written with; none: the bucket's rules hold.",
+    )
+    strict: Switch = Field(
+        default=False,
+        description="A replica that the store does not hold exactly is removed, and its job a dead "
+        "letter that names the differences; without it they are only recorded.",
+    )

@@ -1,0 +1,237 @@
+"""What is sent with a replica beside its bytes, and what it then lacks.
+
+| of the source object | sent |
+|---|---|
+| content headers, metadata, tags | as they are |
+| storage class | the destination's setting, or the object's own |
+| redirect, legal hold, retention that has not ended | as they are |
+| SSE-S3 | likewise, but not to AWS, whose buckets do at least that |
+| SSE-KMS | the method, with the destination's key |
+| a customer's key | nothing: it belongs to the bucket |
+| what the vendor's table says it does not hold | nothing: a difference |
+
+A store that refuses a write names what it does not like, or is asked again without what it may
+mean, one by one; what was left out is a difference. A refusal about a KMS key or a permission is
+none: a replica is not made less protected because a grant is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from s3fanout.model.errors import Refused, StoreError
+from s3fanout.model.keeping import BUCKET, KEEP, Difference, Keeping
+from s3fanout.model.objects import (
+    NO_EXTRAS,
+    Encryption,
+    Extras,
+    ObjectAttributes,
+    ObjectLock,
+    Present,
+)
+from s3fanout.model.vendors import Vendor, VendorName
+
+SSE_S3 = "AES256"
+_KMS = "aws:kms"
+_NAMED: Mapping[str, Difference] = {
+    "InvalidStorageClass": Difference.STORAGE_CLASS,
+    "AccessControlListNotSupported": Difference.ACL,
+    "InvalidEncryptionAlgorithmError": Difference.ENCRYPTION,
+    "MissingUploadObjectWithObjectLockHeaders": Difference.OBJECT_LOCK,
+    "InvalidTag": Difference.TAGS,
+}
+"""Codes that say what the store does not like."""
+_VAGUE = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented", ""})
+"""Codes that may be about anything. Ceph RGW 16 says ``InvalidArgument`` to a storage class, MinIO
+``NotImplemented`` to encryption, AWS ``InvalidRequest`` to a lock where the bucket has none."""
+_SUSPECT_ORDER = (
+    Difference.OBJECT_LOCK,
+    Difference.ENCRYPTION,
+    Difference.STORAGE_CLASS,
+    Difference.REDIRECT,
+    Difference.ACL,
+    Difference.TAGS,
+)
+_RARELY_HELD = ("content-encoding", "content-language", "expires")
+"""Content headers that stores are known to drop."""
+
+
+def wanted(
+    source: ObjectAttributes, keeping: Keeping, *, vendor: VendorName, now_ms: int
+) -> ObjectAttributes:
+    """What the replica is to have."""
+    extras = Extras(
+        storage_class=_class(keeping.storage_class or source.extras.storage_class),
+        redirect=source.extras.redirect,
+        encryption=_encryption(source.extras.encryption, keeping, vendor),
+        lock=_lock(source.extras.lock, now_ms),
+        acl=keeping.acl,
+    )
+    return replace(source, extras=NO_EXTRAS if extras == NO_EXTRAS else extras)
+
+
+def names_of(attributes: ObjectAttributes) -> frozenset[str]:
+    """What of it a store may refuse or drop, and is asked for by a header of its own."""
+    extras = attributes.extras
+    asked = {
+        Difference.STORAGE_CLASS: extras.storage_class,
+        Difference.REDIRECT: extras.redirect,
+        Difference.ENCRYPTION: extras.encryption,
+        Difference.OBJECT_LOCK: extras.lock,
+        Difference.ACL: extras.acl,
+        Difference.TAGS: attributes.tags,
+    }
+    return frozenset(name for name, value in asked.items() if value)
+
+
+def without(attributes: ObjectAttributes, name: str) -> ObjectAttributes:
+    """The same, less what ``name`` calls."""
+    extras = attributes.extras
+    match name:
+        case Difference.TAGS:
+            return replace(attributes, tags={})
+        case Difference.STORAGE_CLASS:
+            extras = replace(extras, storage_class="")
+        case Difference.REDIRECT:
+            extras = replace(extras, redirect="")
+        case Difference.ENCRYPTION:
+            extras = replace(extras, encryption=None)
+        case Difference.OBJECT_LOCK:
+            extras = replace(extras, lock=None)
+        case _:
+            extras = replace(extras, acl="")
+    return replace(attributes, extras=extras)
+
+
+def not_held(attributes: ObjectAttributes, vendor: Vendor) -> frozenset[str]:
+    """What of it the vendor is known to refuse."""
+    extras = attributes.extras
+    names = set()
+    if vendor.tags is False:
+        names.add(Difference.TAGS)
+    if vendor.acls is False:
+        names.add(Difference.ACL)
+    if vendor.object_lock is False:
+        names.add(Difference.OBJECT_LOCK)
+    if vendor.storage_classes.isupper():  # a list of names, and not a sentence
+        classes = vendor.storage_classes.split(", ")
+        if extras.storage_class not in classes:
+            names.add(Difference.STORAGE_CLASS)
+    if extras.encryption is not None and vendor.encryption:
+        kind = "SSE-KMS" if extras.encryption.method.startswith(_KMS) else "SSE-S3"
+        if kind not in vendor.encryption.split(", "):
+            names.add(Difference.ENCRYPTION)
+    return names_of(attributes) & names
+
+
+def blamed(error: StoreError, attributes: ObjectAttributes) -> str | None:
+    """What of ``attributes`` the store did not like; ``None`` if it is about something else."""
+    if not isinstance(error, Refused) and error.s3_code != "NotImplemented":
+        return None
+    asked = names_of(attributes)
+    named = _NAMED.get(error.s3_code)
+    if named is not None:
+        return named if named in asked else None
+    if error.s3_code not in _VAGUE or error.status == 404:  # noqa: PLR2004 -- HTTP
+        return None
+    return next((name for name in _SUSPECT_ORDER if name in asked), None)
+
+
+def is_certain(error: StoreError, attributes: ObjectAttributes) -> bool:
+    """Whether ``blamed`` is no guess: the code names it, or there was nothing else."""
+    return error.s3_code in _NAMED or len(names_of(attributes)) == 1
+
+
+def suspects(source: Present, attributes: ObjectAttributes, *, copied: bool) -> frozenset[str]:
+    """What the object has that some stores drop without a word; ``copied`` is by the store."""
+    names = set(names_of(attributes) - {Difference.TAGS})
+    if not copied:
+        names |= {name for name in _RARELY_HELD if name in attributes.headers}
+        if not all(attributes.metadata.values()):
+            names.add(Difference.METADATA)
+        if source.checksums:
+            names.add(Difference.CHECKSUM)
+    return frozenset(names)
+
+
+def missing(source: Present, attributes: ObjectAttributes, replica: Present) -> frozenset[str]:
+    """What the replica lacks of ``attributes`` and of the source's checksums; not the tags."""
+    wants, has = attributes.extras, replica.attributes.extras
+    names: set[str] = {
+        name
+        for name, value in attributes.headers.items()
+        if replica.attributes.headers.get(name) != value
+    }
+    if dict(attributes.metadata) != dict(replica.attributes.metadata):
+        names.add(Difference.METADATA)
+    if wants.storage_class != has.storage_class:
+        names.add(Difference.STORAGE_CLASS)
+    if wants.redirect != has.redirect:
+        names.add(Difference.REDIRECT)
+    if wants.encryption is not None and not _as_protected(wants.encryption, has.encryption):
+        names.add(Difference.ENCRYPTION)
+    if wants.lock is not None and not _as_locked(wants.lock, has.lock):
+        names.add(Difference.OBJECT_LOCK)
+    types = {checksum.algorithm: checksum.full_object for checksum in replica.checksums}
+    for checksum in source.checksums:
+        kind = types.get(checksum.algorithm)
+        if kind is None:
+            names.add(Difference.CHECKSUM)
+        elif kind != checksum.full_object:
+            names.add(Difference.CHECKSUM_TYPE)
+    return frozenset(names)
+
+
+def _class(name: str) -> str:
+    return "" if name == "STANDARD" else name
+
+
+def _encryption(
+    source: Encryption | None, keeping: Keeping, vendor: VendorName
+) -> Encryption | None:
+    if keeping.encryption == BUCKET:
+        return None
+    method = keeping.encryption
+    if method == KEEP:
+        if source is None:
+            return None
+        method = source.method
+        if method == SSE_S3 and vendor is VendorName.AWS:
+            return None
+    if method == SSE_S3:
+        return Encryption(SSE_S3)
+    if not method.startswith(_KMS):
+        return None
+    return Encryption(method, keeping.kms_key, source.bucket_key if source else None)
+
+
+def _as_protected(wants: Encryption, has: Encryption | None) -> bool:
+    if has is None:
+        return False
+    return not wants.method.startswith(_KMS) or has.method.startswith(_KMS)
+
+
+def _lock(lock: ObjectLock | None, now_ms: int) -> ObjectLock | None:
+    """``lock`` without a retention that is over: no store takes one that ends in the past."""
+    if lock is None or not lock.retain_until or _instant_ms(lock.retain_until) > now_ms:
+        return lock
+    return ObjectLock(legal_hold=True) if lock.legal_hold else None
+
+
+def _as_locked(wants: ObjectLock, has: ObjectLock | None) -> bool:
+    if has is None or wants.mode != has.mode or (wants.legal_hold and not has.legal_hold):
+        return False
+    return not wants.retain_until or (
+        _instant_ms(has.retain_until) // 1000 == _instant_ms(wants.retain_until) // 1000
+    )
+
+
+def _instant_ms(text: str) -> int:
+    """Unix milliseconds of a time in ISO 8601; 0 for what is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return 0
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)

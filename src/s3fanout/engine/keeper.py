@@ -1,0 +1,215 @@
+"""Sees to it that a replica carries what it is to carry, and knows what it lacks.
+
+What a destination does not hold is known from its vendor's table, from a refusal, or from a look at
+a replica; the last two are remembered for ``REMEMBER_S``, so that they cost one request for each
+attribute, and an object without special attributes none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from s3fanout.decide.keeping import (
+    blamed,
+    is_certain,
+    missing,
+    names_of,
+    not_held,
+    suspects,
+    wanted,
+    without,
+)
+from s3fanout.model.errors import NotExact, StoreError
+from s3fanout.model.keeping import Carry, Difference, Keeping
+from s3fanout.model.objects import ObjectAttributes, Present
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from s3fanout.model.vendors import Vendor
+    from s3fanout.ports.object_store import ObjectStore
+    from s3fanout.ports.system import Clock
+
+Answer = TypeVar("Answer")
+REMEMBER_S = 3600.0
+_NOTHING = ObjectAttributes()
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent with a replica.
+
+    Attributes:
+        attributes: With what is left of the extras.
+        lacks: What was left out because the store does not hold it.
+    """
+
+    attributes: ObjectAttributes
+    lacks: frozenset[str] = frozenset()
+
+
+_NO_LOAD = Load(_NOTHING)
+
+
+class Keeper:
+    """What replicas of one destination carry."""
+
+    def __init__(
+        self,
+        keeping: Keeping,
+        *,
+        destination: ObjectStore,
+        vendor: Callable[[], Awaitable[Vendor]],
+        clock: Clock,
+    ) -> None:
+        """Bind to a destination; ``vendor`` says which store it is, and remembers."""
+        self._keeping = keeping
+        self._destination = destination
+        self._vendor = vendor
+        self._clock = clock
+        self._held: dict[tuple[str, str], tuple[bool, float]] = {}
+        """By attribute and what was asked for: whether it is held, and when that was seen."""
+        self._is_usual = keeping == Keeping(attributes=keeping.attributes, strict=keeping.strict)
+
+    async def must_look(self) -> bool:
+        """Whether the source must be looked at before the store copies an object."""
+        if self._keeping.strict or self._keeping.attributes is Carry.ALL:
+            return True
+        if self._keeping.attributes is Carry.COPIED:
+            return False
+        return not (await self._vendor()).copies_keep_class
+
+    async def load(self, facts: Present | None, tags: Mapping[str, str] | None = None) -> Load:
+        """What to send with the replica of an object; without ``facts`` only what is set.
+
+        Raises:
+            NotExact: The destination is known not to hold it, and is strict.
+        """
+        if facts is None and self._is_usual:
+            return _NO_LOAD
+        vendor = await self._vendor()
+        source = _NOTHING if facts is None else facts.attributes
+        if tags is not None:
+            source = ObjectAttributes(source.headers, source.metadata, tags, source.extras)
+        attributes = wanted(source, self._keeping, vendor=vendor.name, now_ms=self._clock.now_ms())
+        lacks = not_held(attributes, vendor)
+        for name in names_of(attributes):
+            if self._is_held(name, attributes) is False:
+                lacks |= {name}
+        for name in lacks:
+            attributes = without(attributes, name)
+        return self._exact(Load(attributes, lacks))
+
+    async def write(
+        self, load: Load, send: Callable[[ObjectAttributes], Awaitable[Answer]]
+    ) -> tuple[Answer, Load]:
+        """Send, again and again without what the store refuses; what was sent in the end.
+
+        Raises:
+            StoreError: It is about something else.
+            NotExact: The destination is strict.
+        """
+        while True:
+            try:
+                return await send(load.attributes), load
+            except StoreError as error:
+                name = blamed(error, load.attributes)
+                if name is None:
+                    raise
+                if is_certain(error, load.attributes):
+                    self._remember(name, load.attributes, held=False)
+                load = Load(without(load.attributes, name), load.lacks | {name})
+                try:
+                    load = self._exact(load)
+                except NotExact as verdict:
+                    raise verdict from error
+
+    async def differences(
+        self, load: Load, facts: Present, target: str, *, replica: Present | None, copied: bool
+    ) -> frozenset[str]:
+        """What the replica that was just written in one piece lacks.
+
+        No request, or one look at the replica where nothing else says it; ``replica`` is one that
+        was made already.
+        """
+        asked = suspects(facts, load.attributes, copied=copied)
+        if not asked:
+            return load.lacks
+        lost = (await self._vendor()).loses
+        if lost is not None:
+            return load.lacks | (asked & lost)
+        if replica is None and any(self._is_held(name, load.attributes) is None for name in asked):
+            probe = await self._destination.head(target)
+            replica = probe if isinstance(probe, Present) else None
+        if replica is not None:
+            seen = missing(facts, load.attributes, replica)
+            for name in asked:
+                self._remember(name, load.attributes, held=name not in seen)
+            return load.lacks | (seen & asked)
+        unheld = {name for name in asked if self._is_held(name, load.attributes) is False}
+        return load.lacks | unheld
+
+    async def differences_of_parts(
+        self, load: Load, facts: Present, target: str, replica: Present
+    ) -> frozenset[str]:
+        """What a replica lacks that was written in parts; one request more if tags look lost."""
+        refused = {
+            name
+            for name in names_of(load.attributes)
+            if self._is_held(name, load.attributes) is False
+        }
+        lacks = load.lacks | refused | missing(facts, load.attributes, replica)
+        tags = load.attributes.tags
+        if (
+            tags
+            and replica.tag_count != len(tags)
+            and dict(await self._destination.get_tags(target)) != dict(tags)
+        ):
+            lacks |= {Difference.TAGS}
+        return lacks
+
+    async def settled(
+        self, lacks: frozenset[str], target: str, *, written_etag: str
+    ) -> tuple[str, ...]:
+        """The differences of a replica that stays, sorted.
+
+        Raises:
+            NotExact: It does not stay: the destination is strict.
+        """
+        if lacks and self._keeping.strict:
+            await self._destination.delete(target, if_match=written_etag or None)
+            raise _not_exact(lacks)
+        return tuple(sorted(lacks))
+
+    def _exact(self, load: Load) -> Load:
+        if load.lacks and self._keeping.strict:
+            raise _not_exact(load.lacks)
+        return load
+
+    def _is_held(self, name: str, attributes: ObjectAttributes) -> bool | None:
+        seen = self._held.get((name, _detail(name, attributes)))
+        if seen is None or self._clock.monotonic_s() - seen[1] > REMEMBER_S:
+            return None
+        return seen[0]
+
+    def _remember(self, name: str, attributes: ObjectAttributes, *, held: bool) -> None:
+        self._held[name, _detail(name, attributes)] = (held, self._clock.monotonic_s())
+
+
+def _detail(name: str, attributes: ObjectAttributes) -> str:
+    """What a store may hold one of and not the other: a handful of values."""
+    extras = attributes.extras
+    match name:
+        case Difference.STORAGE_CLASS:
+            return extras.storage_class
+        case Difference.ENCRYPTION:
+            return extras.encryption.method if extras.encryption else ""
+        case Difference.ACL:
+            return extras.acl
+        case _:
+            return ""
+
+
+def _not_exact(lacks: frozenset[str]) -> NotExact:
+    return NotExact(f"the destination does not hold: {', '.join(sorted(lacks))}")

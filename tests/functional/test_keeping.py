@@ -1,0 +1,221 @@
+"""Promises about what objects carry beside bytes, headers, metadata and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from s3fanout.adapters.store.memory import StoredObject
+from s3fanout.decide.plan import Way
+from s3fanout.model.errors import Refused
+from s3fanout.model.jobs import JobState
+from s3fanout.model.keeping import Carry, Keeping
+from s3fanout.model.limits import Limits
+from s3fanout.model.objects import (
+    NO_EXTRAS,
+    Body,
+    Encryption,
+    Extras,
+    ObjectAttributes,
+    ObjectLock,
+    Written,
+)
+from s3fanout.model.vendors import OTHER
+from s3fanout.ports.object_store import ObjectStore
+from tests.functional.world import To, World
+
+MakeWorld = Callable[..., World]
+EXTRAS = Extras(
+    "STANDARD_IA",
+    "/elsewhere",
+    Encryption("aws:kms"),
+    ObjectLock("GOVERNANCE", "2131-02-03T04:05:06Z"),
+)
+SPECIAL = ObjectAttributes({"content-type": "text/plain"}, {"a": "b"}, {"t": "1"}, EXTRAS)
+PARTS = Limits(part_bytes=4, copy_bytes_max=4, copy_part_bytes=4, part_bytes_min=1)
+
+
+class Picky:
+    """A store that refuses what ``refuses`` names, and drops what ``drops`` names."""
+
+    def __init__(
+        self, store: ObjectStore, *, refuses: Callable[[Extras], str], drops: str = ""
+    ) -> None:
+        self._store = store
+        self._refuses = refuses
+        self._drops = drops
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def _taken(self, extras: Extras) -> Extras:
+        code = self._refuses(extras)
+        if code:
+            raise Refused(f"no {code}", operation="PutObject", status=400, s3_code=code)
+        match self._drops:
+            case "redirect":
+                return replace(extras, redirect="")
+            case "storage-class":
+                return replace(extras, storage_class="")
+        return extras
+
+    async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
+        extras = self._taken(attributes.extras)
+        return await self._store.put(key, body, replace(attributes, extras=extras))
+
+    async def copy(self, key: str, *, extras: Extras = NO_EXTRAS, **options: object) -> Written:
+        return await self._store.copy(key, extras=self._taken(extras), **options)  # type: ignore[arg-type]
+
+    async def create_upload(self, key: str, attributes: ObjectAttributes, **options: object) -> str:
+        extras = self._taken(attributes.extras)
+        return await self._store.create_upload(
+            key,
+            replace(attributes, extras=extras),
+            **options,  # type: ignore[arg-type]
+        )
+
+
+def picky(
+    refuses: Callable[[Extras], str] = lambda _: "", *, drops: str = ""
+) -> Callable[[ObjectStore], ObjectStore]:
+    return lambda store: Picky(store, refuses=refuses, drops=drops)  # type: ignore[return-value]
+
+
+def no_classes(extras: Extras) -> str:
+    return "InvalidStorageClass" if extras.storage_class else ""
+
+
+@pytest.mark.parametrize("way", [Way.SERVER, Way.STREAM])
+@pytest.mark.parametrize("limits", [Limits(), PARTS])
+async def test_all_that_an_object_carries_arrives(
+    world_of: MakeWorld, way: Way, limits: Limits
+) -> None:
+    world = world_of(To("a", way, store=OTHER), limits=limits)
+    await world.receive(world.put("key", b"content", SPECIAL))
+    await world.rest()
+    world.assert_equal()
+    assert world.known("a", "key").differences == ()
+
+
+async def test_destinations_whose_copies_lose_attributes_share_one_look(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(*(To(name, store=OTHER) for name in "abc"))
+    await world.receive(world.put("key"))
+    await world.rest()
+    assert world.requests() == {"HeadObject": 1, "CopyObject": 3}
+    await world.receive(world.put("key", b"other", SPECIAL))
+    await world.rest()
+    world.assert_equal()
+
+
+async def test_nothing_is_looked_at_for_what_a_destination_does_not_want(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(To("a", store=OTHER, keeping=Keeping(Carry.COPIED, storage_class="ONEZONE")))
+    await world.receive(world.put("key", b"content", SPECIAL))
+    await world.rest()
+    assert world.requests() == {"CopyObject": 1}
+    assert world.buckets["a"].objects["key"].attributes.extras == Extras("ONEZONE")
+
+
+@pytest.mark.parametrize("way", [Way.SERVER, Way.STREAM])
+@pytest.mark.parametrize("limits", [Limits(), PARTS])
+async def test_what_a_store_refuses_is_left_out_named_and_not_asked_for_again(
+    world_of: MakeWorld, way: Way, limits: Limits
+) -> None:
+    world = world_of(To("a", way, store=OTHER, wrap=picky(no_classes)), limits=limits)
+    await world.receive(world.put("one", b"content", SPECIAL))
+    await world.rest()
+    first = world.known("a", "one")
+    assert (first.state, first.differences) == (JobState.SETTLED, ("storage-class",))
+    assert world.buckets["a"].objects["one"].attributes.extras == replace(EXTRAS, storage_class="")
+    calls = len(world.ports["a"].calls)
+    await world.receive(world.put("two", b"content", SPECIAL))
+    await world.rest()
+    assert world.known("a", "two").differences == ("storage-class",)
+    assert len(world.ports["a"].calls) - calls < calls, "the second needs no refusal"
+
+
+async def test_vague_refusals_are_answered_one_by_one(world_of: MakeWorld) -> None:
+    def nothing_but_redirects(extras: Extras) -> str:
+        return "InvalidArgument" if extras.lock or extras.encryption else ""
+
+    world = world_of(To("a", store=OTHER, wrap=picky(nothing_but_redirects)))
+    await world.receive(world.put("key", b"content", SPECIAL))
+    await world.rest()
+    assert world.known("a", "key").differences == ("encryption", "object-lock")
+    assert world.buckets["a"].objects["key"].attributes.extras == Extras(
+        "STANDARD_IA", "/elsewhere"
+    )
+
+
+@pytest.mark.parametrize("way", [Way.SERVER, Way.STREAM])
+@pytest.mark.parametrize("limits", [Limits(), PARTS])
+async def test_what_a_store_drops_without_a_word_is_named_too(
+    world_of: MakeWorld, way: Way, limits: Limits
+) -> None:
+    world = world_of(To("a", way, store=OTHER, wrap=picky(drops="redirect")), limits=limits)
+    for key in ("one", "two"):
+        await world.receive(world.put(key, b"content", SPECIAL))
+        await world.rest()
+        assert world.known("a", key).differences == ("redirect",)
+
+
+async def test_a_store_is_asked_once_what_it_drops(world_of: MakeWorld) -> None:
+    world = world_of(To("a", Way.STREAM, store=OTHER, wrap=picky(drops="redirect")))
+    for key in ("one", "two", "three"):
+        await world.receive(world.put(key, b"content", SPECIAL))
+        await world.rest()
+    assert world.buckets["a"].requests == {"PutObject": 3, "HeadObject": 1}
+
+
+async def test_a_key_without_grants_leaves_no_replica_that_is_less_protected(
+    world_of: MakeWorld,
+) -> None:
+    def no_grants(extras: Extras) -> str:
+        return "KMS.AccessDeniedException" if extras.encryption else ""
+
+    world = world_of(To("a", store=OTHER, wrap=picky(no_grants)))
+    await world.receive(world.put("key", b"content", SPECIAL))
+    await world.rest()
+    record = world.known("a", "key")
+    assert record.error is not None
+    assert (record.state, record.error.code) == (JobState.DEAD, "refused:KMS.AccessDeniedException")
+    assert world.buckets["a"].objects == {}
+
+
+@pytest.mark.parametrize("way", [Way.SERVER, Way.STREAM])
+@pytest.mark.parametrize("limits", [Limits(), PARTS])
+@pytest.mark.parametrize("wrap", [picky(no_classes), picky(drops="storage-class")])
+async def test_a_strict_destination_has_exact_replicas_or_none(
+    world_of: MakeWorld, way: Way, limits: Limits, wrap: Callable[[ObjectStore], ObjectStore]
+) -> None:
+    strict = Keeping(strict=True)
+    world = world_of(To("a", way, store=OTHER, keeping=strict, wrap=wrap), limits=limits)
+    await world.receive(world.put("plain", b"content"))
+    await world.receive(world.put("key", b"content", SPECIAL))
+    await world.rest()
+    record = world.known("a", "key")
+    assert record.error is not None
+    assert (record.state, record.error.code) == (JobState.DEAD, "not-exact")
+    assert record.error.message == "the destination does not hold: storage-class"
+    assert list(world.buckets["a"].objects) == ["plain"]
+    assert world.states("plain") == {"a": JobState.SETTLED}
+
+
+async def test_an_archived_source_is_a_dead_letter_that_says_so(world_of: MakeWorld) -> None:
+    """Also where the copy itself is the first to say it."""
+
+    def archived(_: Extras) -> str:
+        return "InvalidObjectState"
+
+    world = world_of(To("a", wrap=picky(archived)))
+    await world.receive(world.put("key"))
+    await world.rest()
+    record = world.known("a", "key")
+    assert record.error is not None
+    assert (record.state, record.error.code) == (JobState.DEAD, "refused:InvalidObjectState")
+    assert isinstance(world.source.objects["key"], StoredObject)
