@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pytest
 
 from s3fanout.deploy.template import CAPABILITY
 from s3fanout.model.errors import Misconfigured, Refused
+from s3fanout.model.limits import MIB
 from tests.e2e.account import FAR_REGION, Account, package
-from tests.servers.server import Server
+from tests.servers.fault_proxy import fault_proxy
+from tests.servers.server import Server, boto3_client
 
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
 
@@ -231,6 +234,43 @@ def test_the_template_is_deployed_by_other_tools_and_taken_over(
     account.run("destroy", "--yes")
     assert account.inventory() == before
     assert account.keys(f"{name}-code") == {"k.zip"}, "what we did not put there stays"
+
+
+def test_a_classic_function_goes_on_with_a_large_object_as_its_own_role(
+    account: Account, name: str
+) -> None:
+    """Every request of the function takes up to half a second, and it has six seconds."""
+    for bucket in (name, f"{name}-a"):
+        account.create_bucket(bucket)
+    account.configuration(
+        f'source.bucket = "{name}"\naws.topology = "classic"\ndestinations.a.bucket = "{name}-a"\n'
+    )
+    account.run("deploy", "--yes")
+    functions, large = account.client("lambda"), os.urandom(24 * 5 * MIB - 7)
+    limits = {"copy_bytes_max": 5 * MIB, "copy_part_bytes": 5 * MIB, "parts_in_flight": 1}
+    with (
+        fault_proxy(account.directory, account.server, seed=1) as slow,
+        closing(boto3_client(account.server, "s3")) as s3,
+    ):
+        slow.set(latency=1.0)
+        now = functions.get_function_configuration(FunctionName=f"{name}-a")
+        functions.update_function_configuration(
+            FunctionName=f"{name}-a",
+            Timeout=6,
+            Environment={
+                "Variables": {
+                    **now["Environment"]["Variables"],
+                    "AWS_ENDPOINT_URL": slow.server.endpoint,
+                    "S3FANOUT_LIMITS": json.dumps(limits),
+                }
+            },
+        )
+        s3.put_object(Bucket=name, Key="large", Body=large)
+        account.wait_for({f"{name}-a": {"large"}})
+    assert account.content(f"{name}-a", "large") == large
+    log = account.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}-a")["events"]
+    assert any('"unfinished"' in each["message"] for each in log)
+    account.run("destroy", "--yes")
 
 
 def test_a_stack_of_somebody_else_is_left_alone(account: Account, name: str) -> None:

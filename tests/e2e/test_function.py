@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import random
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3fanout.adapters.store.transport import Response
 from s3fanout.model.errors import MalformedEvent, Unavailable
 from s3fanout.model.jobs import JobState
 from s3fanout.model.limits import MIB, Limits
@@ -21,11 +23,17 @@ from tests.servers.aws import FunctionWorld, notification, sns_event, transport
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from s3fanout.adapters.store.transport import Response
     from tests.servers.server import Server
 
 pytestmark = pytest.mark.stores
 
+CLASSIC: dict[str, Any] = {
+    "topology": Topology.CLASSIC,
+    "source_bucket": None,
+    "table": None,
+    "queue_url": None,
+    "dead_letter_url": None,
+}
 AWKWARD = ["a b+c%2F.txt", "ü/日本/🪣", "a//b/../c/./d", "line\nbreak", "/.", "ü" * 512]
 
 
@@ -207,17 +215,10 @@ async def test_a_classic_function_copies_and_raises_what_it_cannot_do(
 ) -> None:
     etag = world.put("k", b"x")
     body = world.notification("k", etag, 1, "01")
-    classic: dict[str, Any] = {
-        "topology": Topology.CLASSIC,
-        "source_bucket": None,
-        "table": None,
-        "queue_url": None,
-        "dead_letter_url": None,
-    }
-    function = world.function(**classic)
+    function = world.function(**CLASSIC)
     answer = await function.invoke(sns_event(body), time_s=30, request_id="r")
     assert (answer, world.replica("k")) == ({"replicated": 1}, b"x")
-    missing = world.function(**classic, bucket=f"{world.name}-missing")
+    missing = world.function(**CLASSIC, bucket=f"{world.name}-missing")
     with pytest.raises(Unavailable, match="NoSuchBucket"):
         await missing.invoke(sns_event(body), time_s=30, request_id="r")
     with pytest.raises(MalformedEvent):
@@ -261,17 +262,72 @@ async def test_a_large_object_is_continued_by_other_invocations_and_copied_once(
     assert (record.state, record.attempts) == (JobState.SETTLED, 0)
 
 
+async def test_a_classic_function_starts_itself_to_go_on_with_a_large_object(
+    world: FunctionWorld,
+) -> None:
+    """No queue and no ledger: what the next invocation needs is in the event that starts it."""
+    part_bytes, parts = 5 * MIB, 12
+    content = random.Random(1).randbytes(parts * part_bytes - 7)
+    etag = world.put("big", content, Metadata={"kept": "yes"})
+    limits = Limits(copy_bytes_max=part_bytes, copy_part_bytes=part_bytes, parts_in_flight=1)
+    over = SlowParts(0.5)
+    event = sns_event(world.notification("big", etag, len(content), "01"))
+    over.started.append(event)
+    invocations = 0
+    while over.started:
+        # Another execution environment each time: nothing is remembered but the event.
+        function = world.function(over, **CLASSIC, limits=limits)
+        await function.invoke(over.started.pop(), time_s=5.0, request_id="r")
+        invocations += 1
+    assert invocations >= 3
+    assert world.replica("big") == content
+    facts = world.s3.head_object(Bucket=f"{world.name}-replica", Key="big")
+    assert facts["Metadata"] == {"kept": "yes"}
+    assert sorted(over.parts) == list(range(1, parts + 1)), "nothing was copied twice"
+    assert "Uploads" not in world.s3.list_multipart_uploads(Bucket=f"{world.name}-replica")
+    assert not any(line.get("Failures") for line in world.lines), "going on is no failure"
+
+
+@pytest.mark.parametrize("classic", [True, False])
+async def test_a_large_copy_that_stands_still_is_a_failure_and_no_endless_circle(
+    world: FunctionWorld, classic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time is too short for a single part."""
+    monkeypatch.setattr("s3fanout.awslambda.invocation.PARTS_SHARE", 0.0)
+    content = random.Random(1).randbytes(11 * MIB)
+    body = world.notification("big", world.put("big", content), len(content), "01")
+    limits = Limits(copy_bytes_max=5 * MIB, copy_part_bytes=5 * MIB)
+    over = SlowParts(0.0)
+    function = world.function(over, **(CLASSIC if classic else {}), limits=limits)
+    if classic:
+        await function.invoke(sns_event(body), time_s=30, request_id="r")
+        with pytest.raises(Unavailable, match="copied 0 of 3 parts"):
+            await function.invoke(over.started.pop(), time_s=30, request_id="r")
+        assert over.started == []
+        return
+    assert await world.deliver(function, [body]) == []
+    (still,) = await world.redeliver(function)
+    assert "continued" in still, "it comes back, and its deliveries count"
+
+
 class SlowParts:
-    """A transport over which every part takes its time; remembers which parts were copied."""
+    """A transport over which every part takes its time; remembers which parts were copied.
+
+    A function that starts a function is told that it will be, and the event is kept in ``started``.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.parts: list[int] = []
+        self.started: list[Any] = []
         self._seconds = seconds
         self._inner = transport()
 
     async def request(
         self, method: str, base: str, raw_path: str, query: str, *rest: Any, **more: Any
     ) -> Response:
+        if raw_path.endswith("/invocations"):
+            self.started.append(json.loads(rest[1]))
+            return Response(202, {}, b"")
         answer = await self._inner.request(method, base, raw_path, query, *rest, **more)
         if method == "PUT" and (number := re.search(r"partNumber=(\d+)", query)):
             self.parts.append(int(number[1]))

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3fanout.intake.job_message import is_job_message, job_message, read_job_message
+from s3fanout.intake.job_message import (
+    is_job_message,
+    job_message,
+    read_continued,
+    read_job_message,
+)
 from s3fanout.model.errors import MalformedEvent
 from s3fanout.model.events import ChangeKind, OrderPoint
 from s3fanout.model.jobs import NewJob
+from s3fanout.model.uploads import Continued, ReplicaUpload
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
@@ -36,6 +43,21 @@ def test_a_job_survives_its_message(job: NewJob) -> None:
     assert read_job_message(body) == job
 
 
+def test_a_continued_copy_survives_its_message() -> None:
+    job = NewJob("a", "k", ChangeKind.CREATED, 1)
+    continued = Continued("source", ReplicaUpload("a", "k", "to/k", "u", "f", 7), 3)
+    assert read_continued(job_message(job, continued)) == (job, continued)
+    assert read_continued(job_message(job)) == (job, None)
+
+
+def test_a_copy_that_stands_still_is_not_handed_on() -> None:
+    upload = ReplicaUpload("a", "k", "k", "u", "f", 7)
+    before, same, more = (Continued("s", upload, parts) for parts in (3, 3, 4))
+    other = Continued("s", replace(upload, upload_id="v"), 0)
+    assert before.is_ahead_of(None)
+    assert [each.is_ahead_of(before) for each in (same, more, other)] == [False, True, True]
+
+
 GOOD = json.loads(job_message(NewJob("a", "k", ChangeKind.CREATED, 1)))
 
 
@@ -50,6 +72,8 @@ GOOD = json.loads(job_message(NewJob("a", "k", ChangeKind.CREATED, 1)))
         GOOD | {"job": GOOD["job"] | {"kind": "eaten"}},
         GOOD | {"job": GOOD["job"] | {"order": {"scheme": "a"}}},
         GOOD | {"job": GOOD["job"] | {"size_bytes": "many"}},
+        GOOD | {"continued": {"upload_id": "u"}},
+        GOOD | {"continued": "u"},
         [],
     ],
 )

@@ -6,11 +6,12 @@ a cold function more than the copy. This builds the same engine from the environ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from s3fanout.adapters.aws.json_client import DYNAMODB, SQS, JsonClient, Service
+from s3fanout.adapters.aws.json_client import DYNAMODB, LAMBDA, SQS, JsonClient, Service
+from s3fanout.adapters.aws.lambda_function import LambdaFunction
 from s3fanout.adapters.aws.sqs_messages import SqsMessages
 from s3fanout.adapters.journal.dynamodb import DynamoDbLedger
 from s3fanout.adapters.journal.local_uploads import LocalUploads
@@ -96,10 +97,14 @@ class Function:
                 self._client(DYNAMODB), settings.table, clock=self._clock, queue=None
             )
         )
+        self._uploads = self._ledger or LocalUploads()
+        messages = None if settings.queue_url is None else SqsMessages(self._client(SQS))
         self._invocations = Invocations(
             settings,
             deliverers=_Deliverers(self.deliverer),
-            messages=None if settings.queue_url is None else SqsMessages(self._client(SQS)),
+            messages=messages,
+            send_on=self._sender(messages, env),
+            uploads=self._uploads,
             keeper=self._ledger,
             clock=self._clock,
             report=self.report,
@@ -145,7 +150,7 @@ class Function:
             ),
             takers_of=lambda _: (settings.destination,),
             remover=None,
-            uploads=self._ledger or LocalUploads(),
+            uploads=self._uploads,
             conditions_honoured=self._endpoint_url is None,
             clock=self._clock,
             limits=limits,
@@ -174,6 +179,16 @@ class Function:
     async def close(self) -> None:
         """Close connections. Lambda never asks for it."""
         await self._transport.close()
+
+    def _sender(
+        self, messages: SqsMessages | None, env: Mapping[str, str]
+    ) -> Callable[[str], Awaitable[None]]:
+        """What has another invocation work a job message off: the queue, or Lambda itself."""
+        url = self._settings.queue_url
+        if messages is not None and url is not None:
+            return lambda body: messages.send(url, [body])
+        name = env.get("AWS_LAMBDA_FUNCTION_NAME") or self._settings.bucket
+        return LambdaFunction(self._client(LAMBDA), name).invoke_later
 
     def _store(self, bucket: str, region: str) -> S3Store:
         endpoint = (

@@ -3,7 +3,8 @@
 | what came | answer |
 |---|---|
 | a replica was made, or nothing is to be done | the message is done |
-| a copy in parts that time is too short for | its job is sent again and goes on; that one is done |
+| a copy in parts that time is too short for | its job is sent on and goes on; that one is done |
+| the same, and no part was copied since it was sent on | the message comes back: it counts |
 | an attempt failed and may be tried again | its message comes back after the decided delay |
 | an attempt can never work | its job goes to the dead-letter queue now; the message is done |
 | a message that cannot be understood | kept in the ledger with its payload; the message is done |
@@ -11,7 +12,8 @@
 | the ledger or a queue refused, or time ran out | the message comes back |
 
 Without a queue (classic) there is nothing to give back: any failure raises, and Lambda tries the
-event again, twice, and then hands it to the function's failure destination.
+event again, twice, and then hands it to the function's failure destination. A copy that is sent on
+starts the function itself once more, with the upload in the event.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -29,8 +31,9 @@ from s3fanout.decide.match import match
 from s3fanout.decide.retry import backoff_cap_s
 from s3fanout.decide.turns import Relation, relation
 from s3fanout.engine.delivery import Delivered, Deliverer
+from s3fanout.engine.uploader import Unfinished
 from s3fanout.intake import parse_message
-from s3fanout.intake.job_message import is_job_message, job_message, read_job_message
+from s3fanout.intake.job_message import is_job_message, job_message, read_continued
 from s3fanout.model.errors import (
     LedgerUnavailable,
     MalformedEvent,
@@ -39,7 +42,9 @@ from s3fanout.model.errors import (
 )
 from s3fanout.model.events import Malformed
 from s3fanout.model.jobs import Job, JobState, NewJob
+from s3fanout.model.uploads import Continued
 from s3fanout.ports.system import Clock
+from s3fanout.ports.uploads import Uploads
 
 PARTS_SHARE = 0.6
 """Of the time at the beginning: after it no part is begun, so that those in flight can land."""
@@ -85,13 +90,28 @@ class _Message:
         self.delay_s = max(self.delay_s or 0, math.ceil(delay_s))
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a message asks for: a job on a source bucket, perhaps one that goes on with a copy."""
+
+    bucket: str
+    job: NewJob
+    continued: Continued | None = None
+
+
 @dataclass(slots=True)
 class _Group:
-    """All that the batch says about one key: one attempt serves it."""
+    """All that the batch says about one key: one attempt serves it.
+
+    Attributes:
+        sent_on: It is not finished, and another invocation goes on with it.
+    """
 
     bucket: str
     job: Job
     messages: list[_Message] = field(default_factory=list)
+    continued: Continued | None = None
+    sent_on: bool = False
 
 
 class Invocations:
@@ -103,6 +123,8 @@ class Invocations:
         *,
         deliverers: Mapping[str, Deliverer],
         messages: Messages | None,
+        send_on: Callable[[str], Awaitable[None]],
+        uploads: Uploads,
         keeper: Keeper | None,
         clock: Clock,
         report: Report,
@@ -113,6 +135,8 @@ class Invocations:
             settings: Of the function.
             deliverers: By source bucket; makes one for a bucket that it does not know.
             messages: SQS; ``None`` in the classic topology.
+            send_on: Has another invocation work a job message off.
+            uploads: What is remembered of copies in parts.
             keeper: Keeps malformed messages; ``None`` without a ledger.
             clock: Time.
             report: Of what happens.
@@ -120,6 +144,8 @@ class Invocations:
         self._settings = settings
         self._deliverers = deliverers
         self._messages = messages
+        self._send_on = send_on
+        self._uploads = uploads
         self._keeper = keeper
         self._clock = clock
         self._report = report
@@ -140,8 +166,8 @@ class Invocations:
             )
             messages.append(message)
             try:
-                for bucket, job in await self._jobs_of(record.get("body") or ""):
-                    _join(groups, bucket, job, message)
+                for wanted in await self._jobs_of(record.get("body") or ""):
+                    _join(groups, wanted, message)
             except LedgerUnavailable as error:
                 self._give_back(message, error)
         await self._work(list(groups.values()), time_s=time_s)
@@ -159,30 +185,32 @@ class Invocations:
         """
         groups: dict[tuple[str, str], _Group] = {}
         message = _Message("", "", 1)
-        for bucket, job in await self._jobs_of(json.dumps(event)):
-            _join(groups, bucket, job, message)
+        for wanted in await self._jobs_of(json.dumps(event)):
+            _join(groups, wanted, message)
+            if wanted.continued is not None:
+                await self._uploads.keep_upload(wanted.continued.upload)
         results = await self._work(list(groups.values()), time_s=time_s)
         failed = [
             result.settlement
-            for result in results
-            if result is not None and result.settlement.error is not None
+            for result, group in zip(results, groups.values(), strict=True)
+            if result is not None and result.settlement.error is not None and not group.sent_on
         ]
         if failed or message.delay_s is not None:
             first = f": {failed[0].reason}" if failed else ""
             raise Unavailable(f"not everything was replicated failed={len(failed)}{first}")
         return {"replicated": len(results)}
 
-    async def _jobs_of(self, body: str) -> list[tuple[str, NewJob]]:
-        """What a message asks for: source bucket and job.
+    async def _jobs_of(self, body: str) -> list[_Wanted]:
+        """What a message asks for.
 
         Raises:
             MalformedEvent: Without a ledger: it cannot be understood.
             LedgerUnavailable: It cannot be understood and could not be kept.
         """
         source = self._settings.source_bucket
-        if is_job_message(body) and source is not None:
+        if is_job_message(body):
             try:
-                return [(source, read_job_message(body))]
+                return [_wanted(body, source)]
             except MalformedEvent as error:
                 letter = Malformed(error.reason, str(error), body.encode()[:65536])
                 await self._keep([letter])
@@ -193,11 +221,11 @@ class Invocations:
             self._report.say("ignored", {"reason": ignored.reason, "detail": ignored.detail})
         if parsed.malformed:
             await self._keep(parsed.malformed)
-        jobs: list[tuple[str, NewJob]] = []
+        jobs: list[_Wanted] = []
         for event in parsed.events:
             bucket = source or event.bucket
             matched = match(event, source_bucket=bucket, rules=(self._settings.rule,))
-            jobs += [(bucket, job) for job in matched.jobs]
+            jobs += [_Wanted(bucket, job) for job in matched.jobs]
             for refusal in matched.unwanted:
                 self._report.unwanted(refusal.reason, 1)
         return jobs
@@ -245,14 +273,18 @@ class Invocations:
             settlement = delivered.settlement
             if settlement.state is JobState.DEAD:
                 await self._bury(group)
-            sent_on = delivered.is_unfinished and await self._send_on(group)
+            if delivered.unfinished is not None:
+                await self._go_on(group, delivered.unfinished)
         except LedgerUnavailable as error:
             for message in group.messages:
                 self._give_back(message, error)
             return None
-        if settlement.state is JobState.WAITING and not sent_on:
+        if settlement.state is JobState.WAITING and not group.sent_on:
             for message in group.messages:
-                message.come_back((settlement.due_at_ms - settlement.at_ms) / 1000)
+                delay_s = (settlement.due_at_ms - settlement.at_ms) / 1000
+                if delivered.unfinished is not None:  # and it stands still
+                    delay_s = backoff_cap_s(message.received, self._settings.limits)
+                message.come_back(delay_s)
         if delivered.relation in {Relation.SAME, Relation.NEWER}:
             action = "duplicate" if delivered.relation is Relation.SAME else "stale"
             self._report.say(action, {"key": group.job.key})
@@ -267,23 +299,34 @@ class Invocations:
             return
         await self._messages.send(url, [job_message(group.job)])
 
-    async def _send_on(self, group: _Group) -> bool:
+    async def _go_on(self, group: _Group, unfinished: Unfinished) -> None:
         """Send the job of an unfinished copy as a new message: its deliveries are no failures."""
-        url = self._settings.queue_url
-        if url is None or self._messages is None:
-            return False
-        await self._messages.send(url, [job_message(group.job)])
-        return True
+        now = Continued(group.bucket, unfinished.upload, unfinished.parts_done)
+        if now.is_ahead_of(group.continued):
+            await self._send_on(job_message(group.job, now))
+            group.sent_on = True
 
     def _give_back(self, message: _Message, error: S3FanoutError) -> None:
         self._report.say("given-back", {"reason": str(error), "hint": error.hint}, level="error")
         message.come_back(backoff_cap_s(message.received, self._settings.limits))
 
 
-def _join(
-    groups: dict[tuple[str, str], _Group], bucket: str, offered: NewJob, message: _Message
-) -> None:
+def _wanted(body: str, source: str | None) -> _Wanted:
+    """What a job message asks for.
+
+    Raises:
+        MalformedEvent: It cannot be understood, or nobody knows which bucket it is about.
+    """
+    job, continued = read_continued(body)
+    bucket = source or (continued.source_bucket if continued else None)
+    if bucket is None:
+        raise MalformedEvent("unknown-shape", "job message without a source bucket")
+    return _Wanted(bucket, job, continued)
+
+
+def _join(groups: dict[tuple[str, str], _Group], wanted: _Wanted, message: _Message) -> None:
     """Add a job to its key's group; the newest change leads it, as far as can be told."""
+    offered = wanted.job
     job = Job(
         destination=offered.destination,
         key=offered.key,
@@ -296,8 +339,9 @@ def _join(
         attempts=message.received - 1,
         order=offered.order,
     )
-    group = groups.setdefault((bucket, offered.key), _Group(bucket, job))
+    group = groups.setdefault((wanted.bucket, offered.key), _Group(wanted.bucket, job))
     group.messages.append(message)
+    group.continued = wanted.continued or group.continued
     if relation(job.order, group.job.order) is Relation.UNKNOWN and group.job is not job:
         # No telling which is newer: the source is asked.
         job = replace(job, etag=None, size_bytes=None, order=None)

@@ -13,7 +13,7 @@ from typing import Any
 
 from s3fanout.config.keyspace import KeySpace, replica_keys, wanted_keys
 from s3fanout.deploy.blueprint import LEDGER, Blueprint, Branch
-from s3fanout.deploy.intrinsics import Json, att, bucket_arn, document, resource
+from s3fanout.deploy.intrinsics import Json, arn, att, bucket_arn, document, resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,29 @@ def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
         _objects(branch.to.bucket, replica_keys(branch.rule)),
         "writes replicas, with their tags",
     )
+    yield Grant(
+        "ContinueLargeCopies",
+        ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+        _objects(branch.to.bucket, replica_keys(branch.rule)),
+        "goes on with the parts of a large copy, or gives it up",
+    )
+    yield Grant(
+        "LookAtReplicas",
+        ("s3:GetObject",),
+        _objects(branch.to.bucket, replica_keys(branch.rule)),
+        "looks at what it copied in parts, and where two runs wrote one replica, which is on top",
+    )
     if branch.to.loop_guard:
         yield from _guard_grants(branch)
     if plan.is_durable:
         yield from _durable_grants(branch)
+    else:
+        yield Grant(
+            "StartItself",
+            ("lambda:InvokeFunction",),
+            (arn("lambda", f"function:{branch.names.function}"),),
+            "goes on with a large copy in another invocation",
+        )
     yield from _key_grants(plan, branch)
 
 
@@ -107,19 +126,6 @@ def _guard_grants(branch: Branch) -> Iterator[Grant]:
 
 
 def _durable_grants(branch: Branch) -> Iterator[Grant]:
-    replicas = _objects(branch.to.bucket, replica_keys(branch.rule))
-    yield Grant(
-        "ContinueLargeCopies",
-        ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
-        replicas,
-        "goes on with the parts of a large copy, or gives it up",
-    )
-    yield Grant(
-        "LookAtReplicas",
-        ("s3:GetObject",),
-        replicas,
-        "looks which write is on top, where two runs wrote the same replica",
-    )
     queue, dead = branch.logical("Queue"), branch.logical("DeadLetters")
     yield Grant(
         "TakeMessages",

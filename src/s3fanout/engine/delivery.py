@@ -37,16 +37,12 @@ class Delivered:
     Attributes:
         settlement: How the attempt ended; recorded, where there is a ledger.
         relation: Where the change stood to what was recorded before.
+        unfinished: A copy in parts that another delivery goes on with.
     """
 
     settlement: Settlement
     relation: Relation | None = None
-
-    @property
-    def is_unfinished(self) -> bool:
-        """A copy in parts that another delivery goes on with."""
-        error = self.settlement.error
-        return error is not None and error.code == UNFINISHED
+    unfinished: Unfinished | None = None
 
 
 class Deliverer:
@@ -79,6 +75,7 @@ class Deliverer:
             LedgerUnavailable: What it came to could not be recorded: deliver it again.
         """
         relation: Relation | None = None
+        unfinished: Unfinished | None = None
         recorded = False
         try:
             turned = await self._taker.attempt(
@@ -93,12 +90,14 @@ class Deliverer:
             settlement = self._dead(job, defect, attempts=job.attempts + 1)
         else:
             relation, recorded = turned.relation, turned.recorded
+            if isinstance(turned.outcome, Unfinished):
+                unfinished = turned.outcome
             settlement = self._after_outcome(job, turned.outcome)
         if not recorded and self._ledger is not None:
             await self._ledger.record(settlement, turn=None)
         lag_s = max(0.0, (settlement.at_ms - job.event_at_ms) / 1000)
         self._telemetry.settled(settlement, lag_s=lag_s)
-        return Delivered(settlement, relation)
+        return Delivered(settlement, relation, unfinished)
 
     def _after_outcome(self, job: Job, outcome: Outcome) -> Settlement:
         if isinstance(outcome, Replicated):

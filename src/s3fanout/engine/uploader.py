@@ -62,10 +62,11 @@ _FULL_OBJECT = (ChecksumAlgorithm.CRC64NVME, ChecksumAlgorithm.CRC32C, ChecksumA
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """The deadline came first. Nothing is lost: another attempt goes on after these parts."""
+    """The deadline came first. Nothing is lost: another attempt goes on with ``upload``."""
 
     parts_done: int
     parts: int
+    upload: ReplicaUpload
 
     @property
     def reason(self) -> str:
@@ -155,7 +156,7 @@ class Uploader:
                 finished = await self._fill(job, run, stop_at_s)
                 if not finished or self._is_late(stop_at_s):
                     # Also with all parts there: who goes on has time to complete it.
-                    return Unfinished(len(run.done), run.layout.count)
+                    return Unfinished(len(run.done), run.layout.count, run.upload)
                 written = await self._complete(run)
             except UploadGone:
                 await self._uploads.forget_upload(self._name, job.key)

@@ -24,3 +24,26 @@ class ReplicaUpload:
     upload_id: str
     fingerprint: str
     part_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """A copy in parts that one invocation of a function hands on to another.
+
+    Attributes:
+        source_bucket: Of the object.
+        upload: What was begun.
+        parts_done: So many parts are there.
+    """
+
+    source_bucket: str
+    upload: ReplicaUpload
+    parts_done: int
+
+    def is_ahead_of(self, before: Continued | None) -> bool:
+        """Whether anything was copied since: a copy that stands still is not handed on."""
+        return (
+            before is None
+            or before.upload.upload_id != self.upload.upload_id
+            or before.parts_done < self.parts_done
+        )

@@ -1,7 +1,8 @@
-"""One signed JSON request to DynamoDB or SQS; small, so that a cold function starts quickly.
+"""One signed JSON request to DynamoDB, SQS or Lambda; small, so that a cold function starts fast.
 
-Both speak "AWS JSON 1.0": ``POST /`` with the operation in ``x-amz-target`` (AWS, "DynamoDB
-low-level API" and "Amazon SQS: making requests using AWS JSON protocol", read 2026-11).
+The first two speak "AWS JSON 1.0": ``POST /`` with the operation in ``x-amz-target`` (AWS,
+"DynamoDB low-level API" and "Amazon SQS: making requests using AWS JSON protocol", read 2026-11).
+Lambda has a path for each operation.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from s3fanout.adapters.store.sigv4 import Signer, SigningDate
 from s3fanout.model.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from s3fanout.adapters.store.credentials import CredentialSource
-    from s3fanout.adapters.store.transport import Response, Transport
+    from s3fanout.adapters.store.transport import Header, Response, Transport
     from s3fanout.ports.system import Clock, Rand
 
 TRIES = 4
@@ -26,6 +29,7 @@ PAUSE_S = 0.05
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 """DynamoDB answers at most 16 MB, SQS 10 messages of 1 MiB."""
 
+_DONE = frozenset({200, 202})
 _THROTTLED = ("Throttling", "ProvisionedThroughputExceeded", "RequestLimitExceeded")
 
 
@@ -35,15 +39,16 @@ class Service:
 
     Attributes:
         name: In host names and signatures: ``dynamodb``, ``sqs``.
-        target: Prefix of the operation.
+        target: Prefix of the operation; ``""`` where operations have paths.
     """
 
     name: str
-    target: str
+    target: str = ""
 
 
 DYNAMODB = Service("dynamodb", "DynamoDB_20120810")
 SQS = Service("sqs", "AmazonSQS")
+LAMBDA = Service("lambda")
 
 
 class ServiceRefusal(Exception):
@@ -82,7 +87,7 @@ class JsonClient:
         """Bind to a service.
 
         Args:
-            service: ``DYNAMODB`` or ``SQS``.
+            service: ``DYNAMODB``, ``SQS`` or ``LAMBDA``.
             region: Where.
             endpoint_url: Of an emulator; ``None`` is AWS.
             credentials: Who signs.
@@ -111,16 +116,23 @@ class JsonClient:
             Unavailable: No answer to the end.
         """
         content = json.dumps(body, separators=(",", ":")).encode()
+        target = ("x-amz-target", f"{self._target}.{operation}")
+        return await self.post(operation, "/", content, headers=(target,))
+
+    async def post(
+        self, operation: str, path: str, content: bytes, *, headers: Sequence[Header]
+    ) -> dict[str, Any]:
+        """As ``call``, with a path and headers of the service."""
         for number in range(1, TRIES + 1):
             try:
-                return _understood(operation, await self._send(operation, content))
+                return _understood(operation, await self._send(path, content, headers))
             except (Unavailable, ServiceRefusal) as error:
                 if number == TRIES or not _is_passing(error):
                     raise
             await self._clock.sleep(self._rand.uniform(0.0, PAUSE_S * float(1 << number)))
         raise AssertionError("unreachable")
 
-    async def _send(self, operation: str, content: bytes) -> Response:
+    async def _send(self, path: str, content: bytes, own: Sequence[Header]) -> Response:
         credentials = await self._credentials.current()
         date = SigningDate.of_ms(self._clock.now_ms())
         digest = sha256(content).hexdigest()
@@ -129,13 +141,14 @@ class JsonClient:
             ("host", self._host),
             ("x-amz-content-sha256", digest),
             ("x-amz-date", date.amz_date),
+            *own,
         ]
         if credentials.token is not None:
             headers.append(("x-amz-security-token", credentials.token))
-        headers.append(("x-amz-target", f"{self._target}.{operation}"))
+        headers.sort()  # as they are signed
         authorization = self._signer.authorization(
             method="POST",
-            raw_path="/",
+            raw_path=path,
             query="",
             headers=headers,
             payload_sha256_hex=digest,
@@ -146,7 +159,7 @@ class JsonClient:
         return await self._transport.request(
             "POST",
             self._base,
-            "/",
+            path,
             "",
             [*headers, ("authorization", authorization)],
             content,
@@ -165,7 +178,7 @@ def _understood(operation: str, answer: Response) -> dict[str, Any]:
             operation=operation,
             status=answer.status,
         )
-    if answer.status == 200:  # noqa: PLR2004 - HTTP
+    if answer.status in _DONE:
         return document
     kind = str(document.get("__type") or answer.headers.get("x-amzn-errortype") or "")
     code = kind.rpartition("#")[2].partition(":")[0] or f"HTTP{answer.status}"
