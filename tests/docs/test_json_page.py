@@ -27,6 +27,7 @@ from s3fanout.deploy.code import CodeStore
 from s3fanout.deploy.function_logs import LogLine
 from s3fanout.deploy.needs import needs_of
 from s3fanout.deploy.notifications import Merge, Overlap
+from s3fanout.deploy.prices import shipped_prices
 from s3fanout.deploy.report import plan_document
 from s3fanout.deploy.session import AwsSession
 from s3fanout.deploy.status import vitals_document
@@ -344,7 +345,9 @@ def test_plan() -> None:
 
 def test_backfill() -> None:
     tally = BackfillTally()
-    document = backfill_document(loaded().settings, tally, BackfillRequest(["paris"]), took_s=1.0)
+    document = backfill_document(
+        loaded().settings, tally, BackfillRequest(["paris"]), prices=shipped_prices(), took_s=1.0
+    )
     assert fields(document) == listed("backfill")
 
 

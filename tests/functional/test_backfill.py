@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,17 @@ from s3fanout.adapters.store.faulty import Call, Fault
 from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.decide.backfill import Choice
 from s3fanout.engine.backfill import Backfill, listed
-from s3fanout.model.errors import CheckpointMismatch, InventoryBroken, Unavailable
+from s3fanout.model.errors import (
+    AccessDenied,
+    CheckpointMismatch,
+    InventoryBroken,
+    Refused,
+    Unavailable,
+)
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.items import Batch, Item
 from s3fanout.model.jobs import JobState, NewJob, Settlement
+from s3fanout.model.objects import ListPage
 from s3fanout.model.rules import KeyFilter, Rule
 from tests.functional.clock import VirtualClock, quiet
 from tests.functional.world import To, World
@@ -105,6 +113,77 @@ async def test_killed_it_goes_on_behind_the_last_page_and_repeats_one_at_most() 
         "paris": 2500,
         "tokyo": 2500,
     }
+
+
+async def test_prefixes_are_listed_side_by_side_and_each_is_gone_on_with() -> None:
+    walk = Walk(count=0)
+    keys = [f"p{number % 7}/k{number:05}" for number in range(9000)] + ["at the top"]
+    for key in keys:
+        walk.source.objects[key] = StoredObject.of(b"x")
+    first: list[Batch] = []
+    async for batch in walk.batches(None):
+        first.append(batch)
+        if len(first) == 5:
+            break
+    seen = [item.key for batch in first for item in batch.items]
+    assert len({key[:2] for key in seen}) > 1
+    rest = [batch async for batch in walk.batches(first[-1].position)]
+    seen += [item.key for batch in rest for item in batch.items]
+    assert sorted(seen) == sorted(keys)
+    assert rest[-1].position is None
+    assert [batch.share for batch in rest] == sorted(batch.share or 0 for batch in rest)
+
+
+async def test_a_prefix_that_cannot_be_listed_ends_the_walk() -> None:
+    walk = Walk(count=0)
+    for number in range(4000):
+        walk.source.objects[f"p{number % 4}/{number}"] = StoredObject.of(b"x")
+    whole = walk.source.list_page
+
+    async def torn(prefix: str = "", **options: Any) -> ListPage:
+        if prefix == "p3/" and not options["delimiter"]:
+            raise AccessDenied("no", operation="ListObjectsV2")
+        return await whole(prefix, **options)
+
+    walk.source.list_page = torn  # type: ignore[method-assign]
+    with pytest.raises(AccessDenied):
+        await walk.backfill().run(walk.batches(None))
+    walk.source.list_page = whole  # type: ignore[method-assign]
+    resumed = walk.backfill()
+    tally = await resumed.run(walk.batches(await resumed.resume()))
+    summaries = await walk.journal.summaries()
+    assert [summary.later for summary in summaries] == [4000, 4000]
+    assert tally.items >= 4000
+
+
+async def test_a_place_that_the_store_no_longer_knows_is_named() -> None:
+    walk = Walk()
+    (first, *_) = [batch async for batch in walk.batches(None)]
+
+    async def forgetful(*_: object, **__: object) -> ListPage:
+        raise Refused("The continuation token provided is incorrect", status=400)
+
+    walk.source.list_page = forgetful  # type: ignore[method-assign]
+    with pytest.raises(CheckpointMismatch, match="token provided is incorrect") as raised:
+        await walk.backfill().run(walk.batches(first.position))
+    assert "--restart" in raised.value.hint
+
+
+async def test_bytes_are_queued_no_faster_than_asked_for() -> None:
+    walk = Walk(count=0)
+    for number in range(2000):
+        walk.source.objects[f"k{number}"] = StoredObject.of(b"x" * 100)
+    backfill = Backfill(
+        rules=RULES,
+        books=walk.journal,
+        clock=walk.clock,
+        fingerprint="f",
+        bytes_per_s=10_000,
+    )
+    began_s = walk.clock.monotonic_s()
+    running = asyncio.ensure_future(backfill.run(walk.batches(None)))
+    await walk.clock.run_until(running.done, within_s=60)
+    assert walk.clock.monotonic_s() - began_s == pytest.approx(20, abs=1)
 
 
 async def test_a_checkpoint_of_another_configuration_is_refused() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from s3fanout.cli.backfill_view import BackfillProgress, print_backfill
 from s3fanout.cli.options import (
     config_option,
     destination_option,
@@ -20,17 +21,11 @@ from s3fanout.cli.options import (
     need_daemon,
     prefix_option,
 )
-from s3fanout.cli.output import (
-    Ticker,
-    human_bytes,
-    human_seconds,
-    print_json,
-    print_line,
-    print_note,
-)
+from s3fanout.cli.output import print_json
 from s3fanout.cli.times import Instant
 from s3fanout.config.settings import Settings
-from s3fanout.decide.backfill import Choice
+from s3fanout.config.units import parse_size
+from s3fanout.deploy.prices import shipped_prices
 from s3fanout.engine.backfill import BackfillTally
 from s3fanout.model.errors import ExitCode
 from s3fanout.service import logs
@@ -44,6 +39,23 @@ from s3fanout.wiring import (
     open_ledger,
     system_clock,
 )
+
+
+class Size(click.ParamType[int]):
+    """A size with its unit; bytes."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        try:
+            size_bytes = parse_size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not size_bytes:
+            self.fail("more than 0 bytes are needed", param, ctx)
+        return size_bytes
 
 
 @click.command()
@@ -65,8 +77,17 @@ from s3fanout.wiring import (
 @click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), help="Most objects queued in a second."
 )
-@click.option("--dry-run", is_flag=True, help="Count objects, bytes and requests; queue nothing.")
+@click.option(
+    "--byte-rate",
+    type=Size(),
+    metavar="SIZE",
+    help="Most bytes of objects queued in a second, as in 20MiB.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Count objects, bytes, requests and dollars; queue nothing."
+)
 @click.option("--run", "runs", is_flag=True, help="Without a daemon: also copy, then end.")
+@click.option("--wait", "waits", is_flag=True, help="Stay until the daemon has copied it.")
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def backfill(
@@ -75,6 +96,7 @@ def backfill(
     as_json: bool,
     destination: str | None,
     runs: bool,
+    waits: bool,
     yes: bool,
     **chosen: Any,
 ) -> int:
@@ -94,6 +116,7 @@ def backfill(
         inventory=chosen["inventory"],
         keys=chosen["keys"],
         rate_per_s=chosen["rate"],
+        bytes_per_s=chosen["byte_rate"],
         dry_run=chosen["dry_run"],
         restart=chosen["restart"],
     )
@@ -107,17 +130,27 @@ def backfill(
     clock = system_clock()
     began_s = clock.monotonic_s()
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        work = _filled_and_drained if runs and not request.dry_run else _filled
-        tally, dead = runner.run(work(settings, request))
-    document = backfill_document(settings, tally, request, took_s=clock.monotonic_s() - began_s)
+        if runs and not request.dry_run:
+            tally, dead = runner.run(_filled_and_drained(settings, request))
+        else:
+            tally, dead = runner.run(_filled(settings, request, waits=waits))
+    document = backfill_document(
+        settings,
+        tally,
+        request,
+        prices=shipped_prices(),
+        took_s=clock.monotonic_s() - began_s,
+    )
     if as_json:
         print_json(document)
     else:
-        _print(document)
+        print_backfill(document)
     return ExitCode.FAILED if dead else ExitCode.OK
 
 
-async def _filled(settings: Settings, request: BackfillRequest) -> tuple[BackfillTally, int]:
+async def _filled(
+    settings: Settings, request: BackfillRequest, *, waits: bool
+) -> tuple[BackfillTally, int]:
     clock = system_clock()
     async with AsyncExitStack() as opened:
         stores = Stores(settings, os.environ, clock=clock)
@@ -126,21 +159,31 @@ async def _filled(settings: Settings, request: BackfillRequest) -> tuple[Backfil
         alone = daemon_pid(settings) is None
         journal = await open_ledger(settings, exclusive=alone)
         opened.push_async_callback(journal.close)
-        ticker = _Progress()
+        ticker = BackfillProgress(clock, dry_run=request.dry_run)
+        dead = 0
         try:
             tally = await fill(
-                settings, stores, journal, request, clock=clock, progress=ticker.filling
+                settings, stores, journal, request, clock=clock, progress=ticker.tell
             )
+            if waits and not request.dry_run:
+                dead = await drain(
+                    journal,
+                    None,
+                    request.destinations,
+                    clock=clock,
+                    tally=tally,
+                    progress=ticker.tell,
+                )
         finally:
             ticker.clear()
-        return tally, 0
+        return tally, dead
 
 
 async def _filled_and_drained(
     settings: Settings, request: BackfillRequest
 ) -> tuple[BackfillTally, int]:
     components = await build(settings, os.environ, telemetry=Metrics())
-    ticker = _Progress()
+    ticker = BackfillProgress(components.clock, dry_run=False)
     components.engine.start()
     try:
         tally = await fill(
@@ -149,63 +192,18 @@ async def _filled_and_drained(
             components.ledger,
             request,
             clock=components.clock,
-            progress=ticker.filling,
+            progress=ticker.tell,
         )
         dead = await drain(
             components.ledger,
             components.engine,
             request.destinations,
             clock=components.clock,
-            progress=ticker.draining,
+            tally=tally,
+            progress=ticker.tell,
         )
     finally:
         ticker.clear()
         await components.engine.stop(drain_s=settings.limits.drain_s)
         await components.close()
     return tally, dead
-
-
-class _Progress(Ticker):
-    """Rate, bytes, and how long it will take."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._clock = system_clock()
-        self.began_s = self._clock.monotonic_s()
-        self._drain: tuple[float, int] | None = None
-
-    def filling(self, tally: BackfillTally) -> None:
-        now_s = self._clock.monotonic_s()
-        if self.is_due(now_s):
-            rate = tally.items / max(now_s - self.began_s, 0.001)
-            queued_bytes = human_bytes(sum(tally.queued_bytes.values()))
-            self.show(
-                f"{tally.items} objects seen, {rate:.0f}/s; {tally.count(Choice.QUEUE)} jobs "
-                f"queued ({queued_bytes}), {tally.count(Choice.EQUAL)} equal"
-            )
-
-    def draining(self, left: int) -> None:
-        now_s = self._clock.monotonic_s()
-        if self._drain is None:
-            self._drain = (now_s, left)
-        if self.is_due(now_s):
-            began_s, at_first = self._drain
-            rate = (at_first - left) / max(now_s - began_s, 0.001)
-            eta = human_seconds(left / rate) if rate > 0 else "unknown"
-            self.show(f"{left} jobs left, {rate:.0f}/s, done in {eta}")
-
-
-def _print(document: dict[str, Any]) -> None:
-    verb = "would be queued" if document["dry_run"] else "queued"
-    for row in document["destinations"]:
-        passed = ", ".join(
-            f"{row[choice]} {choice.replace('_', ' ')}"
-            for choice in Choice
-            if choice is not Choice.QUEUE and row[choice]
-        )
-        print_line(
-            f"{row['name']}: {row['queue']} {verb} ({human_bytes(row['queued_bytes'])}, about "
-            f"{row['requests']} requests)" + (f"; {passed}" if passed else "")
-        )
-    again = ", gone on from a checkpoint" if document["resumed"] else ""
-    print_note(f"{document['items']} objects in {human_seconds(document['took_s'])}{again}")

@@ -18,6 +18,7 @@ from s3fanout.decide.match import refusal
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.items import Item
 from s3fanout.model.jobs import JobState, NewJob, ReplicaRecord
+from s3fanout.model.limits import Limits
 from s3fanout.model.objects import is_text
 from s3fanout.model.rules import Rule
 
@@ -51,6 +52,24 @@ def choose(
     if record.state is JobState.SETTLED and item.etag and record.source_etag == item.etag:
         return Choice.EQUAL
     return Choice.QUEUE
+
+
+def requests_of(size_bytes: int | None, *, on_server: bool, part_bytes: int, limits: Limits) -> int:
+    """Requests that copying one object costs. An unknown size is taken for a small one.
+
+    | way | small | larger |
+    |---|---|---|
+    | copied by the store | 1 | one for each part, to begin, and to complete |
+    | streamed | a read and a write | both for each part, to begin, and to complete |
+
+    Destinations that stream share their reads, so for several of them this is an upper bound.
+    """
+    size = size_bytes or 0
+    each = 1 if on_server else 2
+    small_max = limits.copy_bytes_max if on_server else part_bytes
+    if size <= small_max:
+        return each
+    return each * -(-size // (limits.copy_part_bytes if on_server else part_bytes)) + 2
 
 
 def job_of(item: Item, destination: str, *, now_ms: int) -> NewJob:

@@ -209,6 +209,22 @@ def estimates(workload: Workload, prices: Prices) -> tuple[Estimate, ...]:
     )
 
 
+def copies_dollars(
+    prices: Prices, *, source: str, destination: str, requests: int, size_bytes: int
+) -> float:
+    """What copies by S3 itself cost once: their requests, and transfer between Regions.
+
+    Args:
+        prices: The list.
+        source: Region of the source.
+        destination: Region of the destination.
+        requests: All of them; each is billed as a PUT or COPY in the destination's Region.
+        size_bytes: Of all objects.
+    """
+    moved = size_bytes / _GIB * prices.transfer(source, destination)
+    return requests * prices.put(destination) + moved
+
+
 def unlisted(workload: Workload, prices: Prices) -> list[str]:
     """Regions that are priced as ``prices.fallback``, because the list does not have them."""
     named = {workload.source, *workload.destinations}

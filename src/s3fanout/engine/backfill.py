@@ -11,15 +11,16 @@ killed and starts again repeats one page at most, and its jobs are there already
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from s3fanout.decide.backfill import Choice, choose, job_of
-from s3fanout.engine.listing import Partition, Side, pages
-from s3fanout.model.errors import CheckpointMismatch
+from s3fanout.engine.listing import Partition, Side, partitions, side_by_side
+from s3fanout.model.errors import CheckpointMismatch, Refused
 from s3fanout.model.items import Batch, Item
+from s3fanout.model.jobs import DestinationSummary
 from s3fanout.model.objects import is_text
 from s3fanout.model.rules import Rule
 from s3fanout.ports.checkpoints import Checkpoint, Checkpoints
@@ -32,6 +33,7 @@ CHECKPOINT = "backfill"
 LATER_MAX = 10_000
 """Jobs that may wait in one destination's queue; the listing goes on when there are fewer."""
 LOOK_S = 0.5
+PARTITIONS_AT_ONCE = 4
 
 
 class Books(Queue, Ledger, Checkpoints, Protocol):
@@ -46,13 +48,20 @@ class BackfillTally:
         items: Objects that the input named.
         choices: By destination, how often each choice was made.
         queued_bytes: Known sizes of what was queued, by destination.
+        requests: What copying it costs, by destination.
         resumed: It went on from a checkpoint.
+        share: Of the input, about how much was read; ``None`` if nobody knows.
+        left, left_bytes: Jobs that the queues of all destinations hold now, and their sizes.
     """
 
     items: int = 0
     choices: dict[str, dict[Choice, int]] = field(default_factory=dict)
     queued_bytes: dict[str, int] = field(default_factory=dict)
+    requests: dict[str, int] = field(default_factory=dict)
     resumed: bool = False
+    share: float | None = None
+    left: int = 0
+    left_bytes: int = 0
 
     def count(self, choice: Choice) -> int:
         """Over all destinations."""
@@ -62,12 +71,47 @@ class BackfillTally:
 async def listed(
     store: ObjectStore, clock: Clock, prefix: str, position: str | None
 ) -> AsyncGenerator[Batch]:
-    """The objects of a bucket as batches; a position is a continuation token."""
-    listing = pages(Side(store), clock, Partition(prefix), token=position)
-    async with aclosing(listing):
-        async for page in listing:
-            items = [Item(row[0], row[1], row[2], row[3]) for row in page.objects]
-            yield Batch(items, page.next_token)
+    """The objects of a bucket as batches, ``PARTITIONS_AT_ONCE`` prefixes at a time.
+
+    A position is JSON: how many partitions there were, and of those that are left prefix, whether
+    it is all of it, and the continuation token.
+
+    Raises:
+        StoreError: As ``pages``.
+        CheckpointMismatch: The store does not go on from a token that it gave before.
+    """
+    side = Side(store)
+    if position is None:
+        parts = await partitions([side], clock, prefix)
+        starts: list[tuple[Partition, str | None]] = [(part, None) for part in parts]
+        count = len(starts)
+    else:
+        document = json.loads(position)
+        starts = [(Partition(below, whole), token) for below, whole, token in document["left"]]
+        count = document["partitions"]
+    left = dict(enumerate(starts))
+    listing = side_by_side(side, clock, starts, at_once=PARTITIONS_AT_ONCE)
+    try:
+        async with aclosing(listing):
+            async for number, page in listing:
+                if page.next_token is None:
+                    del left[number]
+                else:
+                    left[number] = (left[number][0], page.next_token)
+                items = [Item(row[0], row[1], row[2], row[3]) for row in page.objects]
+                share = 1.0 - len(left) / count if count > 1 else None
+                yield Batch(items, _position(count, left.values()), share if left else 1.0)
+    except Refused as error:
+        if position is None:
+            raise
+        raise CheckpointMismatch(
+            f"the store does not go on from where the listing was: {error.message}"
+        ) from error
+
+
+def _position(count: int, left: Iterable[tuple[Partition, str | None]]) -> str | None:
+    rows = [(part.prefix, part.whole, token) for part, token in left]
+    return json.dumps({"partitions": count, "left": rows}) if rows else None
 
 
 class Backfill:
@@ -82,6 +126,8 @@ class Backfill:
         fingerprint: str,
         since_at_ms: int | None = None,
         rate_per_s: float | None = None,
+        bytes_per_s: float | None = None,
+        requests_of: Callable[[str, int | None], int] = lambda _name, _size_bytes: 1,
         dry_run: bool = False,
     ) -> None:
         """Prepare a walk.
@@ -93,6 +139,8 @@ class Backfill:
             fingerprint: Of configuration and input.
             since_at_ms: Only what was modified then or later.
             rate_per_s: Most objects queued in a second.
+            bytes_per_s: Most bytes of objects queued in a second.
+            requests_of: What copying an object of a size to a destination costs.
             dry_run: Only count.
         """
         self._rules = tuple(rules)
@@ -101,6 +149,8 @@ class Backfill:
         self._fingerprint = fingerprint
         self._since_at_ms = since_at_ms
         self._rate_per_s = rate_per_s
+        self._bytes_per_s = bytes_per_s
+        self._requests_of = requests_of
         self._dry_run = dry_run
         self.tally = BackfillTally()
 
@@ -125,6 +175,7 @@ class Backfill:
                 for name, choices in document["choices"].items()
             },
             document["queued_bytes"],
+            document["requests"],
             resumed=True,
         )
         position: str = document["position"]
@@ -141,16 +192,18 @@ class Backfill:
         Raises:
             StoreError, LedgerUnavailable: As far as it came it stays; run it again.
         """
-        began_s, queued_before = self._clock.monotonic_s(), self.tally.count(Choice.QUEUE)
+        began_s, before = self._clock.monotonic_s(), self._queued()
         async with aclosing(batches):
             async for batch in batches:
                 await self._take(batch.items)
+                self.tally.share = batch.share
                 if not self._dry_run and batch.position is not None:
                     await self._keep(batch.position)
-                progress(self.tally)
-                if not self._dry_run:
-                    queued = self.tally.count(Choice.QUEUE) - queued_before
-                    await self._wait(began_s, queued / len(self._rules))
+                if self._dry_run:
+                    progress(self.tally)
+                else:
+                    await self._wait(began_s, before, progress)
+        self.tally.share = 1.0
         if not self._dry_run:
             await self._books.drop_checkpoint(CHECKPOINT)
         return self.tally
@@ -164,12 +217,15 @@ class Backfill:
             records = await self._books.records(name, keys)
             choices = self.tally.choices.setdefault(name, {})
             size_bytes = self.tally.queued_bytes.get(name, 0)
+            requests = self.tally.requests.get(name, 0)
             for item in items:
                 choice = choose(item, rule, records.get(item.key), since_at_ms=self._since_at_ms)
                 choices[choice] = choices.get(choice, 0) + 1
                 if choice is Choice.QUEUE:
                     jobs.append(job_of(item, name, now_ms=now_ms))
                     size_bytes += item.size_bytes or 0
+                    requests += self._requests_of(name, item.size_bytes)
+            self.tally.requests[name] = requests
             self.tally.queued_bytes[name] = size_bytes
         self.tally.items += len(items)
         if jobs and not self._dry_run:
@@ -181,27 +237,62 @@ class Backfill:
             "items": self.tally.items,
             "choices": self.tally.choices,
             "queued_bytes": self.tally.queued_bytes,
+            "requests": self.tally.requests,
         }
         checkpoint = Checkpoint(self._fingerprint, self._clock.now_ms(), json.dumps(document))
         await self._books.keep_checkpoint(CHECKPOINT, checkpoint)
 
-    async def _wait(self, began_s: float, queued: float) -> None:
-        """Until the rate allows more, and the queues are short enough."""
-        if self._rate_per_s is not None:
-            early_s = queued / self._rate_per_s - (self._clock.monotonic_s() - began_s)
-            if early_s > 0:
-                await self._clock.sleep(early_s)
-        await wait_for_room(self._books, [rule.destination for rule in self._rules], self._clock)
+    def _queued(self) -> tuple[float, float]:
+        """Objects and bytes that were queued, for the mean destination."""
+        tally, rules = self.tally, len(self._rules)
+        return tally.count(Choice.QUEUE) / rules, sum(tally.queued_bytes.values()) / rules
 
-
-async def wait_for_room(ledger: Ledger, destinations: Sequence[str], clock: Clock) -> None:
-    """Until at most ``LATER_MAX`` jobs that were seen in listings wait in each queue."""
-    while True:
-        summaries = await ledger.summaries()
-        if all(
-            summary.later <= LATER_MAX
-            for summary in summaries
-            if summary.destination in destinations and summary.paused_at_ms is None
+    async def _wait(
+        self,
+        began_s: float,
+        before: tuple[float, float],
+        progress: Callable[[BackfillTally], None],
+    ) -> None:
+        """Until the rates allow more, and the queues are short enough."""
+        for rate, queued, earlier in zip(
+            (self._rate_per_s, self._bytes_per_s), self._queued(), before, strict=True
         ):
+            if rate is not None:
+                early_s = (queued - earlier) / rate - (self._clock.monotonic_s() - began_s)
+                if early_s > 0:
+                    await self._clock.sleep(early_s)
+
+        def looked(summaries: Sequence[DestinationSummary]) -> None:
+            self.tally.left = sum(summary.backlog for summary in summaries)
+            self.tally.left_bytes = sum(summary.backlog_bytes for summary in summaries)
+            progress(self.tally)
+
+        names = [rule.destination for rule in self._rules]
+        await wait_for_room(self._books, names, self._clock, looked=looked)
+
+
+async def wait_for_room(
+    ledger: Ledger,
+    destinations: Sequence[str],
+    clock: Clock,
+    *,
+    looked: Callable[[Sequence[DestinationSummary]], None] = lambda _: None,
+) -> None:
+    """Until at most ``LATER_MAX`` jobs that were seen in listings wait in each queue.
+
+    Args:
+        ledger: Knows.
+        destinations: Whose queues.
+        clock: Times the looks.
+        looked: Told of those that are not paused, at each look.
+    """
+    while True:
+        summaries = [
+            summary
+            for summary in await ledger.summaries()
+            if summary.destination in destinations and summary.paused_at_ms is None
+        ]
+        looked(summaries)
+        if all(summary.later <= LATER_MAX for summary in summaries):
             return
         await clock.sleep(LOOK_S)

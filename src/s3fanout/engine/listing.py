@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from s3fanout.model.errors import ListingUnordered, Throttled, Unavailable
 from s3fanout.model.objects import Listed, ListPage
@@ -118,6 +118,48 @@ async def pages(
     finally:
         coming.cancel()
         await asyncio.gather(coming, return_exceptions=True)
+
+
+async def side_by_side(
+    side: Side, clock: Clock, starts: Sequence[tuple[Partition, str | None]], *, at_once: int
+) -> AsyncGenerator[tuple[int, ListPage]]:
+    """The pages of several partitions as they come, each with the number of its partition.
+
+    Args:
+        side: What is listed.
+        clock: As of ``pages``.
+        starts: Partitions, each with the token that it goes on from.
+        at_once: So many are listed at a time.
+
+    Raises:
+        StoreError: As ``pages``, for any of them; nothing more comes then.
+    """
+    arrived: asyncio.Queue[tuple[int, ListPage]] = asyncio.Queue(at_once)
+    waiting = iter(enumerate(starts))
+
+    async def work() -> None:
+        for number, (partition, token) in waiting:
+            async with aclosing(pages(side, clock, partition, token=token)) as listing:
+                async for page in listing:
+                    await arrived.put((number, page))
+
+    workers = [asyncio.ensure_future(work()) for _ in range(min(at_once, len(starts)))]
+    ended = asyncio.gather(*workers)
+    try:
+        while not (ended.done() and arrived.empty()):
+            coming = asyncio.ensure_future(arrived.get())
+            waits: set[asyncio.Future[Any]] = {coming, ended}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if coming.done():
+                yield coming.result()
+                continue
+            coming.cancel()
+            ended.result()
+        ended.result()
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(ended, *workers, return_exceptions=True)
 
 
 async def partitions(

@@ -28,7 +28,9 @@ class Batch:
     Attributes:
         items: Any number.
         position: Of the input, in its own words; ``None`` at its end.
+        share: Of the input, about how much is behind it; ``None`` if nobody knows.
     """
 
     items: Sequence[Item]
     position: str | None
+    share: float | None = None

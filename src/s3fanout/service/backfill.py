@@ -11,7 +11,8 @@ from pathlib import Path
 from s3fanout.adapters.inventory import Inventory, keys_of_file
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Settings
-from s3fanout.decide.backfill import Choice
+from s3fanout.decide.backfill import Choice, requests_of
+from s3fanout.decide.cost import Prices, copies_dollars
 from s3fanout.engine.backfill import (
     CHECKPOINT,
     Backfill,
@@ -24,7 +25,7 @@ from s3fanout.model.items import Batch
 from s3fanout.model.rules import Rule
 from s3fanout.ports.system import Clock
 from s3fanout.service.status import SCHEMA_VERSION, Json
-from s3fanout.wiring import Stores
+from s3fanout.wiring import Stores, limits_of
 
 LOOK_S = 0.5
 
@@ -40,6 +41,7 @@ class BackfillRequest:
         inventory: ``manifest.json`` of an S3 Inventory, instead of a listing.
         keys: A file of keys, instead of a listing.
         rate_per_s: Most objects in a second.
+        bytes_per_s: Most bytes of objects in a second.
         dry_run: Only count.
         restart: Forget an unfinished one.
     """
@@ -50,6 +52,7 @@ class BackfillRequest:
     inventory: Path | None = None
     keys: Path | None = None
     rate_per_s: float | None = None
+    bytes_per_s: float | None = None
     dry_run: bool = False
     restart: bool = False
 
@@ -80,6 +83,8 @@ async def fill(
         fingerprint=_fingerprint(settings, rules, request, inventory),
         since_at_ms=request.since_at_ms,
         rate_per_s=request.rate_per_s,
+        bytes_per_s=request.bytes_per_s,
+        requests_of=_requests_of(settings),
         dry_run=request.dry_run,
     )
     if request.restart and not request.dry_run:
@@ -96,35 +101,45 @@ async def fill(
 
 async def drain(
     books: Books,
-    engine: Engine,
+    engine: Engine | None,
     destinations: Sequence[str],
     *,
     clock: Clock,
-    progress: Callable[[int], None],
+    tally: BackfillTally,
+    progress: Callable[[BackfillTally], None],
 ) -> int:
     """Wait until the queues of ``destinations`` are empty, paused ones aside.
 
     Args:
         books: Where the jobs are.
-        engine: Works them off; started.
+        engine: Works them off; started. ``None`` if a daemon does.
         destinations: Whose.
         clock: Time.
-        progress: Told how many jobs are left.
+        tally: Brought up to what is left.
+        progress: Told at each look.
 
     Returns:
         How many of their keys are dead letters.
     """
     while True:
         summaries = [each for each in await books.summaries() if each.destination in destinations]
-        left = sum(each.backlog for each in summaries if each.paused_at_ms is None)
-        progress(left)
-        if not left and not any(view.in_flight for view in engine.views()):
+        working = [each for each in summaries if each.paused_at_ms is None]
+        tally.left = sum(each.backlog for each in working)
+        tally.left_bytes = sum(each.backlog_bytes for each in working)
+        progress(tally)
+        busy = engine is not None and any(view.in_flight for view in engine.views())
+        if not tally.left and not busy:
             return sum(each.dead for each in summaries)
         await clock.sleep(LOOK_S)
 
 
 def backfill_document(
-    settings: Settings, tally: BackfillTally, request: BackfillRequest, *, took_s: float
+    settings: Settings,
+    tally: BackfillTally,
+    request: BackfillRequest,
+    *,
+    prices: Prices,
+    took_s: float,
 ) -> Json:
     """What happened, as in ``docs/json.md``."""
     return {
@@ -135,26 +150,53 @@ def backfill_document(
         "prefix": request.prefix,
         "items": tally.items,
         "took_s": round(took_s, 3),
+        "prices_read_on": prices.read_on,
         "destinations": [
             {
                 "name": name,
                 **{str(choice): tally.choices.get(name, {}).get(choice, 0) for choice in Choice},
                 "queued_bytes": tally.queued_bytes.get(name, 0),
-                "requests": _requests(settings, name, tally),
+                "requests": tally.requests.get(name, 0),
+                "dollars": _dollars(settings, name, tally, prices),
             }
             for name in request.destinations
         ],
     }
 
 
-def _requests(settings: Settings, name: str, tally: BackfillTally) -> int:
-    """Requests that copying costs: one a replica, and where bytes are streamed one read more.
+def _requests_of(settings: Settings) -> Callable[[str, int | None], int]:
+    limits = limits_of(settings)
 
-    An upper bound for small objects: destinations that stream share their reads. Larger ones cost
-    one for each part.
+    def requests(name: str, size_bytes: int | None) -> int:
+        return requests_of(
+            size_bytes,
+            on_server=settings.copies_on_server(name),
+            part_bytes=limits.part_bytes,
+            limits=limits,
+        )
+
+    return requests
+
+
+def _dollars(settings: Settings, name: str, tally: BackfillTally, prices: Prices) -> float | None:
+    """What the copies cost where S3 makes them; ``None`` elsewhere.
+
+    Another vendor's prices are not known here, nor what the network costs of this machine.
     """
-    queued = tally.choices.get(name, {}).get(Choice.QUEUE, 0)
-    return queued if settings.copies_on_server(name) else 2 * queued
+    source, to = settings.source, settings.destinations[name]
+    on_aws = source.endpoint is None and to.endpoint is None
+    if not on_aws or not settings.copies_on_server(name):
+        return None
+    return round(
+        copies_dollars(
+            prices,
+            source=source.region,
+            destination=to.region,
+            requests=tally.requests.get(name, 0),
+            size_bytes=tally.queued_bytes.get(name, 0),
+        ),
+        4,
+    )
 
 
 def _fingerprint(
@@ -166,6 +208,7 @@ def _fingerprint(
     """Of everything that a position depends on."""
     source = settings.source
     document = {
+        "form": 2,  # of the position
         "source": [source.bucket, source.endpoint],
         "rules": [asdict(rule) for rule in rules],
         "to": [
