@@ -428,7 +428,9 @@ def _copier(
     if may_collide(rules[name].key_map):
         attempts = ExclusiveCopier(attempts, rule=rules[name], replica_keys=ledger)
     if known is None or known.keys != KeyLimits():
-        attempts = HoldingCopier(attempts, rule=rules[name], source=source, vendor=vendor)
+        attempts = HoldingCopier(
+            attempts, rule=rules[name], source=source, destination=destination, vendor=vendor
+        )
     return attempts
 
 

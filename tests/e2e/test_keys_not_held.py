@@ -59,3 +59,24 @@ def test_check_says_whose_store_it_is(
         "there": "is MinIO front end",
         "said": "is another store",
     }
+
+
+def test_a_key_in_the_way_of_another_is_named(
+    install: Install, new_place: NewPlace, ministack: Server, minio_frontend: Server
+) -> None:
+    """Where keys are paths, ``x`` and ``x/y`` cannot both be; whoever comes first stays."""
+    source, to = new_place(ministack, "source"), new_place(minio_frontend, "to")
+    installation = install(source=source, destinations={"to": to})
+    installation.start()
+    write_and_tell(installation, source, "x", "d/e/f")
+    installation.wait_replicated(2)
+    write_and_tell(installation, source, "x/y", "d")
+    rows = until(
+        lambda: rows if len(rows := installation.read("failures")["failures"]) == 2 else None,
+        what="a dead letter for each",
+    )
+    said = {row["key"]: (row["error"]["code"], row["error"]["message"]) for row in rows}
+    assert said["x/y"][0] == said["d"][0] == "key-conflict"
+    assert "holds 'x'," in said["x/y"][1]
+    assert "holds 'd/e/f'," in said["d"][1]
+    assert keys(to) == {"x", "d/e/f"}

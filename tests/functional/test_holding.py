@@ -8,12 +8,24 @@ from s3fanout.adapters.store.memory import MemoryStores
 from s3fanout.decide.plan import Refuse
 from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.holding import HoldingCopier
+from s3fanout.model.errors import Unavailable
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
 from s3fanout.model.rules import Rule
 from s3fanout.model.vendors import Vendor, VendorName, vendor_named
 from tests.conformance.object_stores import PLAIN, body_of
 from tests.functional.clock import VirtualClock
+
+
+class Failing:
+    """A copier that fails as the MinIO front end does when a key is in the way of another."""
+
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
+        del stop_at_s
+        raise Unavailable("store said no", status=500, s3_code="InternalError")
+
+    def take_written(self, job: Job) -> str | None:
+        return None
 
 
 class Copying:
@@ -31,6 +43,10 @@ async def paths() -> Vendor:
     return vendor_named(VendorName.SEAWEEDFS)
 
 
+async def files() -> Vendor:
+    return vendor_named(VendorName.MINIO)
+
+
 @pytest.mark.parametrize(
     ("key", "content", "told_bytes", "held", "looks"),
     [
@@ -46,9 +62,35 @@ async def test_a_size_in_an_event_refuses_no_key(
 ) -> None:
     source = MemoryStores(VirtualClock()).create_bucket("source")
     await source.put(key, body_of(content), PLAIN)
-    copier = HoldingCopier(Copying(), rule=Rule("a"), source=source, vendor=paths)
+    copier = HoldingCopier(
+        Copying(), rule=Rule("a"), source=source, destination=source, vendor=paths
+    )
     outcome = await copier.attempt(
         Job("a", key, 1, ChangeKind.CREATED, 0, etag="e", size_bytes=told_bytes)
     )
     assert isinstance(outcome, Replicated if held else Refuse)
     assert source.requests["HeadObject"] == looks
+
+
+@pytest.mark.parametrize(
+    ("there", "key"), [("x", "x/y"), ("x", "x/y/z"), ("d/e/f", "d"), ("d/e/f", "d/e")]
+)
+async def test_a_key_in_the_way_of_another_is_named(there: str, key: str) -> None:
+    store = MemoryStores(VirtualClock()).create_bucket("a")
+    await store.put(there, body_of(b"1"), PLAIN)
+    copier = HoldingCopier(Failing(), rule=Rule("a"), source=store, destination=store, vendor=files)
+    outcome = await copier.attempt(Job("a", key, 1, ChangeKind.CREATED, 0))
+    assert isinstance(outcome, Refuse)
+    assert outcome.code == "key-conflict"
+    assert repr(there) in outcome.reason
+    assert repr(key) in outcome.reason
+
+
+@pytest.mark.parametrize("key", ["xx", "x/y", "dd/e"])
+async def test_where_no_key_is_in_the_way_the_stores_own_error_stands(key: str) -> None:
+    store = MemoryStores(VirtualClock()).create_bucket("a")
+    for there in ("x-y", "d/e/f", "other"):
+        await store.put(there, body_of(b"1"), PLAIN)
+    copier = HoldingCopier(Failing(), rule=Rule("a"), source=store, destination=store, vendor=files)
+    with pytest.raises(Unavailable):
+        await copier.attempt(Job("a", key, 1, ChangeKind.CREATED, 0))

@@ -161,7 +161,13 @@ class Function:
             )
         taker = TurnTaker(
             # Outermost: a key that is not held is neither compared nor copied.
-            copier=HoldingCopier(attempts, rule=settings.rule, source=source, vendor=_amazon_s3),
+            copier=HoldingCopier(
+                attempts,
+                rule=settings.rule,
+                source=source,
+                destination=destination,
+                vendor=_amazon_s3,
+            ),
             source=source,
             destination=destination,
             key_map=settings.rule.key_map,

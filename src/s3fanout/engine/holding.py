@@ -2,6 +2,10 @@
 
 Some stores keep ``a//b`` under ``a/b``, without a word: the replica would be at another key, and
 might overwrite one that is not its own.
+
+Where keys are paths of a file system, ``x`` and ``x/y`` cannot both be. That depends on what else
+is there, so such a store is asked only after it failed to write (the MinIO front end answers 500):
+then the other key is named.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from s3fanout.decide.match import replica_key
 from s3fanout.decide.plan import Refuse, Skip
 from s3fanout.engine.copier import Outcome
 from s3fanout.engine.exclusive import Attempts
+from s3fanout.model.errors import Refused, StoreError, Unavailable
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
 from s3fanout.model.objects import Present
@@ -34,12 +39,14 @@ class HoldingCopier:
         *,
         rule: Rule,
         source: ObjectStore,
+        destination: ObjectStore,
         vendor: Callable[[], Awaitable[Vendor]],
     ) -> None:
         """``vendor`` says which store it is; it never raises, and remembers."""
         self._copier = copier
         self._rule = rule
         self._source = source
+        self._destination = destination
         self._vendor = vendor
 
     async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
@@ -52,8 +59,10 @@ class HoldingCopier:
             facts = await self._source.head(job.key)
             size_bytes = facts.size_bytes if isinstance(facts, Present) else None
             why = why_not_held(target, vendor.keys, size_bytes)
-        if why is None:
+        if why is None and vendor.keys.file_beside_folder:
             return await self._copier.attempt(job, stop_at_s=stop_at_s)
+        if why is None:
+            return await self._beside_others(job, target, vendor, stop_at_s=stop_at_s)
         if job.kind is ChangeKind.REMOVED:
             return Skip("key-not-held", "nothing of this key was ever written")
         return Refuse(
@@ -62,6 +71,44 @@ class HoldingCopier:
             "exclude such keys, or give the destination a key template; if its store holds them, "
             'set its vendor to "other" and: s3fanout redrive',
         )
+
+    async def _beside_others(
+        self, job: Job, target: str, vendor: Vendor, *, stop_at_s: float | None
+    ) -> Outcome:
+        """An attempt where another key may be in the way."""
+        try:
+            return await self._copier.attempt(job, stop_at_s=stop_at_s)
+        except (Unavailable, Refused) as error:
+            if not error.status or job.kind is ChangeKind.REMOVED:
+                raise
+            other = await self._in_the_way(target)
+            if other is None:
+                raise
+            return Refuse(
+                "key-conflict",
+                f"the destination holds {other!r}, and {vendor.title} cannot hold {target!r} "
+                "beside it",
+                "rename or remove one of them, or give the destination a key template; then: "
+                "s3fanout redrive",
+            )
+
+    async def _in_the_way(self, target: str) -> str | None:
+        """A key that makes a file of what ``target`` needs as a directory, or the other way.
+
+        One request for each ``/`` in the key, and one more.
+        """
+        try:
+            below = await self._destination.list_page(target + "/", limit=1)
+            if below.objects:
+                return below.objects[0].key
+            at = target.rfind("/")
+            while at > 0:
+                if isinstance(await self._destination.head(target[:at]), Present):
+                    return target[:at]
+                at = target.rfind("/", 0, at)
+        except StoreError:
+            pass  # It does not say: the error of the attempt stands.
+        return None
 
     def take_written(self, job: Job) -> str | None:
         """See ``Attempts``."""
