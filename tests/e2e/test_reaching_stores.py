@@ -15,6 +15,7 @@ from tests.e2e.evidence import get, keys
 from tests.e2e.installation import until
 from tests.e2e.notices import write_and_tell
 from tests.servers.relay import forward_proxy, tls_front
+from tests.servers.seaweedfs import DOMAIN
 from tests.servers.server import Server
 
 pytestmark = pytest.mark.stores
@@ -92,3 +93,30 @@ def test_a_store_that_only_a_proxy_can_reach(
         installation.kill()
     assert get(to, "a b/key").content == b"content of a b/key"
     assert seen
+
+
+def test_buckets_in_the_host_name(
+    install: Install, new_place: NewPlace, seaweedfs: Server, minio_frontend: Server
+) -> None:
+    """Read, copied by the store and streamed; ``check`` finds nothing wrong with it."""
+    by_name = replace(seaweedfs, endpoint=f"http://{DOMAIN}")
+    virtual = {"addressing": '"virtual"'}
+    source = new_place(seaweedfs, "source")
+    near, far = new_place(seaweedfs, "near"), new_place(minio_frontend, "far")
+    seen: list[str] = []
+    names = {f"{place.bucket}.{DOMAIN}": seaweedfs.endpoint for place in (source, near)}
+    with forward_proxy(names, seen) as proxy:
+        installation = install(
+            source=replace(source, server=by_name, settings=virtual),
+            destinations={"near": replace(near, server=by_name, settings=virtual), "far": far},
+        )
+        installation.environment |= {"http_proxy": proxy, "no_proxy": "127.0.0.1"}
+        checked = installation.command("check", "--json")
+        installation.start()
+        write_and_tell(installation, source, "a b/\N{SNOWMAN}+%2F", "other")
+        installation.wait_replicated(2)
+        installation.kill()
+    for place in (near, far):
+        assert get(place, "a b/\N{SNOWMAN}+%2F").content.startswith(b"content of a b/")
+    assert checked.code == 0, checked.json
+    assert set(seen) == set(names)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ACCESS_KEY, SECRET_KEY = "testkey", "testsecret"
 READ_ONLY_ACCESS_KEY, READ_ONLY_SECRET_KEY = "readonlykey", "readonlysecret"
 
+DOMAIN = "s3.test"
+"""``bucket.s3.test`` is a bucket, as ``/bucket`` is; the name resolves nowhere."""
+
 _IDENTITIES = {
     "identities": [
         {
@@ -104,6 +107,7 @@ def _arguments(base: int, identities: Path) -> list[str]:
         "-master.telemetry=false",
         "-s3.allowDeleteBucketNotEmpty=false",
         f"-s3.config={identities}",
+        f"-s3.domainName={DOMAIN}",
     ]
 
 
