@@ -213,11 +213,17 @@ def two_stores(bench: Bench) -> list[Line]:
         with counting_proxy(bench.fresh(), source) as proxy:
             bench.replicate(proxy.server, to("counted/"), objects)
             read = proxy.bytes_of_objects(SOURCE) / (count * size_bytes)
+    gigabytes = replicas * size_bytes / 1e9
     return [
         *absolute("C", rounds, replicas),
         Line("C", "wall time, share of rclone's three runs", share(rounds, "rclone"), 0.6, False),
         Line("C", "wall time, share of three runs at once", share(rounds, "rclone at once")),
-        Line("C", "CPU, share of rclone's", cpu(rounds, "rclone")),
+        Line("C", "objects/s, times rclone's", speed(rounds, "rclone"), 1.5),
+        *(
+            Line("C", f"{name}: CPU s per GB", Spread.of([u.cpu_s / gigabytes for u in usages]))
+            for name, usages in rounds.items()
+        ),
+        Line("C", "CPU, share of rclone's", cpu(rounds, "rclone"), 1.0, at_least=False),
         Line("C", "bytes read per source byte", Spread.of([read]), 1.0, at_least=False),
     ]
 

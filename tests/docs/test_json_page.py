@@ -257,6 +257,7 @@ def test_every_error_code_is_listed() -> None:
         "defect",
         "foreign-replica",
         "key-collision",
+        "key-conflict",
         "key-not-held",
         DELETES_HELD,
     }
