@@ -332,6 +332,7 @@ def test_plan() -> None:
             permissions_after=permissions(template, "1"),
             notifications={},
             merge=Merge({"EventBridgeConfiguration": {}}, True, (Overlap("a", "b", "c"),)),
+            flag_was_ours=False,
             flag_is_ours=False,
             needs=needs_of(plan, "1", "code", deployed=None),
             code=CodeStore(NO_AWS, bucket="code", stack="s", is_ours=True),

@@ -194,5 +194,7 @@ def environment(server: Server, directory: Path) -> Iterator[None]:
         # Stacks of the emulator are done within a second or two.
         patch.setattr("s3fanout.deploy.stack.POLL_S", 0.2)
         patch.setattr("s3fanout.cli.deploy.package_for", lambda _: package())
+        # The emulator sends by a new route at once.
+        patch.setattr("s3fanout.deploy.apply.OVERLAP_S", 1.0)
         patch.setattr("s3fanout.cli.template.package_for", lambda _: package())
         yield

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -169,6 +170,56 @@ def test_an_overlap_is_refused_before_anything_is_changed_and_eventbridge_is_the
     assert account.notifications_xml(name) == before["notifications"][name]
     account.client("s3").put_object(Bucket=name, Key="ü", Body=b"x")
     account.wait_for({f"{name}-paris": {"ü"}, f"{name}-lima": {"of/ü"}})
+    account.run("destroy", "--yes")
+    assert account.inventory() == before
+
+
+def test_the_event_route_is_changed_under_load_and_no_event_is_lost(
+    account: Account, name: str
+) -> None:
+    """There and back, while a foreign client writes all the time.
+
+    Events gather in the paused queue: the emulator kills running functions when a stack changes,
+    and what they had in hand would only come back after the queue's visibility timeout.
+    """
+    for bucket in (name, f"{name}-a"):
+        account.create_bucket(bucket)
+    before = account.inventory()
+    text = (
+        f'source.bucket = "{name}"\naws.topology = "durable"\ndestinations.a.bucket = "{name}-a"\n'
+    )
+    account.configuration(text)
+    account.run("deploy", "--yes")
+    account.run("pause", "a", "--reason", "the route changes")
+    written: set[str] = set()
+    enough = threading.Event()
+
+    def write() -> None:
+        client = account.client_of("s3", account.server.access_key, account.server.secret_key)
+        while not enough.wait(0.02):
+            client.put_object(Bucket=name, Key=f"k{len(written)}", Body=b"x")
+            written.add(f"k{len(written)}")
+        client.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            account.configuration(text + 'aws.event_route = "eventbridge"\n')
+            plan = account.run_json("plan")
+            assert any("from sns to eventbridge" in note for note in plan["notes"])
+            account.run("deploy", "--yes")
+            assert account.client("sns").list_subscriptions()["Subscriptions"] == []
+            account.configuration(text)
+            account.run("deploy", "--yes")
+        finally:
+            enough.set()
+        writing.result()
+    assert len(written) > 10
+    account.run("resume", "a")
+    account.wait_for({f"{name}-a": written})
+    assert account.client("events").list_rules()["Rules"] == []
+    assert b"EventBridge" not in account.notifications_xml(name), "the flag was ours"
+    assert not account.run_json("deploy", "--yes")["stack_changed"]
     account.run("destroy", "--yes")
     assert account.inventory() == before
 

@@ -16,6 +16,7 @@ from s3fanout.deploy.iam import bucket_document, grants, key_statement, literal
 from s3fanout.deploy.notifications import common_prefix
 from s3fanout.deploy.template import template_of, template_text
 from s3fanout.model.errors import Misconfigured
+from s3fanout.model.topology import EventRoute
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "templates"
 KEY_ARN = "arn:aws:kms:us-east-1:123456789012:key/1"
@@ -151,6 +152,24 @@ def test_eventbridge_may_use_the_key_without_a_condition() -> None:
         if statement["Principal"].get("Service") == "events.amazonaws.com"
     ]
     assert "Condition" not in events
+
+
+def test_between_two_event_routes_there_are_both() -> None:
+    settings = settings_of(VARIANTS["eventbridge"])
+    between = template_of(settings, EventRoute.SNS)["Resources"]
+    only = template_of(settings)["Resources"]
+    before = template_of(settings_of(VARIANTS["eventbridge"].replace("eventbridge", "sns")))
+    assert set(between) == set(only) | set(before["Resources"])
+    senders = {
+        statement["Principal"]["Service"]
+        for body in between.values()
+        if body["Type"] == "AWS::SQS::QueuePolicy"
+        for statement in statements(body)
+    }
+    assert senders == {"sns.amazonaws.com", "events.amazonaws.com"}
+    unchanged = [name for name, body in between.items() if only.get(name) == body]
+    assert any(name.endswith("Function") for name in unchanged), "functions go on undisturbed"
+    assert warnings_of(template_text(template_of(settings, EventRoute.SNS))) == []
 
 
 def test_another_account_gets_the_exact_policies() -> None:

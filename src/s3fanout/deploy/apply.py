@@ -2,6 +2,9 @@
 
 - deploy: code, then the stack, and at the end the bucket's notification, when everything behind it
   is there. All problems that can be known are told before the first change.
+- deploy with another event route: the stack gets the new route beside the old one, the bucket sends
+  by both for ``OVERLAP_S`` (what comes twice is harmless), then by the new one only, and at last
+  the stack loses the old one. Interrupted anywhere, the next deploy goes on.
 - destroy: the bucket's notification first, then the stack, then the code. Only what deploy made:
   never a bucket of the user's, never an object.
 """
@@ -18,14 +21,19 @@ from s3fanout.config.settings import Settings
 from s3fanout.deploy.blueprint import blueprint
 from s3fanout.deploy.bucket import SourceBucket
 from s3fanout.deploy.code import CodeStore
+from s3fanout.deploy.intrinsics import Json
 from s3fanout.deploy.notifications import Merge, without
 from s3fanout.deploy.package import Package, build_package
 from s3fanout.deploy.session import AwsSession
 from s3fanout.deploy.stack import FLAG_TAG, Deployed, Stack, Tell, tags_of
-from s3fanout.deploy.survey import Survey, code_of, owned
+from s3fanout.deploy.survey import Survey, code_of, merge_of, owned
 
 BODY_BYTES_MAX: Final = 51_200
 """Longest template in a request (AWS CloudFormation user guide, "Quotas", November 2026)."""
+
+OVERLAP_S: Final = 300.0
+"""How long S3 may take until it sends by a new route (Amazon S3 user guide, "Enabling Amazon
+EventBridge": about five minutes, read November 2026)."""
 
 Pause = Callable[[float], None]
 
@@ -97,18 +105,35 @@ def apply(
         exists = False
     tell(f"code: {package.size} bytes in {found.code.bucket}")
     key = found.code.upload(package)
-    text = json.dumps(found.template, separators=(",", ":"))
-    last = stack.last_event() if exists else None
-    changed = stack.put(
-        _body(text, found.code),
-        parameters={"CodeBucket": found.code.bucket, "CodeKey": key},
-        tags=tags_of(found.plan, flag_is_ours=found.flag_is_ours),
-        exists=exists,
+
+    def put(template: Json, *, exists: bool, flag_is_ours: bool) -> bool:
+        last = stack.last_event() if exists else None
+        changed = stack.put(
+            _body(json.dumps(template, separators=(",", ":")), found.code),
+            parameters={"CodeBucket": found.code.bucket, "CodeKey": key},
+            tags=tags_of(found.plan, flag_is_ours=flag_is_ours),
+            exists=exists,
+        )
+        if changed:
+            stack.wait(since=last, tell=tell, pause=pause)
+        return changed
+
+    if found.crossing is None or not exists:
+        changed = put(found.template, exists=exists, flag_is_ours=found.flag_is_ours)
+        bucket.write(found.merge)
+        return Applied(changed, found.merge.changed, key, package.size)
+    crossing = found.crossing
+    # The flag is kept until the end, so whose it is must be known until then.
+    put(crossing.template, exists=True, flag_is_ours=found.flag_is_ours or found.flag_was_ours)
+    bucket.write(crossing.merge)
+    tell(f"events come by both routes for {OVERLAP_S:.0f} s, until S3 uses the new one everywhere")
+    pause(OVERLAP_S)
+    # Somebody else may have changed theirs meanwhile.
+    bucket.write(merge_of(found.plan, bucket.read(), aws, found.account, ours=found.flag_was_ours))
+    put(found.template, exists=True, flag_is_ours=found.flag_is_ours)
+    return Applied(
+        stack_changed=True, notifications_changed=True, code_key=key, package_bytes=package.size
     )
-    if changed:
-        stack.wait(since=last, tell=tell, pause=pause)
-    bucket.write(found.merge)
-    return Applied(changed, found.merge.changed, key, package.size)
 
 
 def survey_removal(settings: Settings, aws: AwsSession, bucket: SourceBucket) -> Removal:

@@ -44,11 +44,19 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """A deployment before it is one."""
+    """A deployment before it is one.
+
+    Attributes:
+        settings: Of the file.
+        aws: Its ``[aws]`` section.
+        names: Of every resource.
+        leaving: An event route that it had, and still has until the other one is known to work.
+    """
 
     settings: Settings
     aws: Aws
     names: Names
+    leaving: EventRoute | None = None
 
     @property
     def is_durable(self) -> bool:
@@ -58,7 +66,12 @@ class Blueprint:
     @property
     def has_topic(self) -> bool:
         """Whether events come by the topic."""
-        return self.aws.event_route is EventRoute.SNS
+        return EventRoute.SNS in {self.aws.event_route, self.leaving}
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether events come by EventBridge."""
+        return EventRoute.EVENTBRIDGE in {self.aws.event_route, self.leaving}
 
     @property
     def key_arn(self) -> Any:
@@ -73,13 +86,17 @@ class Blueprint:
             yield Branch(name, to, self.names.destinations[name], rule_of(name, to))
 
 
-def blueprint(settings: Settings) -> Blueprint:
+def blueprint(settings: Settings, leaving: EventRoute | None = None) -> Blueprint:
     """From settings.
+
+    Args:
+        settings: Of the file.
+        leaving: See ``Blueprint``.
 
     Raises:
         Misconfigured: There is no ``[aws]`` section.
     """
-    names = names_of(settings)
+    names = names_of(settings, leaving)
     if settings.aws is None:  # names_of said so already
         raise Misconfigured("the configuration has no [aws] section")
-    return Blueprint(settings, settings.aws, names)
+    return Blueprint(settings, settings.aws, names, leaving)

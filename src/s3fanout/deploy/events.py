@@ -42,7 +42,8 @@ def of_branch(plan: Blueprint, branch: Branch) -> dict[str, Json]:
     """What leads events to one destination."""
     if not plan.is_durable:
         return _to_function(branch)
-    return _topic_to_queue(branch) if plan.has_topic else _rule_to_queue(plan, branch)
+    by_topic = _topic_to_queue(branch) if plan.has_topic else {}
+    return by_topic | (_rule_to_queue(plan, branch) if plan.has_rules else {})
 
 
 def _to_function(branch: Branch) -> dict[str, Json]:

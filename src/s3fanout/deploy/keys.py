@@ -14,7 +14,7 @@ _TELLS_NO_SOURCE = frozenset({"events"})
 
 def services(plan: Blueprint) -> list[str]:
     """Services that write into an encrypted topic or queue."""
-    found = ["s3", "sns"] if plan.has_topic else ["events"]
+    found = [*(("s3", "sns") if plan.has_topic else ()), *(("events",) if plan.has_rules else ())]
     return [*found, "cloudwatch"] if plan.is_durable else found
 
 

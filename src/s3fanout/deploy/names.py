@@ -78,8 +78,12 @@ class Names:
     derived: tuple[str, ...] = field(default=())
 
 
-def names_of(settings: Settings) -> Names:
+def names_of(settings: Settings, leaving: EventRoute | None = None) -> Names:
     """All names.
+
+    Args:
+        settings: With an ``[aws]`` section.
+        leaving: An event route that is there beside that of the settings.
 
     Raises:
         Misconfigured: There is no ``[aws]`` section.
@@ -91,6 +95,7 @@ def names_of(settings: Settings) -> Names:
     aws, bucket = settings.aws, settings.source.bucket
     durable = aws.topology is Topology.DURABLE
     fanout = f"{bucket}-fanout"
+    routes = {aws.event_route, leaving}
     derived: list[str] = []
     stack = aws.stack or fitted(f"s3fanout-{bucket}", STACK_MAX, "-")
     topic = fitted(fanout, TOPIC_MAX, "_-")
@@ -99,7 +104,8 @@ def names_of(settings: Settings) -> Names:
     alerts = fitted(f"{fanout}-alerts", TOPIC_MAX, "_-")
     destinations = {}
     for name, to in settings.enabled.items():
-        destinations[name] = _destination(settings, name, to, fanout)
+        is_ruled = EventRoute.EVENTBRIDGE in routes
+        destinations[name] = _destination(settings, name, to, fanout, is_ruled=is_ruled)
         if not durable and destinations[name].function != to.bucket:
             derived.append(
                 f"the function of {name} is called {destinations[name].function}: Lambda takes no "
@@ -107,7 +113,7 @@ def names_of(settings: Settings) -> Names:
             )
     return Names(
         stack=stack,
-        topic=topic if aws.event_route is EventRoute.SNS else None,
+        topic=topic if EventRoute.SNS in routes else None,
         notification=f"s3fanout-{stack}",
         table=fanout if durable else None,
         alerts=alerts if durable else None,
@@ -139,7 +145,9 @@ def fitted(name: str, length_max: int, more: str) -> str:
     return f"{clean[: length_max - _HASH_DIGITS - 1].rstrip('-_')}-{_hash(name, _HASH_DIGITS)}"
 
 
-def _destination(settings: Settings, name: str, to: Destination, fanout: str) -> DestinationNames:
+def _destination(
+    settings: Settings, name: str, to: Destination, fanout: str, *, is_ruled: bool
+) -> DestinationNames:
     logical = f"{re.sub('[^A-Za-z0-9]', '', name.title())}{_hash(name, _HASH_DIGITS)}"
     own = f"{fanout}-{name}"
     assert settings.aws is not None
@@ -153,7 +161,6 @@ def _destination(settings: Settings, name: str, to: Destination, fanout: str) ->
             log_group=f"/aws/lambda/{function}",
         )
     function = fitted(own, FUNCTION_MAX, "_-")
-    is_rule = settings.aws.event_route is EventRoute.EVENTBRIDGE
     return DestinationNames(
         destination=name,
         logical=logical,
@@ -162,7 +169,7 @@ def _destination(settings: Settings, name: str, to: Destination, fanout: str) ->
         log_group=f"/aws/lambda/{function}",
         queue=fitted(own, QUEUE_MAX, "_-"),
         dead_letters=fitted(f"{own}-dead-letters", QUEUE_MAX, "_-"),
-        rule=fitted(own, RULE_MAX, "_-") if is_rule else None,
+        rule=fitted(own, RULE_MAX, "_-") if is_ruled else None,
         alarm=own,
     )
 

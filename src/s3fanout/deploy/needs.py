@@ -183,7 +183,7 @@ def _route_needs(plan: Blueprint, here: str, deployed: Json | None) -> Iterator[
             ("*",),
             "looks after the subscriptions (SNS has no ARN of a subscription in policies)",
         )
-    if not plan.has_topic:
+    if plan.has_rules:
         rules = [each.rule for each in plan.names.destinations.values()]
         yield Need(
             _prefixed(

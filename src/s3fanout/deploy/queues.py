@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from s3fanout.deploy.blueprint import TOPIC, Blueprint, Branch
@@ -30,7 +31,6 @@ def of_branch(plan: Blueprint, branch: Branch) -> dict[str, Json]:
         if plan.key_arn is None
         else {"KmsMasterKeyId": plan.key_arn, "KmsDataKeyReusePeriodSeconds": 3600}
     )
-    sender, source = _sender(plan, branch)
     return {
         dead: resource(
             "SQS::Queue",
@@ -60,16 +60,19 @@ def of_branch(plan: Blueprint, branch: Branch) -> dict[str, Json]:
             {
                 "Queues": [ref(queue), ref(dead)],
                 "PolicyDocument": document(
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": f"{sender}.amazonaws.com"},
-                        "Action": ["sqs:SendMessage"],
-                        "Resource": [att(queue), att(dead)],
-                        # The ARN of a topic or rule holds the account: another condition on it
-                        # would add nothing, and could drop events where a service sends no such
-                        # key.
-                        "Condition": {"ArnEquals": {"aws:SourceArn": source}},
-                    }
+                    *(
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": f"{sender}.amazonaws.com"},
+                            "Action": ["sqs:SendMessage"],
+                            "Resource": [att(queue), att(dead)],
+                            # The ARN of a topic or rule holds the account: another condition on
+                            # it would add nothing, and could drop events where a service sends
+                            # no such key.
+                            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+                        }
+                        for sender, source in _senders(plan, branch)
+                    )
                 ),
             },
         ),
@@ -79,8 +82,9 @@ def of_branch(plan: Blueprint, branch: Branch) -> dict[str, Json]:
 _DELETED_WITH_THE_STACK: Final = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 
 
-def _sender(plan: Blueprint, branch: Branch) -> tuple[str, Any]:
+def _senders(plan: Blueprint, branch: Branch) -> Iterator[tuple[str, Any]]:
     """Who sends events to the queue: the service, and on behalf of what."""
     if plan.has_topic:
-        return "sns", ref(TOPIC)
-    return "events", att(branch.logical("Rule"))
+        yield "sns", ref(TOPIC)
+    if plan.has_rules:
+        yield "events", att(branch.logical("Rule"))

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from s3fanout.deploy import keys
+from s3fanout.deploy.apply import OVERLAP_S
 from s3fanout.deploy.changes import Change, Permission
 from s3fanout.deploy.iam import bucket_document, grants, key_statement
 from s3fanout.deploy.intrinsics import Json
@@ -55,8 +56,16 @@ def plan_document(found: Survey) -> Json:
         "needs_policy": document_of(found.needs),
         "other_accounts": list(_other_accounts(found)),
         "own_key_statements": _own_key(found),
-        "notes": list(plan.names.derived),
+        "notes": [*plan.names.derived, *_crossing(found)],
     }
+
+
+def _crossing(found: Survey) -> Iterator[str]:
+    if found.crossing is not None:
+        yield (
+            f"the event route changes from {found.crossing.leaving} to "
+            f"{found.plan.aws.event_route}: both are on for {OVERLAP_S:.0f} s, so no event is lost"
+        )
 
 
 def _permissions(found: Survey) -> Iterator[dict[str, Any]]:

@@ -25,6 +25,22 @@ from s3fanout.deploy.session import AwsSession
 from s3fanout.deploy.stack import FLAG_TAG, SOURCE_TAG, Deployed, Stack
 from s3fanout.deploy.template import template_of
 from s3fanout.model.errors import Misconfigured, Refused
+from s3fanout.model.topology import EventRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The deployment between two event routes: it has both, so that no event is lost.
+
+    Attributes:
+        leaving: The route that is given up at the end.
+        template: With both.
+        merge: What the bucket's notifications are meanwhile: the new route beside what is there.
+    """
+
+    leaving: EventRoute
+    template: Json
+    merge: Merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +56,11 @@ class Survey:
         permissions_before, permissions_after: Each with its ``Sid``.
         notifications: As they are in the bucket.
         merge: What they become.
-        flag_is_ours: Whether the bucket's EventBridge flag is, or will be, set by us.
+        flag_was_ours: Whether the bucket's EventBridge flag was set by us.
+        flag_is_ours: Whether it is, or will be.
         needs: What the deploying user must be allowed to do.
         code: Where the code is kept.
+        crossing: What is in between, where the event route changes; ``None`` where it does not.
     """
 
     plan: Blueprint
@@ -54,9 +72,11 @@ class Survey:
     permissions_after: dict[Permission, str]
     notifications: Configuration
     merge: Merge
+    flag_was_ours: bool
     flag_is_ours: bool
     needs: list[Need]
     code: CodeStore
+    crossing: Crossing | None = None
 
     def refuse_overlaps(self) -> None:
         """Stop before anything is changed.
@@ -96,6 +116,8 @@ def survey(settings: Settings, aws: AwsSession, bucket: SourceBucket) -> Survey:
     flag_is_ours = was_ours or (not plan.has_topic and EVENT_BRIDGE not in current)
     before = None if deployed is None else deployed.template
     code = code_of(plan, aws, account)
+    crossing = _crossing(plan, current, before, aws=aws, account=account)
+    widest = blueprint(settings, crossing.leaving) if crossing else plan
     return Survey(
         plan=plan,
         account=account,
@@ -105,10 +127,12 @@ def survey(settings: Settings, aws: AwsSession, bucket: SourceBucket) -> Survey:
         permissions_before=permissions(before, account),
         permissions_after=permissions(template, account),
         notifications=current,
-        merge=_merge(plan, current, aws=aws, account=account, flag_was_ours=was_ours),
+        merge=merge_of(plan, current, aws, account, ours=was_ours),
+        flag_was_ours=was_ours,
         flag_is_ours=flag_is_ours and not plan.has_topic,
-        needs=needs_of(plan, account, code.bucket, deployed=before),
+        needs=needs_of(widest, account, code.bucket, deployed=before),
         code=code,
+        crossing=crossing,
     )
 
 
@@ -136,6 +160,27 @@ def owned(stack: Stack, plan: Blueprint) -> Deployed | None:
     return deployed
 
 
+def _crossing(
+    plan: Blueprint, current: Configuration, before: Json | None, *, aws: AwsSession, account: str
+) -> Crossing | None:
+    """What is in between, where the deployment has a route that it shall not have.
+
+    Topology classic has no queues for two routes to lead to.
+    """
+    resources: Json = (before or {}).get("Resources", {})
+    has_rules = any(each["Type"] == "AWS::Events::Rule" for each in resources.values())
+    had = {EventRoute.SNS: TOPIC in resources, EventRoute.EVENTBRIDGE: has_rules}
+    wanted = plan.aws.event_route
+    leaving = next((route for route, there in had.items() if there and route is not wanted), None)
+    if leaving is None or not plan.is_durable:
+        return None
+    if wanted is EventRoute.SNS:
+        merge = with_entry(current, entry_of(plan, topic_arn(plan, aws, account)))
+    else:
+        merge = with_event_bridge(current)
+    return Crossing(leaving, template_of(plan.settings, leaving), merge)
+
+
 def topic_arn(plan: Blueprint, aws: AwsSession, account: str) -> str:
     """The topic's ARN, which is known before there is a topic."""
     partition = aws.session.get_partition_for_region(aws.region)
@@ -149,12 +194,20 @@ def code_of(plan: Blueprint, aws: AwsSession, account: str) -> CodeStore:
     return CodeStore(aws, bucket=bucket, stack=plan.names.stack, is_ours=chosen is None)
 
 
-def _merge(
-    plan: Blueprint, current: Configuration, *, aws: AwsSession, account: str, flag_was_ours: bool
+def merge_of(
+    plan: Blueprint, current: Configuration, aws: AwsSession, account: str, *, ours: bool
 ) -> Merge:
-    """Our part in, the part of the other route, if we had it, out."""
+    """Our part in, the part of the other route, if we had it, out.
+
+    Args:
+        plan: What is to be.
+        current: As read.
+        aws: Where.
+        account: Likewise.
+        ours: Whether the bucket's EventBridge flag was set by us.
+    """
     if plan.has_topic:
-        rest = without(current, "", event_bridge=flag_was_ours)
+        rest = without(current, "", event_bridge=ours)
         wanted = with_entry(rest.configuration, entry_of(plan, topic_arn(plan, aws, account)))
     else:
         rest = without(current, plan.names.notification, event_bridge=False)

@@ -13,6 +13,7 @@ from s3fanout.config.settings import Settings
 from s3fanout.deploy import alarms, dashboard, events, functions, iam, keys, ledger, queues
 from s3fanout.deploy.blueprint import LEDGER, TOPIC, Blueprint, blueprint
 from s3fanout.deploy.intrinsics import Json, ref
+from s3fanout.model.topology import EventRoute
 
 CAPABILITY: Final = "CAPABILITY_NAMED_IAM"
 
@@ -25,13 +26,17 @@ _PARAMETERS: Final = {
 }
 
 
-def template_of(settings: Settings) -> Json:
+def template_of(settings: Settings, leaving: EventRoute | None = None) -> Json:
     """The whole template.
+
+    Args:
+        settings: Of the file.
+        leaving: See ``Blueprint``.
 
     Raises:
         Misconfigured: No ``[aws]`` section, or filters too long for Lambda.
     """
-    plan = blueprint(settings)
+    plan = blueprint(settings, leaving)
     resources: dict[str, Json] = {}
     for part in (keys, events, ledger, alarms, dashboard):
         resources |= part.shared(plan)
