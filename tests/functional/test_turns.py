@@ -304,6 +304,7 @@ STORIES = {
     "an event delivered twice": Story([ONE, TWO], [1, 1]),
     "no order": Story([ONE, TWO], [0, 1], ordered=False),
     "the same bytes with other attributes": Story([ONE, SAME_BYTES], [0, 1]),
+    "other attributes, no order": Story([ONE, SAME_BYTES], [0, 1], ordered=False),
     "a late event while a newer change is copied": Story([ONE, TWO, THREE], [0, 2], begun=1),
 }
 GUARDED_STORIES = {

@@ -9,7 +9,8 @@
 | an attempt can never work | its job goes to the dead-letter queue now; the message is done |
 | a message that cannot be understood | kept in the ledger with its payload; the message is done |
 | a test event | the message is done |
-| the ledger or a queue refused, or time ran out | the message comes back |
+| the ledger or a queue refused | the message comes back |
+| time ran out in the middle of an attempt | the message comes back when its visibility ends |
 
 Without a queue (classic) there is nothing to give back: any failure raises, and Lambda tries the
 event again, twice, and then hands it to the function's failure destination. A copy that is sent on
@@ -79,12 +80,14 @@ class _Message:
         id, handle: As SQS names it.
         received: Deliveries, this one included.
         delay_s: It comes back after so long; ``None``: it is done.
+        stays: It comes back when its visibility ends, whatever ``delay_s`` says.
     """
 
     id: str
     handle: str
     received: int
     delay_s: int | None = None
+    stays: bool = False
 
     def come_back(self, delay_s: float) -> None:
         self.delay_s = max(self.delay_s or 0, math.ceil(delay_s))
@@ -171,10 +174,10 @@ class Invocations:
             except LedgerUnavailable as error:
                 self._give_back(message, error)
         await self._work(list(groups.values()), time_s=time_s)
-        delays_s = {m.handle: m.delay_s for m in messages if m.delay_s is not None}
+        delays_s = {m.handle: m.delay_s for m in messages if m.delay_s is not None and not m.stays}
         if delays_s and self._messages is not None and self._settings.queue_url is not None:
             await self._messages.put_off(self._settings.queue_url, delays_s)
-        failures = [{"itemIdentifier": m.id} for m in messages if m.delay_s is not None]
+        failures = [{"itemIdentifier": m.id} for m in messages if m.delay_s is not None or m.stays]
         return {"batchItemFailures": failures}
 
     async def event(self, event: dict[str, Any], *, time_s: float) -> dict[str, Any]:
@@ -195,7 +198,7 @@ class Invocations:
             for result, group in zip(results, groups.values(), strict=True)
             if result is not None and result.settlement.error is not None and not group.sent_on
         ]
-        if failed or message.delay_s is not None:
+        if failed or message.delay_s is not None or message.stays:
             first = f": {failed[0].reason}" if failed else ""
             raise Unavailable(f"not everything was replicated failed={len(failed)}{first}")
         return {"replicated": len(results)}
@@ -262,7 +265,8 @@ class Invocations:
             self._report.say("out-of-time", {"key": group.job.key}, level="warning")
             results.append(None)
             for message in group.messages:
-                message.come_back(0)
+                # What was asked of the store may land yet; whoever tries next must come after it.
+                message.stays = True
         await asyncio.gather(*tasks, return_exceptions=True)
         return results
 

@@ -11,10 +11,10 @@ First record of an attempt, refused if a newer change is recorded (``NOT_NEWER``
 |---|---|---|
 | nothing | DONE | whoever wrote besides us records later, and will see us |
 | a newer change (refused) | AGAIN | our write may lie on top of the newer one |
+| any other, same replica etag | AGAIN | one may lie on the other; an etag cannot tell which |
 | an older change, other replica etag | CONFIRM | its write may lie on top of ours |
-| an older change, same replica etag | AGAIN | the same, and an etag cannot tell which |
-| the same change | CONFIRM | as the older change; and what that attempt owes, we owe |
-| a change that cannot be compared | LOOK | either may be newer |
+| the same change, other replica etag | CONFIRM | as the older one; what it owes, we owe |
+| a change that cannot be compared, other replica etag | LOOK | either may be newer |
 
 Later records of an attempt, refused if the turn is not the one that it knows (``SAME_TURN``); it
 read the source after it learned that turn:
@@ -86,7 +86,8 @@ def judge_turn(
     match relation(order, before.order):
         case Relation.NEWER:
             return Verdict.AGAIN
-        case Relation.OLDER if before.replica_etag == replica_etag:
+        case _ if before.replica_etag == replica_etag:
+            # Changes of attributes alone keep the etag, and S3 gives their events no order.
             return Verdict.AGAIN
         case Relation.OLDER | Relation.SAME:
             return Verdict.CONFIRM
