@@ -11,6 +11,7 @@ from s3fanout.adapters.journal.sqlite import SqliteJournal
 from s3fanout.model.events import ChangeKind, OrderPoint
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, NewJob, Settlement
 from s3fanout.ports.checkpoints import Checkpoints
+from s3fanout.ports.histories import Histories
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.queue import Queue
 from s3fanout.ports.removals import Removals
@@ -24,7 +25,17 @@ START_MS = 1_700_000_000_000
 BROKEN = ErrorRecord(code="unavailable", message="503", hint="wait")
 
 
-class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, KnownUploads, Checkpoints, Protocol):
+class Journal(
+    Queue,
+    Ledger,
+    Removals,
+    ReplicaKeys,
+    Uploads,
+    KnownUploads,
+    Histories,
+    Checkpoints,
+    Protocol,
+):
     """All ports in one."""
 
     async def close(self) -> None: ...

@@ -79,7 +79,7 @@ class SteppedStore:
         self._is_source = is_source
         self.bucket = "source" if is_source else "replica"
 
-    async def head(self, key: str) -> Probe:
+    async def head(self, key: str, **_: object) -> Probe:
         await Step("head")
         state = self._scene.source if self._is_source else self._scene.replica
         if state is None:

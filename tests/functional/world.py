@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
@@ -23,7 +23,8 @@ from s3fanout.decide.match import may_collide
 from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Copier, Outcome
 from s3fanout.engine.engine import Engine
-from s3fanout.engine.exclusive import ExclusiveCopier
+from s3fanout.engine.exclusive import Attempts, ExclusiveCopier
+from s3fanout.engine.history import HistoryCopier
 from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.lane import Lane, LaneView
 from s3fanout.engine.reads import SharedReads
@@ -31,11 +32,12 @@ from s3fanout.engine.receive import Receipt, Receiver
 from s3fanout.engine.remover import Remover
 from s3fanout.engine.settler import Settler
 from s3fanout.model.events import Malformed
+from s3fanout.model.histories import VersionRecord
 from s3fanout.model.jobs import Job, JobState, NewJob, ReplicaRecord, Settlement
 from s3fanout.model.keeping import Keeping
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import ObjectAttributes
-from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Rule
+from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Rule, Versions
 from s3fanout.model.vendors import Vendor, VendorName
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.queue import Accepted
@@ -73,11 +75,21 @@ class To:
     deletes: Deletes = Deletes.IGNORE
     keeping: Keeping = field(default_factory=Keeping)
     store: Vendor = PLAIN
+    versions: Versions = Versions.LATEST
+    version_deletes: Deletes = Deletes.IGNORE
     wrap: Callable[[ObjectStore], ObjectStore] = field(default=lambda store: store)
 
     @property
     def rule(self) -> Rule:
-        return Rule(self.name, self.filter, self.key_map, self.deletes, keeping=self.keeping)
+        return Rule(
+            self.name,
+            self.filter,
+            self.key_map,
+            self.deletes,
+            keeping=self.keeping,
+            versions=self.versions,
+            version_deletes=self.version_deletes,
+        )
 
     async def vendor(self) -> Vendor:
         return self.store
@@ -95,6 +107,7 @@ class GatedJournal(MemoryJournal):
     def reopened(self) -> GatedJournal:
         fresh = GatedJournal(clock=self._time)
         fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
+        fresh._versions = self._versions
         return fresh
 
     async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:
@@ -126,6 +139,18 @@ class GatedJournal(MemoryJournal):
         answer = await super().settle(settlements)
         await self.after("settle")
         return answer
+
+    async def keep_versions(
+        self, destination: str, key: str, records: Sequence[VersionRecord]
+    ) -> None:
+        await self.before("keep_versions")
+        await super().keep_versions(destination, key, records)
+        await self.after("keep_versions")
+
+    async def forget_version(self, destination: str, key: str, source_version_id: str) -> None:
+        await self.before("forget_version")
+        await super().forget_version(destination, key, source_version_id)
+        await self.after("forget_version")
 
     async def keep_malformed(
         self, letters: Sequence[Malformed], *, route: str, now_ms: int
@@ -200,12 +225,14 @@ class World:
         self.copiers: dict[str, WatchedCopier] = {}
         self.to = {one.name: one for one in to}
         home = MemoryStores(self.clock, part_bytes_min=1)
-        self.source = home.create_bucket(SOURCE)
+        versioned = any(one.versions is Versions.ALL for one in to)
+        self.source = home.create_bucket(SOURCE, versioned=versioned)
         self.buckets: dict[str, MemoryStore] = {}
         for one in to:
             near = one.way is Way.SERVER
             stores = home if near else MemoryStores(self.clock, part_bytes_min=1)
-            self.buckets[one.name] = stores.create_bucket(one.name)
+            versioned = one.versions is Versions.ALL
+            self.buckets[one.name] = stores.create_bucket(one.name, versioned=versioned)
         self.source_port = FaultyStore(self.source, source_script)
         self.ports = {
             one.name: FaultyStore(one.wrap(self.buckets[one.name]), one.script) for one in to
@@ -349,7 +376,10 @@ class World:
     def _lane(self, to: To) -> Lane:
         takers = [other.name for other in self.to.values() if other.way is to.way]
         copier = WatchedCopier(
-            rule=to.rule,
+            # What deletes is the history, where there is one.
+            rule=replace(to.rule, deletes=Deletes.IGNORE)
+            if to.versions is Versions.ALL
+            else to.rule,
             way=to.way,
             source=self.source_port,
             destination=self.ports[to.name],
@@ -371,13 +401,25 @@ class World:
             limits=self.limits,
         )
         self.copiers[to.name] = copier
-        lossy = may_collide(to.key_map)
+        attempts: Attempts = copier
+        if may_collide(to.key_map):
+            attempts = ExclusiveCopier(copier, rule=to.rule, replica_keys=self.journal)
+        if to.versions is Versions.ALL:
+            attempts = HistoryCopier(
+                copier,
+                rule=to.rule,
+                source=self.source_port,
+                destination=self.ports[to.name],
+                ledger=self.journal,
+                histories=self.journal,
+                removals=self.journal,
+                clock=self.clock,
+                limits=self.limits,
+            )
         return Lane(
             to.name,
             store=self.ports[to.name],
-            copier=ExclusiveCopier(copier, rule=to.rule, replica_keys=self.journal)
-            if lossy
-            else copier,
+            copier=attempts,
             queue=self.journal,
             settler=self.settler,
             clock=self.clock,

@@ -37,6 +37,7 @@ class SimJournal(MemoryJournal):
         """What the next process finds."""
         fresh = SimJournal(self._world, process)
         fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
+        fresh._versions = self._versions
         return fresh
 
     async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:

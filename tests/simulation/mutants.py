@@ -58,7 +58,7 @@ class _UnpinnedCopy(Copier):
 class _SettleWithoutCompare(Copier):
     """What the store answers is believed, whatever it wrote."""
 
-    async def _check(self, target: str, source: Present, written_etag: str) -> Present:
+    async def _check(self, job: Job, target: str, source: Present, written_etag: str) -> Present:
         return source
 
 

@@ -326,7 +326,7 @@ def test_the_data_model_is_documented(path: Path) -> None:
         for table, section in sections.items()
     }
     assert documented == columns
-    assert set(re.findall(r"^\| `(replica_\w+)` \| on ", text, re.MULTILINE)) == indexes
+    assert set(re.findall(r"^\| `(\w+)` \| on ", text, re.MULTILINE)) == indexes
     assert f"**Schema version: {schema.SCHEMA_VERSION}.**" in text
     for code in schema.STATE_CODES.items():
         assert f"{code[1]} {code[0]}" in text

@@ -66,7 +66,9 @@ def match(event: ChangeEvent, *, source_bucket: str, rules: Sequence[Rule]) -> M
 
 
 def _removal_refusal(rule: Rule, key: str) -> str | None:
-    return "deletes-ignored" if rule.deletes is Deletes.IGNORE else refusal(rule, key, None)
+    if rule.deletes is Deletes.IGNORE and rule.version_deletes is Deletes.IGNORE:
+        return "deletes-ignored"
+    return refusal(rule, key, None)
 
 
 def refusal(rule: Rule, key: str, size_bytes: int | None) -> str | None:

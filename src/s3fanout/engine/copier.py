@@ -44,6 +44,8 @@ class Replicated:
     """The replica equals this state of the source.
 
     ``wrote`` tells whether it was written, ``differences`` what it lacks (``model.keeping``).
+    ``replica_version_id`` is what the destination told of the write, ``source_version_id`` is known
+    where versions are copied.
     """
 
     source_etag: str
@@ -52,6 +54,8 @@ class Replicated:
     reason: str
     wrote: bool = True
     differences: tuple[str, ...] = ()
+    source_version_id: str | None = None
+    replica_version_id: str | None = None
 
 
 Outcome = Replicated | Removed | Held | Unfinished | Skip | Refuse
@@ -167,10 +171,10 @@ class Copier:
                     case ProbeFirst():
                         facts = await self._look(job, shared=must_look)
                     case ServerCopy():
-                        done = await self._server_copy(job.key, plan)
+                        done = await self._server_copy(job, plan)
                         if done is not None:
                             return done
-                        facts = await self._source.head(job.key)
+                        facts = await self._source.head(job.key, version_id=job.pinned_version_id)
                     case Stream():
                         return await self._stream(job, plan)
                     case InParts():
@@ -184,7 +188,7 @@ class Copier:
                         return plan
             except (SourceChanged, SourceAbsent):
                 # The hint or the facts are out of date; absence too is only believed from a probe.
-                facts = await self._source.head(job.key)
+                facts = await self._source.head(job.key, version_id=job.pinned_version_id)
         raise SourceChanged(
             f"the source object changed during each of {self._limits.replans_max} tries",
             operation="CopyObject",
@@ -192,25 +196,26 @@ class Copier:
         )
 
     async def _look(self, job: Job, *, shared: bool) -> Probe:
-        if not shared:
-            return await self._source.head(job.key)
+        if not shared or job.pinned_version_id is not None:
+            return await self._source.head(job.key, version_id=job.pinned_version_id)
         return await self._reads.looks.look(job, takers=len(self._takers_of(job.key)))
 
-    async def _server_copy(self, key: str, plan: ServerCopy) -> Replicated | None:
+    async def _server_copy(self, job: Job, plan: ServerCopy) -> Replicated | None:
         """Copy by the store; ``None`` if the source moved while it did."""
-        target = replica_key(self._rule.key_map, key)
+        target = replica_key(self._rule.key_map, job.key)
         facts = plan.facts
         written, load = await self._keeper.write(
             await self._keeper.load(facts),
             lambda attributes: self._destination.copy(
                 target,
                 source_bucket=self._source.bucket,
-                source_key=key,
+                source_key=job.key,
                 if_match=plan.etag,
                 extras=attributes.extras,
+                source_version_id=job.pinned_version_id,
             ),
         )
-        self._wrote[key] = written.etag
+        self._wrote[job.key] = written.etag
         replica = None
         verdict = judge_copy(
             pinned_etag=plan.etag,
@@ -218,10 +223,10 @@ class Copier:
             conditions_honoured=self._conditions_honoured,
         )
         if verdict is Verdict.LOOK:
-            now = await self._source.head(key)
+            now = await self._source.head(job.key, version_id=job.pinned_version_id)
             if not isinstance(now, Present) or now.etag != plan.etag:
                 return None
-            replica = await self._check(target, now, written.etag)
+            replica = await self._check(job, target, now, written.etag)
             facts = facts or now
         return Replicated(
             plan.etag,
@@ -229,8 +234,9 @@ class Copier:
             written.etag,
             "copied by the store, pinned to the etag",
             differences=await self._differences(
-                load, facts, target, written, replica=replica, copied=True
+                job, load, facts, target, written, replica=replica, copied=True
             ),
+            replica_version_id=written.version_id,
         )
 
     async def _stream(self, job: Job, plan: Stream) -> Replicated:
@@ -240,6 +246,7 @@ class Copier:
             fence=job.fence,
             size_bytes=plan.size_bytes,
             takers=len(self._takers_of(job.key)),
+            version_id=job.pinned_version_id,
         )
         target = replica_key(self._rule.key_map, job.key)
         written, load = await self._keeper.write(
@@ -252,32 +259,37 @@ class Copier:
         if written.etag != body.md5_hex:
             # Encrypted by KMS, or a store with other etags: then the size must do, beside the
             # digest that the store itself checked on receipt.
-            replica = await self._check(target, body.facts, written.etag)
+            replica = await self._check(job, target, body.facts, written.etag)
         return Replicated(
             body.facts.etag,
             body.facts.size_bytes,
             written.etag,
             "read once and written, checked by digest",
             differences=await self._differences(
-                load, body.facts, target, written, replica=replica, copied=False
+                job, load, body.facts, target, written, replica=replica, copied=False
             ),
+            replica_version_id=written.version_id,
         )
 
     async def _in_parts(
         self, job: Job, facts: Present, stop_at_s: float | None
     ) -> Replicated | Unfinished | Refuse:
         number = self._reads.next_number
-        tags = await self._source.get_tags(job.key) if facts.tag_count else {}
+        tags = (
+            await self._source.get_tags(job.key, version_id=job.pinned_version_id)
+            if facts.tag_count
+            else {}
+        )
         target = replica_key(self._rule.key_map, job.key)
         load = await self._keeper.load(facts, tags)
         written = await self._uploader.replicate(
-            job, target, Source(facts, load), stop_at_s=stop_at_s
+            job, target, Source(facts, load, job.pinned_version_id), stop_at_s=stop_at_s
         )
         if not isinstance(written, Written):
             return written
         self._wrote[job.key] = written.etag
         self._reads.wrote(job.key, number)
-        replica = await self._check(target, facts, written.etag)
+        replica = await self._check(job, target, facts, written.etag)
         lacks = await self._keeper.differences_of_parts(load, facts, target, replica)
         return Replicated(
             facts.etag,
@@ -289,11 +301,13 @@ class Copier:
                 if is_proven(facts, replica)
                 else "each pinned to the etag, checked by size"
             ),
-            differences=await self._keeper.settled(lacks, target, written_etag=written.etag),
+            differences=await self._settled(job, lacks, target, written),
+            replica_version_id=written.version_id,
         )
 
     async def _differences(
         self,
+        job: Job,
         load: Load,
         facts: Present | None,
         target: str,
@@ -308,9 +322,15 @@ class Copier:
             lacks = await self._keeper.differences(
                 load, facts, target, replica=replica, copied=copied
             )
-        return await self._keeper.settled(lacks, target, written_etag=written.etag)
+        return await self._settled(job, lacks, target, written)
 
-    async def _check(self, target: str, source: Present, written_etag: str) -> Present:
+    async def _settled(
+        self, job: Job, lacks: frozenset[str], target: str, written: Written
+    ) -> tuple[str, ...]:
+        is_version = job.pinned_version_id is not None
+        return await self._keeper.settled(lacks, target, written, is_version=is_version)
+
+    async def _check(self, job: Job, target: str, source: Present, written_etag: str) -> Present:
         """Look at what was written: the replica. One request.
 
         Raises:
@@ -321,5 +341,8 @@ class Copier:
         if not wrong and isinstance(replica, Present):
             return replica
         if isinstance(replica, Present) and written_etag and replica.etag == written_etag:
-            await self._destination.delete(target, if_match=written_etag)
+            if job.pinned_version_id is not None and replica.version_id is not None:
+                await self._destination.delete_version(target, replica.version_id)
+            else:
+                await self._destination.delete(target, if_match=written_etag)
         raise ReplicaMismatch(wrong, operation="HeadObject")

@@ -27,6 +27,7 @@ from s3fanout.model.objects import ObjectAttributes, Present
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from s3fanout.model.objects import Written
     from s3fanout.model.vendors import Vendor
     from s3fanout.ports.object_store import ObjectStore
     from s3fanout.ports.system import Clock
@@ -170,15 +171,24 @@ class Keeper:
         return lacks
 
     async def settled(
-        self, lacks: frozenset[str], target: str, *, written_etag: str
+        self, lacks: frozenset[str], target: str, written: Written, *, is_version: bool
     ) -> tuple[str, ...]:
         """The differences of a replica that stays, sorted.
+
+        Args:
+            lacks: What it lacks.
+            target: Its key.
+            written: The answer to the write.
+            is_version: It is one of many versions, and what is below must stay as it is.
 
         Raises:
             NotExact: It does not stay: the destination is strict.
         """
         if lacks and self._keeping.strict:
-            await self._destination.delete(target, if_match=written_etag or None)
+            if is_version and written.version_id is not None:
+                await self._destination.delete_version(target, written.version_id)
+            else:
+                await self._destination.delete(target, if_match=written.etag or None)
             raise _not_exact(lacks)
         return tuple(sorted(lacks))
 

@@ -289,7 +289,8 @@ class Lane:
             attempts=job.attempts,
             source_etag=outcome.source_etag,
             size_bytes=outcome.size_bytes,
-            source_version_id=job.version_id if outcome.source_etag == job.etag else None,
+            source_version_id=outcome.source_version_id
+            or (job.version_id if outcome.source_etag == job.etag else None),
             replica_etag=outcome.replica_etag,
             differences=outcome.differences,
             wrote=outcome.wrote,

@@ -44,6 +44,7 @@ class _Group:
     layout: Layout
     began_s: float
     expected: set[str]
+    version_id: str | None
     wanted: dict[str, set[int]] = field(default_factory=dict)
     detached: set[str] = field(default_factory=set)
     parts: dict[int, _Part] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class PartReads:
         self._source = source
         self._budget_bytes = budget_bytes
         self._clock = clock
-        self._groups: dict[tuple[str, str, int], _Group] = {}
+        self._groups: dict[tuple[str, str, int, str | None], _Group] = {}
         self._used_bytes = 0
         self._freed = asyncio.Event()
 
@@ -99,6 +100,7 @@ class PartReads:
         taker: str,
         takers: Iterable[str],
         missing: Iterable[int],
+        version_id: str | None = None,
     ) -> AsyncIterator[Member]:
         """Read parts of ``key`` at ``etag`` together with the other destinations.
 
@@ -109,12 +111,13 @@ class PartReads:
             taker: The destination that asks.
             takers: All that will probably want the object.
             missing: Parts that ``taker`` needs.
+            version_id: Of the object, if it is not the current one.
         """
-        name = (key, etag, layout.part_bytes)
+        name = (key, etag, layout.part_bytes, version_id)
         group = self._groups.get(name)
         if group is None:
             group = self._groups[name] = _Group(
-                key, etag, layout, self._clock.monotonic_s(), set(takers)
+                key, etag, layout, self._clock.monotonic_s(), set(takers), version_id
             )
         group.expected.discard(taker)
         group.wanted[taker] = set(missing)
@@ -167,7 +170,13 @@ class PartReads:
     def _begin(self, group: _Group, number: int) -> _Part:
         first, last = group.layout.range_of(number)
         task = asyncio.get_running_loop().create_task(
-            self._source.get_range(group.key, first=first, last=last, if_match=group.etag)
+            self._source.get_range(
+                group.key,
+                first=first,
+                last=last,
+                if_match=group.etag,
+                version_id=group.version_id,
+            )
         )
         joined = {
             name

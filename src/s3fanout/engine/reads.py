@@ -26,6 +26,9 @@ from s3fanout.model.objects import Body
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
 
+_Pinned = tuple[str, str, str | None]
+"""Key, etag and, if it is not the current object, version id."""
+
 ENTRY_OVERHEAD_BYTES = 4096
 """What an entry costs beside its bytes: facts, headers, the task, rounded up."""
 
@@ -60,16 +63,23 @@ class SharedReads:
         self._source = source
         self._budget_bytes = budget_bytes // 2
         self._part_bytes = part_bytes
-        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
-        self._etags: dict[str, set[str]] = {}
-        """By key: the etags of its entries."""
+        self._entries: OrderedDict[_Pinned, _Entry] = OrderedDict()
+        self._of_key: dict[str, set[_Pinned]] = {}
+        """By key: its entries."""
         self._used_bytes = 0
         self._freed = asyncio.Event()
         self.next_number = 1
         """Of the next read; a read with a greater number began later."""
 
     async def read(
-        self, key: str, *, etag: str, fence: int, size_bytes: int, takers: int
+        self,
+        key: str,
+        *,
+        etag: str,
+        fence: int,
+        size_bytes: int,
+        takers: int,
+        version_id: str | None = None,
     ) -> tuple[Body, int]:
         """The object ``key`` at ``etag``, and the number of its read.
 
@@ -79,11 +89,13 @@ class SharedReads:
             fence: Of the job that asks.
             size_bytes: Expected size; memory is reserved for it before the read starts.
             takers: How many destinations will probably ask for the same.
+            version_id: Of the object, if it is not the current one.
 
         Raises:
             StoreError: As ``ObjectStore.get``, the same for all who share the read.
         """
-        entry = await self._entry((key, etag), fence, size_bytes, takers)
+        pinned = (key, etag, version_id)
+        entry = await self._entry(pinned, fence, size_bytes, takers)
         entry.users += 1
         entry.takers_left -= 1
         try:
@@ -97,7 +109,7 @@ class SharedReads:
                 entry.task.cancelled() or entry.task.exception() is not None
             )
             if failed or (entry.takers_left <= 0 and entry.users == 0):
-                self._drop((key, etag), entry)
+                self._drop(pinned, entry)
             else:
                 self._freed.set()
 
@@ -106,10 +118,10 @@ class SharedReads:
 
         Earlier reads may be of older states, and are not given out any more.
         """
-        for etag in tuple(self._etags.get(key, ())):
-            entry = self._entries[key, etag]
+        for pinned in tuple(self._of_key.get(key, ())):
+            entry = self._entries[pinned]
             if entry.number < number:
-                self._drop((key, etag), entry)
+                self._drop(pinned, entry)
 
     async def close(self) -> None:
         """Cancel what is being read and forget everything."""
@@ -120,9 +132,7 @@ class SharedReads:
             self._drop(pinned, entry)
         await asyncio.gather(*(entry.task for _, entry in entries), return_exceptions=True)
 
-    async def _entry(
-        self, pinned: tuple[str, str], fence: int, size_bytes: int, takers: int
-    ) -> _Entry:
+    async def _entry(self, pinned: _Pinned, fence: int, size_bytes: int, takers: int) -> _Entry:
         cost_bytes = size_bytes + ENTRY_OVERHEAD_BYTES
         while True:
             entry = self._entries.get(pinned)
@@ -132,9 +142,11 @@ class SharedReads:
                 break
             self._freed.clear()
             await self._freed.wait()
-        key, etag = pinned
+        key, etag, version_id = pinned
         task = asyncio.get_running_loop().create_task(
-            self._source.get(key, if_match=etag, size_bytes_max=self._part_bytes)
+            self._source.get(
+                key, if_match=etag, size_bytes_max=self._part_bytes, version_id=version_id
+            )
         )
         outdated = self._entries.get(pinned)
         if outdated is not None:
@@ -142,7 +154,7 @@ class SharedReads:
         entry = _Entry(task, self.next_number, fence, cost_bytes, takers)
         self.next_number += 1
         self._entries[pinned] = entry
-        self._etags.setdefault(key, set()).add(etag)
+        self._of_key.setdefault(key, set()).add(pinned)
         self._used_bytes += cost_bytes
         return entry
 
@@ -158,14 +170,14 @@ class SharedReads:
         # A budget smaller than one object must not stop the work: then one at a time.
         return self._used_bytes == 0
 
-    def _drop(self, pinned: tuple[str, str], entry: _Entry) -> None:
+    def _drop(self, pinned: _Pinned, entry: _Entry) -> None:
         if self._entries.get(pinned) is not entry:
             return
         del self._entries[pinned]
-        key, etag = pinned
-        self._etags[key].discard(etag)
-        if not self._etags[key]:
-            del self._etags[key]
+        key = pinned[0]
+        self._of_key[key].discard(pinned)
+        if not self._of_key[key]:
+            del self._of_key[key]
         if entry.users:
             entry.outdated = True  # counted until those who still read it have it
         else:

@@ -81,10 +81,12 @@ class Source:
     Attributes:
         facts: As probed.
         load: What the replica is to carry.
+        version_id: Of the object, if it is not the current one.
     """
 
     facts: Present
     load: Load
+    version_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -185,7 +187,7 @@ class Uploader:
                     done = {part.number: part for part in parts if part.number in wanted}
                     return _Run(source, known, layout, done)
             await self._destroy(known)
-        chosen = await self._layout(job.key, source.facts)
+        chosen = await self._layout(job.key, source)
         if chosen is None:
             return self._too_large(source.facts.size_bytes)
         upload_id, _ = await self._keeper.write(
@@ -205,13 +207,16 @@ class Uploader:
             raise
         return _Run(source, upload, chosen, {})
 
-    async def _layout(self, key: str, facts: Present) -> Layout | None:
+    async def _layout(self, key: str, source: Source) -> Layout | None:
+        facts = source.facts
         first: FirstPart | None = None
         if parts_of(facts.etag):
             # moto compares the pin with the etag of the part, and refuses (5.2, 2026-11): then the
             # layout is not known. If the object did change, the pinned reads say so.
             with contextlib.suppress(SourceChanged):
-                first = await self._source.first_part(key, if_match=facts.etag)
+                first = await self._source.first_part(
+                    key, if_match=facts.etag, version_id=source.version_id
+                )
         streamed = self._way is Way.STREAM
         limits = self._limits
         return choose_layout(
@@ -249,6 +254,7 @@ class Uploader:
             taker=self._name,
             takers=self._takers_of(job.key),
             missing=missing,
+            version_id=run.source.version_id,
         ) as member:
 
             async def send(number: int) -> None:
@@ -295,13 +301,14 @@ class Uploader:
             if_match=run.source.facts.etag,
             first=first,
             last=last,
+            source_version_id=run.source.version_id,
         )
 
     async def _complete(self, run: _Run) -> Written:
         facts, upload = run.source.facts, run.upload
         if self._way is Way.SERVER and not self._conditions_honoured:
             # Parts may be of any state that the source had since: it must have had only one.
-            now = await self._source.head(upload.key)
+            now = await self._source.head(upload.key, version_id=run.source.version_id)
             if not isinstance(now, Present) or now.etag != facts.etag:
                 raise SourceChanged("the source changed while its parts were copied")
         parts = run.parts()

@@ -71,6 +71,8 @@ class Job:
         kind, event_at_ms, etag, size_bytes, version_id: From the newest accepted change.
         attempts: Attempts that failed so far and counted (throttling does not).
         order: From the change, where a queue hands it on because no fence keeps attempts apart.
+        pinned_version_id: The attempt is about this version of the source object, and not about
+            the current one. No queue sets it.
     """
 
     destination: str
@@ -83,6 +85,7 @@ class Job:
     version_id: str | None = None
     attempts: int = 0
     order: OrderPoint | None = None
+    pinned_version_id: str | None = None
 
 
 EARLIER_ETAGS_MAX = 8

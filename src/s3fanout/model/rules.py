@@ -60,6 +60,15 @@ class Deletes(StrEnum):
     """It is deleted; a versioned bucket gets a delete marker."""
 
 
+class Versions(StrEnum):
+    """How much of a key's history a destination gets."""
+
+    LATEST = "latest"
+    """What the source holds now."""
+    ALL = "all"
+    """Every version, in order, into a versioned bucket."""
+
+
 class Drift(StrEnum):
     """What happens to a replica that somebody else changed or removed."""
 
@@ -79,6 +88,9 @@ class Rule:
         deletes: What happens to a replica when its source object goes away.
         drift: What happens to a replica that somebody else changed.
         keeping: What replicas carry beside bytes, headers, metadata and tags.
+        versions: How much of a key's history it gets.
+        version_deletes: What happens to a version of a replica when its source version is removed
+            for good; only where it gets all versions.
     """
 
     destination: str
@@ -87,3 +99,5 @@ class Rule:
     deletes: Deletes = Deletes.IGNORE
     drift: Drift = Drift.REPORT
     keeping: Keeping = field(default_factory=Keeping)
+    versions: Versions = Versions.LATEST
+    version_deletes: Deletes = Deletes.IGNORE

@@ -10,7 +10,7 @@ from contextlib import suppress
 from sqlite3 import Error
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.journal import removals, statements, uploads
+from s3fanout.adapters.journal import histories, removals, statements, uploads
 from s3fanout.adapters.journal.letters import check_room
 from s3fanout.adapters.journal.schema import KIND_CODES, READY_LATER, STATE_CODES
 from s3fanout.model.events import ChangeKind
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from s3fanout.adapters.journal.statements import Row, Value
     from s3fanout.model.events import Malformed
+    from s3fanout.model.histories import VersionRecord
     from s3fanout.model.jobs import Job, NewJob, Settlement
     from s3fanout.model.limits import Limits
     from s3fanout.model.uploads import ReplicaUpload
@@ -241,6 +242,14 @@ class LedgerFile:
     def forget_upload(self, destination: str, key: str) -> None:
         """Forget one."""
         uploads.forget_upload(self.connection, self._id(destination), key)
+
+    def keep_versions(self, destination: str, key: str, records: Sequence[VersionRecord]) -> None:
+        """Remember replicated versions of a key."""
+        histories.keep_versions(self.connection, self._id(destination), key, records)
+
+    def forget_version(self, destination: str, key: str, source_version_id: str) -> None:
+        """Forget one."""
+        histories.forget_version(self.connection, self._id(destination), key, source_version_id)
 
     def keep_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
         """Replace a checkpoint."""

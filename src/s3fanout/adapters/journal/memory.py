@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from s3fanout.adapters.journal.letters import check_room
 from s3fanout.adapters.journal.memory_checkpoints import MemoryCheckpoints
+from s3fanout.adapters.journal.memory_histories import MemoryHistories
 from s3fanout.adapters.journal.memory_records import (
     Pause,
     earlier_etags,
@@ -71,7 +72,7 @@ class _Kept:
     fence: int = 0
 
 
-class MemoryJournal(MemoryCheckpoints):
+class MemoryJournal(MemoryCheckpoints, MemoryHistories):
     """``Queue`` and ``Ledger`` without a disk.
 
     Args:
@@ -89,6 +90,7 @@ class MemoryJournal(MemoryCheckpoints):
         """What a process finds that starts over: every record, no lease. Drop the old one."""
         fresh = MemoryJournal(clock=self._clock)
         fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
+        fresh._versions = self._versions
         return fresh
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ class MemoryCheckpoints:
     """``Checkpoints`` without a disk."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._checkpoints: dict[str, Checkpoint] = {}
 
     async def checkpoint(self, name: str) -> Checkpoint | None:

@@ -254,6 +254,22 @@ _VERSION_8 = (
     """,
 )
 
+_VERSION_9 = (
+    # Only destinations that replicate every version have rows here.
+    """
+    CREATE TABLE version (
+        destination_id INTEGER NOT NULL REFERENCES destination (id),
+        key TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        source_version_id TEXT NOT NULL,
+        source_etag TEXT NOT NULL,
+        replica_version_id TEXT NOT NULL,
+        PRIMARY KEY (destination_id, key, number)
+    ) WITHOUT ROWID
+    """,
+    "CREATE UNIQUE INDEX version_source ON version (destination_id, key, source_version_id)",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_1,
     _VERSION_2,
@@ -263,6 +279,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_6,
     _VERSION_7,
     _VERSION_8,
+    _VERSION_9,
 )
 """``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
 released: append the next."""

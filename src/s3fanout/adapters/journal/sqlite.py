@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.journal import reads, removals, uploads
+from s3fanout.adapters.journal import histories, reads, removals, uploads
 from s3fanout.adapters.journal.backlog import LATER_JOBS_MAX, NOW, Backlog
 from s3fanout.adapters.journal.file import DUPLICATE, REFUSED, STALE
 from s3fanout.adapters.journal.session import (
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from s3fanout.adapters.journal.backlog import Page
     from s3fanout.adapters.journal.file import LedgerFile
     from s3fanout.model.events import Malformed
+    from s3fanout.model.histories import VersionRecord
     from s3fanout.model.jobs import (
         DestinationSummary,
         MalformedRecord,
@@ -390,6 +391,24 @@ class SqliteJournal(Session):
 
     async def forget_upload(self, destination: str, key: str) -> None:
         await self._change(lambda file: file.forget_upload(destination, key), _nothing)
+
+    # Histories
+
+    async def versions_kept(
+        self, destination: str, key: str, *, limit: int | None = None
+    ) -> Sequence[VersionRecord]:
+        return await self._read(histories.versions_kept, destination, key, limit)
+
+    async def keep_versions(
+        self, destination: str, key: str, records: Sequence[VersionRecord]
+    ) -> None:
+        kept = tuple(records)
+        await self._change(lambda file: file.keep_versions(destination, key, kept), _nothing)
+
+    async def forget_version(self, destination: str, key: str, source_version_id: str) -> None:
+        await self._change(
+            lambda file: file.forget_version(destination, key, source_version_id), _nothing
+        )
 
     # Letters
 

@@ -1,0 +1,29 @@
+"""What is remembered of the versions of a replica."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MARKER_ETAG = ""
+"""``source_etag`` of a delete marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """That a version of a replica was made of a version of its source object.
+
+    Attributes:
+        source_version_id: Of the version or delete marker in the source.
+        source_etag: Its etag, ``MARKER_ETAG`` of a marker: the version ``null`` may come to be
+            another one.
+        replica_version_id: Of what we wrote; ``""`` while it is being written.
+    """
+
+    source_version_id: str
+    source_etag: str
+    replica_version_id: str
+
+    @property
+    def is_marker(self) -> bool:
+        """Whether it is about a delete marker."""
+        return self.source_etag == MARKER_ETAG

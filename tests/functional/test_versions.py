@@ -1,0 +1,490 @@
+"""Promises about versions: every one, in order, once; and nobody else's is touched."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from s3fanout.adapters.store.faulty import Call, Fault, Line, written
+from s3fanout.adapters.store.memory import MemoryStore, StoredObject
+from s3fanout.adapters.store.memory_versions import VersionedObjects
+from s3fanout.decide.plan import Way
+from s3fanout.model.errors import Unavailable
+from s3fanout.model.jobs import JobState
+from s3fanout.model.limits import Limits
+from s3fanout.model.objects import ObjectAttributes, VersionPage
+from s3fanout.model.removals import DELETES_HELD
+from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Versions
+from s3fanout.ports.ledger import FailureSelection
+from tests.functional.clock import quiet
+from tests.functional.world import To, World
+
+MakeWorld = Callable[..., World]
+WRITES = {"CopyObject", "PutObject", "DeleteObject", "CompleteMultipartUpload"}
+LIMITS = Limits(part_bytes=16, part_bytes_min=1, copy_bytes_max=64, copy_part_bytes=16)
+"""Small objects are copied at once, those of more than 64 bytes in parts."""
+
+
+def all_of(name: str = "a", **more: object) -> To:
+    """A destination that gets every version and delete marker."""
+    chosen: dict[str, object] = {"versions": Versions.ALL, "deletes": Deletes.REPLICATE}
+    return To(name, **chosen | more)  # type: ignore[arg-type]
+
+
+def versioned(bucket: MemoryStore) -> VersionedObjects[StoredObject]:
+    objects = bucket.objects
+    assert isinstance(objects, VersionedObjects)
+    return objects
+
+
+def history(bucket: MemoryStore, key: str) -> list[object]:
+    """What a key's history holds, oldest first: bytes and attributes, or ``None`` for a marker."""
+    return [
+        None if entry.stored is None else (entry.stored.content, entry.stored.attributes)
+        for entry in versioned(bucket).history.get(key, [])
+    ]
+
+
+def ids(bucket: MemoryStore, key: str) -> list[str]:
+    return [entry.version_id for entry in versioned(bucket).history.get(key, [])]
+
+
+def assert_equal(world: World, key: str = "key") -> None:
+    for name, bucket in world.buckets.items():
+        assert (name, history(bucket, key)) == (name, history(world.source, key))
+
+
+def deleted(world: World, key: str = "key") -> bytes:
+    """Delete a source object. Returns the message that its store sends."""
+    world.source.objects.pop(key, None)
+    return world.message_of(world.record(key, name="ObjectRemoved:DeleteMarkerCreated"))
+
+
+def removed_version(world: World, number: int, key: str = "key") -> bytes:
+    """Remove a version of the source for good. Returns the message that its store sends."""
+    versioned(world.source).remove_version(key, ids(world.source, key)[number])
+    return world.message_of(world.record(key, name="ObjectRemoved:Delete"))
+
+
+def a_life(world: World, *, opaque: bool = False) -> list[bytes]:
+    """Versions small and in parts, equal ones too, and delete markers. Returns their messages."""
+    tagged = ObjectAttributes({"content-type": "text/x"}, {"of": "it"}, {"tag": "1"})
+    messages = [
+        world.put("key", b"first"),
+        world.put("key", b"second", tagged),
+        deleted(world),
+        deleted(world),
+        world.put("key", b"first"),
+        world.put("key", b"in parts " * 10, tagged),
+        world.put("key", b"last but one"),
+        deleted(world),
+        world.put("key", b"last"),
+    ]
+    if opaque:
+        # As after an upload in parts: a copy has an etag of its own.
+        entries = versioned(world.source).history["key"]
+        for at, entry in enumerate(entries):
+            if entry.stored is not None:
+                other = replace(entry.stored, etag=f"{at:032x}-2")
+                entries[at] = replace(entry, stored=other)
+        versioned(world.source).remove_version("key", "none")  # The current object is another now.
+    return messages
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_every_version_and_marker_comes_in_order(world_of: MakeWorld, way: Way) -> None:
+    world = world_of(all_of(way=way), all_of("b", way=Way.STREAM), limits=LIMITS)
+    for message in a_life(world):
+        await world.receive(message)
+    await world.rest()
+    assert_equal(world)
+    record = world.known("a", "key")
+    assert record.state is JobState.SETTLED
+    assert record.source_version_id == ids(world.source, "key")[-1]
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_versions_come_as_they_are_written(world_of: MakeWorld, way: Way) -> None:
+    world = world_of(all_of(way=way, key_map=KeyMap("", "copy/")), limits=LIMITS)
+    for number in range(5):
+        await world.receive(world.put("key", b"%d" % number))
+        await world.rest()
+    await world.receive(deleted(world))
+    await world.rest()
+    assert history(world.buckets["a"], "copy/key") == history(world.source, "key")
+    assert world.known("a", "key").state is JobState.SUPERSEDED
+    assert [
+        record.source_version_id for record in await world.journal.versions_kept("a", "key")
+    ] == ids(world.source, "key")[::-1]
+
+
+async def test_a_repeated_event_changes_nothing(world_of: MakeWorld) -> None:
+    world = world_of(all_of())
+    message = a_life(world)[0]
+    for _ in range(3):
+        await world.receive(message)
+        await world.receive(world.message("key"))
+        await world.rest()
+    assert_equal(world)
+
+
+async def test_without_deletes_markers_are_left_out(world_of: MakeWorld) -> None:
+    world = world_of(all_of(deletes=Deletes.IGNORE), limits=LIMITS)
+    for message in a_life(world):
+        await world.receive(message)
+    await world.rest()
+    expected = [each for each in history(world.source, "key") if each is not None]
+    assert history(world.buckets["a"], "key") == expected
+
+
+async def test_a_version_of_a_size_that_is_not_wanted_is_left_out(world_of: MakeWorld) -> None:
+    world = world_of(all_of(filter=KeyFilter(size_bytes_max=5)))
+    for content in (b"small", b"too large", b"tiny"):
+        await world.receive(world.put("key", content))
+    await world.rest()
+    objects = versioned(world.buckets["a"]).history["key"]
+    assert [each.stored and each.stored.content for each in objects] == [b"small", b"tiny"]
+
+
+class CrashAt:
+    """Lets the process hang at its n-th effect, before or after it happened."""
+
+    def __init__(self, nth: int, *, after: bool) -> None:
+        self.reached = False
+        self._left = nth
+        self._after = after
+
+    def _is_it(self) -> bool:
+        self._left -= 1
+        if self._left == 0:
+            self.reached = True
+            return True
+        return False
+
+    def script(self, call: Call) -> Fault | None:
+        if call.operation not in WRITES or not self._is_it():
+            return None
+        return Fault(pause=asyncio.Event().wait, applied=self._after)
+
+    async def gate(self, name: str) -> None:
+        if name in ("keep_versions", "forget_version") and self._is_it():
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize("way", Way)
+async def test_a_crash_at_any_effect_neither_loses_nor_doubles_a_version(
+    world_of: MakeWorld, way: Way, opaque: bool, after: bool
+) -> None:
+    for nth in itertools.count(1):
+        crash = CrashAt(nth, after=after)
+        to = all_of(way=way, script=crash.script, version_deletes=Deletes.REPLICATE)
+        world = world_of(to, limits=LIMITS)
+        setattr(world.journal, "after" if after else "before", crash.gate)
+        messages = a_life(world, opaque=opaque)
+        await world.receive(messages[-1])
+        await quiet()
+        if crash.reached:
+            await world.crash()
+        await world.rest()
+        assert_equal(world)
+        await world.receive(removed_version(world, 1))
+        await quiet()
+        if crash.reached and world.unsettled():
+            await world.crash()
+        await world.rest()
+        assert_equal(world)
+        if not crash.reached:
+            assert nth > 15
+            return
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize("way", Way)
+async def test_a_lost_answer_doubles_nothing(world_of: MakeWorld, way: Way, opaque: bool) -> None:
+    def script(call: Call) -> Fault | None:
+        lost = Unavailable("no answer", maybe_applied=True)
+        return Fault(lost, applied=True) if call.operation in WRITES and call.nth % 2 else None
+
+    world = world_of(all_of(way=way, script=script), limits=LIMITS)
+    for message in a_life(world, opaque=opaque):
+        await world.receive(message)
+        await world.rest()
+    assert_equal(world)
+
+
+async def test_a_version_that_comes_meanwhile_comes_too(world_of: MakeWorld) -> None:
+    gate = asyncio.Event()
+    pause = written([Line(Fault(pause=gate.wait), operation="CopyObject", last=1)])
+    world = world_of(all_of(script=pause))
+    await world.receive(world.put("key", b"1"))
+    await quiet()
+    late = [world.put("key", b"2"), deleted(world), world.put("key", b"3")]
+    for message in late:
+        await world.receive(message)
+    gate.set()
+    await world.rest()
+    assert_equal(world)
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_a_version_that_goes_meanwhile_stops_nothing(world_of: MakeWorld, way: Way) -> None:
+    gate = asyncio.Event()
+    operation = "CopyObject" if way is Way.SERVER else "PutObject"
+    pause = written([Line(Fault(pause=gate.wait), operation=operation, last=1)])
+    world = world_of(all_of(way=way, script=pause))
+    world.put("key", b"1")
+    world.put("key", b"2")
+    await world.receive(world.put("key", b"3"))
+    await quiet()
+    removed_version(world, 1)
+    gate.set()
+    await world.rest()
+    assert_equal(world)
+
+
+async def test_one_new_version_costs_one_page_of_each_history(world_of: MakeWorld) -> None:
+    world = world_of(all_of())
+    for number in range(3000):
+        world.put("key", b"%d" % number)
+    await world.receive(world.message("key"))
+    await world.rest()
+    assert_equal(world)
+    before = world.requests()
+    await world.receive(world.put("key", b"one more"))
+    await world.rest()
+    assert_equal(world)
+    assert world.requests() - before == {"ListObjectVersions": 2, "CopyObject": 1}
+
+
+async def test_what_was_there_before_stays_below(world_of: MakeWorld) -> None:
+    world = world_of(all_of())
+    world.buckets["a"].objects["key"] = StoredObject.of(b"somebody's")
+    for message in a_life(world):
+        await world.receive(message)
+    await world.rest()
+    assert history(world.buckets["a"], "key")[1:] == history(world.source, "key")
+
+
+@pytest.mark.parametrize("below", [0, 1])
+async def test_a_lost_ledger_is_made_up_for_by_what_is_equal(
+    world_of: MakeWorld, below: int
+) -> None:
+    world = world_of(all_of())
+    for _ in range(below):
+        world.buckets["a"].objects["key"] = StoredObject.of(b"somebody's")
+    for message in a_life(world):
+        await world.receive(message)
+    await world.rest()
+    world.journal._versions.clear()
+    await world.receive(world.put("key", b"and one more"))
+    await world.rest()
+    assert history(world.buckets["a"], "key")[below:] == history(world.source, "key")
+
+
+@pytest.mark.parametrize("is_marker", [False, True])
+async def test_somebody_elses_version_on_top_is_a_dead_letter_until_it_is_gone(
+    world_of: MakeWorld, is_marker: bool
+) -> None:
+    world = world_of(all_of())
+    await world.receive(world.put("key", b"1"))
+    await world.rest()
+    objects = versioned(world.buckets["a"])
+    if is_marker:
+        objects.pop("key", None)
+    else:
+        objects["key"] = StoredObject.of(b"somebody's")
+    await world.receive(world.put("key", b"2"))
+    await world.rest()
+    record = world.known("a", "key")
+    assert record.state is JobState.DEAD
+    assert record.error is not None
+    assert record.error.code == "foreign-version"
+    assert ids(world.buckets["a"], "key")[-1] in record.error.message
+    assert len(objects.history["key"]) == 2
+    objects.remove_version("key", ids(world.buckets["a"], "key")[-1])
+    await world.journal.redrive(FailureSelection(), now_ms=world.clock.now_ms())
+    await world.rest()
+    assert_equal(world)
+
+
+async def test_a_bucket_without_versions_is_refused_and_not_written(world_of: MakeWorld) -> None:
+    world = world_of(all_of())
+    world.buckets["a"]._stores.buckets["a"] = {}
+    await world.receive(world.put("key"))
+    await world.rest()
+    error = world.known("a", "key").error
+    assert error is not None
+    assert error.code == "not-versioned"
+    assert world.buckets["a"].objects == {}
+
+
+async def test_a_version_that_somebody_removed_from_the_top_is_copied_again(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(all_of())
+    for content in (b"1", b"2"):
+        await world.receive(world.put("key", content))
+        await world.rest()
+    versioned(world.buckets["a"]).remove_version("key", ids(world.buckets["a"], "key")[-1])
+    await world.receive(world.put("key", b"3"))
+    await world.rest()
+    assert_equal(world)
+
+
+async def test_an_object_that_is_there_again_is_shown_again(world_of: MakeWorld) -> None:
+    world = world_of(all_of())
+    await world.receive(world.put("key", b"1"))
+    await world.receive(deleted(world))
+    await world.rest()
+    assert "key" not in world.buckets["a"].objects
+    await world.receive(removed_version(world, -1))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].content == b"1"
+    assert_equal(world)
+
+
+async def test_a_marker_that_expires_with_all_versions_shows_nothing_again(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(all_of())
+    await world.receive(world.put("key", b"1"))
+    await world.receive(deleted(world))
+    await world.rest()
+    removed_version(world, 0)
+    await world.receive(removed_version(world, 0))
+    await world.rest()
+    assert len(history(world.buckets["a"], "key")) == 2
+    assert "key" not in world.buckets["a"].objects
+
+
+# Versions that are removed for good
+
+
+async def test_by_default_a_version_that_is_removed_stays(world_of: MakeWorld) -> None:
+    world = world_of(all_of())
+    for content in (b"1", b"2", b"3"):
+        await world.receive(world.put("key", content))
+    await world.rest()
+    await world.receive(removed_version(world, 1))
+    await world.receive(world.put("key", b"4"))
+    await world.rest()
+    entries = versioned(world.buckets["a"]).history["key"]
+    assert [each.stored and each.stored.content for each in entries] == [b"1", b"2", b"3", b"4"]
+
+
+@pytest.mark.parametrize("deletes", Deletes)
+@pytest.mark.parametrize("number", [0, 1, 2])
+async def test_a_removed_version_is_removed_where_that_is_asked_for(
+    world_of: MakeWorld, number: int, deletes: Deletes
+) -> None:
+    world = world_of(all_of(deletes=deletes, version_deletes=Deletes.REPLICATE))
+    for content in (b"1", b"2", b"3"):
+        await world.receive(world.put("key", content))
+    await world.rest()
+    await world.receive(removed_version(world, number))
+    await world.rest()
+    assert_equal(world)
+    kept = await world.journal.versions_kept("a", "key")
+    assert [record.source_version_id for record in kept] == ids(world.source, "key")[::-1]
+
+
+async def test_a_removal_is_not_lost_behind_a_newer_change(world_of: MakeWorld) -> None:
+    world = world_of(all_of(version_deletes=Deletes.REPLICATE))
+    for content in (b"1", b"2"):
+        await world.receive(world.put("key", content))
+    await world.rest()
+    removed_version(world, 0)  # Its event is lost.
+    await world.receive(world.put("key", b"3"))
+    await world.rest()
+    assert_equal(world)
+
+
+async def test_a_history_that_is_gone_takes_only_ours_with_it(world_of: MakeWorld) -> None:
+    world = world_of(all_of(version_deletes=Deletes.REPLICATE))
+    world.buckets["a"].objects["key"] = StoredObject.of(b"somebody's")
+    for message in a_life(world):
+        await world.receive(message)
+    await world.rest()
+    while ids(world.source, "key"):
+        message = removed_version(world, 0)
+    await world.receive(message)
+    await world.rest()
+    entries = versioned(world.buckets["a"]).history["key"]
+    assert [each.stored and each.stored.content for each in entries] == [b"somebody's"]
+    assert await world.journal.versions_kept("a", "key") == []
+
+
+async def test_an_unknown_source_removes_nothing(world_of: MakeWorld) -> None:
+    broken = False
+
+    def script(call: Call) -> Fault | None:
+        return Fault(Unavailable("503", status=503)) if broken else None
+
+    world = world_of(all_of(version_deletes=Deletes.REPLICATE), source_script=script)
+    for content in (b"1", b"2"):
+        await world.receive(world.put("key", content))
+    await world.rest()
+    message = removed_version(world, 0)
+    broken = True
+    await world.receive(message)
+    await world.clock.advance(0.01)
+    assert len(ids(world.buckets["a"], "key")) == 2
+    broken = False
+    await world.rest()
+    assert_equal(world)
+
+
+async def test_a_listing_that_leaves_a_version_out_removes_nothing(world_of: MakeWorld) -> None:
+    world = world_of(all_of(version_deletes=Deletes.REPLICATE))
+    for content in (b"1", b"2"):
+        await world.receive(world.put("key", content))
+    await world.rest()
+    objects = versioned(world.source)
+    whole = objects.page
+
+    def lacking(key: str, token: str | None, limit: int) -> VersionPage:
+        page = whole(key, token, limit)
+        return replace(page, versions=page.versions[:1])
+
+    vars(objects)["page"] = lacking
+    await world.receive(world.message("key"))
+    await world.clock.advance(1)
+    assert len(ids(world.buckets["a"], "key")) == 2
+
+
+async def test_the_guard_holds_removals_of_versions_and_markers_that_hide(
+    world_of: MakeWorld,
+) -> None:
+    limits = Limits(deletes_max=1)
+    world = world_of(all_of(version_deletes=Deletes.REPLICATE), limits=limits)
+    for content in (b"1", b"2"):
+        await world.receive(world.put("key", content))
+    await world.receive(world.put("other"))
+    await world.rest()
+    await world.receive(removed_version(world, 0))
+    await world.rest()
+    await world.receive(deleted(world, "other"))
+    await world.clock.advance(10)
+    assert "other" in world.buckets["a"].objects
+    error = world.known("a", "other").error
+    assert error is not None
+    assert error.code == DELETES_HELD
+    await world.journal.release_deletes("a", now_ms=world.clock.now_ms())
+    await world.rest()
+    assert_equal(world, "other")
+    assert_equal(world)
+
+
+async def test_a_marker_that_another_version_follows_passes_the_guard(world_of: MakeWorld) -> None:
+    world = world_of(all_of(), limits=Limits(deletes_max=0))
+    world.put("key", b"1")
+    deleted(world)
+    await world.receive(world.put("key", b"2"))
+    await world.rest()
+    assert_equal(world)
