@@ -53,9 +53,11 @@ class Account:
             )
         return self.clients[service]
 
-    def client_of(self, service: str, access_key: str, secret_key: str) -> Any:
+    def client_of(
+        self, service: str, access_key: str, secret_key: str, token: str | None = None
+    ) -> Any:
         """A client of somebody else."""
-        make: Any = boto3.Session(access_key, secret_key, region_name=REGION).client
+        make: Any = boto3.Session(access_key, secret_key, token, region_name=REGION).client
         config = Config(s3={"addressing_style": "path"}, proxies={}, retries={"max_attempts": 1})
         return make(service, endpoint_url=self.server.endpoint, config=config)
 

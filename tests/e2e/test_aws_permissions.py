@@ -287,8 +287,9 @@ def test_the_role_is_enough_for_copies_in_parts_and_for_what_nobody_can_read(wor
     answer, lines = world.invoke("garbage")
     assert answer == {"batchItemFailures": []}
     assert any('"malformed"' in line for line in lines)
-    (letter,) = world.account.run_json("failures", "--malformed")["messages"]
-    assert base64.b64decode(letter["payload_b64"]) == b"garbage"
+    # What other tests of this module send to the queue is malformed as well.
+    kept = world.account.run_json("failures", "--malformed")["messages"]
+    assert b"garbage" in [base64.b64decode(each["payload_b64"]) for each in kept]
 
 
 @pytest.mark.parametrize(("sid", "action"), PERMISSIONS, ids=str)

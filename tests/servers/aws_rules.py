@@ -1,13 +1,15 @@
 """Runs ministack with rules of AWS that it does not keep by itself.
 
-| rule | where AWS says so |
+| rule | where AWS says so (user guides, read November 2026) |
 |---|---|
-| CloudFormation acts with the permissions of its caller | user guide, "Control access with IAM" |
-| the ARN in requests on a log group's streams ends in the stream | user guide of CloudWatch Logs |
-| a bucket policy of another account sees the caller itself, not its account | IAM user guide |
+| CloudFormation acts with its caller's permissions | CloudFormation, "Control access with IAM" |
+| requests on a log group's streams name the stream | CloudWatch Logs |
+| another account's bucket policy is about the caller itself | IAM, "Cross-account policies" |
+| a copy may read in one account and write in another | S3, CopyObject |
+| who reads or writes an encrypted object uses the bucket's key | S3, "Using SSE-KMS" |
 
-It is a program: ``python -P aws_rules.py``, configured by ministack's environment variables. What
-it changes is named by the module that it changes, and the tests that rely on it fail without it.
+It is a program, ``python -P aws_rules.py``, configured by ministack's environment variables. The
+tests that rely on a rule fail without it.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def main() -> None:
     iam = importlib.import_module("ministack.core.iam_evaluator")
     ask_callers_of_stacks(iam)
     name_log_streams()
-    show_callers_to_foreign_buckets(iam)
+    open_foreign_buckets(iam)
+    ask_for_keys_of_buckets(iam)
     importlib.import_module("ministack.app").main()
 
 
@@ -55,9 +58,11 @@ def ask_callers_of_stacks(iam: Any) -> None:
         check(iam, kind, "delete", properties)
         return remove(kind, physical, properties, *rest)
 
-    checked = {"provision": checked_make, "update": checked_change, "delete": checked_remove}
-    for word, function in checked.items():
-        setattr(stacks, f"_{word}_resource", function)
+    vars(stacks).update(
+        _provision_resource=checked_make,
+        _update_resource=checked_change,
+        _delete_resource=checked_remove,
+    )
 
 
 def check(iam: Any, kind: str, change: Change, properties: Any) -> None:
@@ -103,8 +108,13 @@ def name_log_streams() -> None:
     actions.extract_resource_arn = with_stream
 
 
-def show_callers_to_foreign_buckets(iam: Any) -> None:
-    """ministack asks the policy of another account's bucket about the caller's account only."""
+def open_foreign_buckets(iam: Any) -> None:
+    """Where caller, source and destination of a copy are not of one account.
+
+    ministack asks the policy of a foreign bucket about the caller's account only, and then looks
+    for the source among the buckets of the destination's account. It does not find its tags.
+    """
+    s3: Any = importlib.import_module("ministack.services.s3")
     evaluate = iam.evaluate_resource_policy
 
     def about_the_caller(document: Any, context: Any, *rest: Any, **more: Any) -> Any:
@@ -114,6 +124,63 @@ def show_callers_to_foreign_buckets(iam: Any) -> None:
         return evaluate(document, context, *rest, **more)
 
     iam.evaluate_resource_policy = about_the_caller
+    vars(s3).update(
+        _ensure_bucket=lambda name: s3._buckets.get_scoped(
+            s3._bucket_owner_account(name), None, name
+        )
+    )
+
+
+def ask_for_keys_of_buckets(iam: Any) -> None:
+    """Whoever reads or writes an object must be allowed to use the key of its bucket."""
+    actions: Any = importlib.import_module("ministack.core.iam_actions")
+    kms: Any = importlib.import_module("ministack.services.kms")
+    in_scope = importlib.import_module("ministack.core.responses").request_scope
+    enforce, checks, policy_of = iam.enforce, actions.s3_additional_checks, kms.key_policy_for_arn
+
+    def with_keys(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+        yield from checks(method, path, headers, body, query)
+        bucket, _, key = path.lstrip("/").partition("/")
+        if key and (action := _use_of_key(method, query)) and (arn := key_of_bucket(bucket)):
+            yield action, arn
+        source = str(headers.get("x-amz-copy-source", "")).lstrip("/").partition("/")[0]
+        if source and (arn := key_of_bucket(source)):
+            yield "kms:Decrypt", arn
+
+    def enforce_also_keys(
+        access_key: str, action: str, service: str, *rest: Any, **more: Any
+    ) -> Any:
+        service = "kms" if action.startswith("kms:") else service
+        return enforce(access_key, action, service, *rest, **more)
+
+    def policy_of_any_key(arn: str) -> Any:
+        _, _, _, region, owner, _ = arn.split(":", 5)
+        with in_scope(owner, region):
+            return policy_of(arn)
+
+    actions.s3_additional_checks = with_keys
+    iam.enforce = enforce_also_keys
+    kms.key_policy_for_arn = policy_of_any_key
+
+
+def key_of_bucket(bucket: str) -> str | None:
+    """ARN of the key that a bucket of any account is encrypted with; ``None`` without one."""
+    s3: Any = importlib.import_module("ministack.services.s3")
+    responses: Any = importlib.import_module("ministack.core.responses")
+    with responses.request_scope(s3._bucket_owner_account(bucket) or "", responses.get_region()):
+        found = s3._bucket_default_sse_headers(bucket)
+    arn: str | None = found.get("x-amz-server-side-encryption-aws-kms-key-id")
+    return arn
+
+
+def _use_of_key(method: str, query: Any) -> str | None:
+    """What a request about an object asks of the bucket's key."""
+    if method == "GET" and not query.keys() & {"tagging", "acl", "uploadId", "attributes"}:
+        return "kms:Decrypt"
+    is_write = (method == "PUT" and "tagging" not in query) or (
+        method == "POST" and query.keys() & {"uploads", "uploadId"}
+    )
+    return "kms:GenerateDataKey" if is_write else None
 
 
 if __name__ == "__main__":
