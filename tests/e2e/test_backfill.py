@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
+
 import pytest
 
 from tests.e2e.conftest import Install, NewPlace
@@ -14,6 +18,20 @@ pytestmark = pytest.mark.stores
 
 ThreeDestinations = tuple[Place, dict[str, Place]]
 OBJECTS = {f"old/{number:03}": b"x" * number for number in range(150)}
+
+
+def inventory_of(bucket: str, keys: list[str]) -> dict[str, bytes]:
+    """The objects of an S3 Inventory."""
+    etag = hashlib.md5(b"y", usedforsecurity=False).hexdigest()
+    rows = gzip.compress("".join(f'"{bucket}","{key}","1","{etag}"\n' for key in keys).encode())
+    digest = hashlib.md5(rows, usedforsecurity=False).hexdigest()
+    manifest = {
+        "sourceBucket": bucket,
+        "fileFormat": "CSV",
+        "fileSchema": "Bucket, Key, Size, ETag",
+        "files": [{"key": "inv/data/one.csv.gz", "MD5checksum": digest}],
+    }
+    return {"inv/manifest.json": json.dumps(manifest).encode(), "inv/data/one.csv.gz": rows}
 
 
 def test_beside_the_daemon_it_fills_all_destinations_and_then_finds_them_equal(
@@ -57,6 +75,14 @@ def test_alone_it_copies_and_ends(
     assert installation.command("backfill", "--run", "--yes").code == 7, (
         "the daemon owns the ledger"
     )
+    shelf = new_place(seaweedfs, "inventory")
+    put(shelf, inventory_of(source.bucket, ["d/1", "d/2"]))
+    manifest = f"s3://{shelf.bucket}/inv/manifest.json"
+    named = installation.read("backfill", "--dry-run", "--inventory", manifest)
+    assert (named["items"], named["destinations"][0]["equal"]) == (2, 2)
+    elsewhere = f"s3://{shelf.bucket}/other/manifest.json"
+    missing = installation.command("backfill", "--yes", "--inventory", elsewhere)
+    assert (missing.code, "inventory-broken" in missing.err) == (5, True)
     missing = installation.command("backfill", "--yes", "--keys", "no-such-file")
     assert (missing.code, "inventory-broken" in missing.err) == (5, True)
     event = put_event(source.bucket, "d/1", etag="other", size_bytes=1)

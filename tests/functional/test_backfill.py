@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import hashlib
-import json
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from s3fanout.adapters.inventory import Inventory, keys_of_file
+from s3fanout.adapters.inventory import keys_of_file
 from s3fanout.adapters.journal.memory import MemoryJournal
 from s3fanout.adapters.store.faulty import Call, Fault
 from s3fanout.adapters.store.memory import MemoryStores, StoredObject
@@ -246,100 +243,8 @@ async def test_large_objects_of_a_backfill_leave_attempts_for_live_changes(
     world.assert_equal()
 
 
-SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag"
-
-
-class Files:
-    """An inventory on disk, as ``aws s3 sync`` leaves it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "2026-11-24T00-00Z"
-        self.data = folder / "data"
-        self.folder.mkdir()
-        self.data.mkdir()
-        self.document = {
-            "sourceBucket": "source",
-            "fileFormat": "CSV",
-            "fileSchema": SCHEMA,
-            "files": [
-                self.file("one", [f"a{n}" for n in range(1500)]),
-                self.file("two", ["b%20c%2B", "%C3%A9"]),
-            ],
-        }
-        self.write()
-
-    def file(self, name: str, keys: list[str]) -> dict[str, str]:
-        rows = "".join(
-            f'"source","{key}","v","true","false","7","2026-11-01T00:00:00.000Z","e"\n'
-            for key in keys
-        )
-        rows += '"source","gone","v","true","true","","2026-11-01T00:00:00.000Z",""\n'
-        content = gzip.compress(rows.encode())
-        (self.data / f"{name}.csv.gz").write_bytes(content)
-        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        return {"key": f"inv/source/all/data/{name}.csv.gz", "MD5checksum": digest}
-
-    @property
-    def manifest(self) -> Path:
-        return self.folder / "manifest.json"
-
-    def write(self) -> None:
-        body = json.dumps(self.document).encode()
-        self.manifest.write_bytes(body)
-        digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        (self.folder / "manifest.checksum").write_text(digest + "\n")
-
-    def open(self) -> Inventory:
-        return Inventory.open(self.manifest, source_bucket="source")
-
-
 def keys_of(batches: Iterator[Batch]) -> list[str]:
     return [item.key for batch in batches for item in batch.items]
-
-
-def test_an_inventory_is_read_and_gone_on_with(tmp_path: Path) -> None:
-    inventory = Files(tmp_path).open()
-    keys = [*(f"a{n}" for n in range(1500)), "b c+", "é"]
-    assert keys_of(inventory.batches(None)) == keys
-    first = next(inventory.batches(None))
-    assert first.items[0] == Item("a0", 7, "e", 1_793_491_200_000)
-    rest = keys_of(inventory.batches(first.position))
-    assert [item.key for item in first.items] + rest == keys
-
-
-def test_an_inventory_that_is_not_whole_is_refused_before_anything_is_used(
-    tmp_path: Path,
-) -> None:
-    def refused(folder: str) -> str:
-        with pytest.raises(InventoryBroken) as raised:
-            bad.open()
-        return folder + ": " + raised.value.message
-
-    def fresh(name: str) -> Files:
-        (tmp_path / name).mkdir()
-        return Files(tmp_path / name)
-
-    bad = fresh("missing")
-    (bad.data / "two.csv.gz").unlink()
-    assert "missing" in refused("")
-    bad = fresh("damaged")
-    (bad.data / "two.csv.gz").write_bytes(b"\x1f\x8b damaged")
-    assert "MD5" in refused("")
-    bad = fresh("checksum")
-    bad.manifest.write_bytes(bad.manifest.read_bytes() + b" ")
-    assert "manifest.checksum" in refused("")
-    bad = fresh("format")
-    bad.document["fileFormat"] = "Parquet"
-    bad.write()
-    assert "Parquet" in refused("")
-    bad = fresh("bucket")
-    bad.document["sourceBucket"] = "other"
-    bad.write()
-    assert "other" in refused("")
-    bad = fresh("garbage")
-    bad.manifest.write_bytes(b"[]")
-    (bad.folder / "manifest.checksum").unlink()
-    assert "not the manifest" in refused("")
 
 
 def test_a_file_of_keys_is_read_and_gone_on_with(tmp_path: Path) -> None:

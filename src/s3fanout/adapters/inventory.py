@@ -1,4 +1,4 @@
-"""Inputs of a backfill that are files: an S3 Inventory that was downloaded, or a list of keys."""
+"""Inputs of a backfill that are files: an S3 Inventory, or a list of keys."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import csv
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3fanout.intake.inventory import Manifest, item_of, parse_manifest
+from s3fanout.adapters.inventory_columns import check_columns, check_reader, column_rows
+from s3fanout.intake.inventory import InventoryForm, Manifest, item_of, parse_manifest
 from s3fanout.model.errors import InventoryBroken
 from s3fanout.model.items import Batch, Item
 
@@ -35,6 +36,7 @@ class Inventory:
         Raises:
             InventoryBroken: Something is missing or is not what its checksum says, or the inventory
                 is of another bucket.
+            Misconfigured: It needs a library that is not installed.
         """
         body = _read(path)
         digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
@@ -42,14 +44,19 @@ class Inventory:
         if checksum.exists() and _read(checksum).decode("ascii", "replace").strip() != digest:
             raise InventoryBroken(f"{path} is not what manifest.checksum says")
         manifest = parse_manifest(body)
+        if manifest.form is not InventoryForm.CSV:
+            check_reader(manifest.form)
         if manifest.source_bucket != source_bucket:
             raise InventoryBroken(
                 f"the inventory is of bucket {manifest.source_bucket}, not of {source_bucket}"
             )
         files = tuple(_found(path, each.key) for each in manifest.files)
         for file, said in zip(files, manifest.files, strict=True):
-            if _md5_hex(file) != said.md5_hex.lower():
+            if _md5_hex(file) != said.md5_hex:
                 raise InventoryBroken(f"{file} is not what the manifest says (MD5)")
+        if manifest.form is not InventoryForm.CSV:
+            for file in files:
+                check_columns(file, manifest.form)
         return cls(manifest, files, digest)
 
     def batches(self, position: str | None) -> Iterator[Batch]:
@@ -59,24 +66,41 @@ class Inventory:
             InventoryBroken: A row makes no sense.
         """
         at_file, at_row = (int(number) for number in (position or "0:0").split(":"))
+        sizes = [file.stat().st_size for file in self.files]
         for number, file in enumerate(self.files[at_file:], at_file):
+            before, skip = sum(sizes[:number]), at_row if number == at_file else 0
             items: list[Item] = []
-            count = 0
-            try:
-                with gzip.open(file, "rt", encoding="utf-8", newline="") as lines:
-                    for count, row in enumerate(csv.reader(lines), 1):
-                        if number == at_file and count <= at_row:
-                            continue
-                        item = item_of(self.manifest.columns, row)
-                        if item is not None:
-                            items.append(item)
-                        if len(items) >= BATCH_ITEMS:
-                            yield Batch(items, f"{number}:{count}")
-                            items = []
-            except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
-                raise InventoryBroken(f"{file} cannot be read: {error}") from error
+            for count, (item, part) in enumerate(self._rows(file), 1):
+                if count <= skip:
+                    continue
+                if item is not None:
+                    items.append(item)
+                if len(items) >= BATCH_ITEMS:
+                    share = (before + part * sizes[number]) / sum(sizes)
+                    yield Batch(items, f"{number}:{count}", share)
+                    items = []
             last = number + 1 == len(self.files)
-            yield Batch(items, None if last else f"{number + 1}:0")
+            share = (before + sizes[number]) / sum(sizes)
+            yield Batch(items, None if last else f"{number + 1}:0", share)
+
+    def _rows(self, file: Path) -> Iterator[tuple[Item | None, float]]:
+        """Each row, and which part of the file is behind it."""
+        if self.manifest.form is InventoryForm.CSV:
+            return _csv_rows(file, self.manifest.columns)
+        return column_rows(file, self.manifest.form)
+
+
+def _csv_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[Item | None, float]]:
+    size_bytes = max(file.stat().st_size, 1)
+    try:
+        with (
+            file.open("rb") as packed,
+            gzip.open(packed, "rt", encoding="utf-8", newline="") as lines,
+        ):
+            for row in csv.reader(lines):
+                yield item_of(columns, row), packed.tell() / size_bytes
+    except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
+        raise InventoryBroken(f"{file} cannot be read: {error}") from error
 
 
 def keys_of_file(path: Path, position: str | None) -> Iterator[Batch]:
@@ -88,19 +112,21 @@ def keys_of_file(path: Path, position: str | None) -> Iterator[Batch]:
     done = int(position or 0)
     items: list[Item] = []
     try:
+        size_bytes, read_bytes = max(path.stat().st_size, 1), 0
         with path.open(encoding="utf-8", newline="\n") as lines:
             for count, line in enumerate(lines, 1):
+                read_bytes += len(line.encode())
                 if count <= done:
                     continue
                 key = line.removesuffix("\n")
                 if key:
                     items.append(Item(key))
                 if len(items) >= BATCH_ITEMS:
-                    yield Batch(items, str(count))
+                    yield Batch(items, str(count), read_bytes / size_bytes)
                     items = []
     except (OSError, UnicodeDecodeError) as error:
         raise InventoryBroken(f"{path} cannot be read: {error}") from error
-    yield Batch(items, None)
+    yield Batch(items, None, 1.0)
 
 
 def _found(manifest: Path, key: str) -> Path:

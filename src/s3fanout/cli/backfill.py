@@ -66,8 +66,8 @@ class Size(click.ParamType[int]):
 @click.option("--since", type=Instant(), help="Only what was modified then or later (2026-11-24).")
 @click.option(
     "--inventory",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="manifest.json of a downloaded S3 Inventory (CSV), instead of a listing.",
+    metavar="MANIFEST",
+    help="S3 Inventory instead of a listing: manifest.json, a file or s3://bucket/path.",
 )
 @click.option(
     "--keys",

@@ -1,8 +1,9 @@
-"""S3 Inventory: a manifest and rows of CSV → items. Pure; ``adapters.inventory`` reads the files.
+"""S3 Inventory: a manifest and its rows → items. Pure; ``adapters.inventory`` reads the files.
 
-A manifest names the files, their MD5 and the columns (Amazon S3 user guide, "Locating your
-inventory list", read 2026-11-24). Keys are percent-encoded as in URLs. Versions that are not the
-newest, and delete markers, are passed over.
+A manifest names the files, their MD5 and, for CSV, the columns (Amazon S3 user guide, "Locating
+your inventory list", read 2026-11-24). Parquet and ORC files name their columns themselves, in
+lower case with underscores. Keys are percent-encoded in CSV only. Versions that are not the newest,
+and delete markers, are passed over.
 """
 
 from __future__ import annotations
@@ -11,11 +12,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote_plus
 
 from s3fanout.model.errors import InventoryBroken
 from s3fanout.model.items import Item
+
+
+class InventoryForm(StrEnum):
+    """Format of an inventory's files, as a manifest names it."""
+
+    CSV = "CSV"
+    PARQUET = "Parquet"
+    ORC = "ORC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +47,13 @@ class Manifest:
 
     Attributes:
         source_bucket: Whose objects are listed.
-        columns: In the order of the rows.
+        form: Of all files.
+        columns: In the order of the rows; empty where the files say it.
         files: All of them.
     """
 
     source_bucket: str
+    form: InventoryForm
     columns: tuple[str, ...]
     files: tuple[InventoryFile, ...]
 
@@ -54,22 +66,36 @@ def parse_manifest(body: bytes) -> Manifest:
     """
     try:
         document: Any = json.loads(body)
-        form = document["fileFormat"]
+        form = _form(document["fileFormat"])
+        columns = document["fileSchema"].split(",") if form is InventoryForm.CSV else ()
         manifest = Manifest(
             document["sourceBucket"],
-            tuple(name.strip() for name in document["fileSchema"].split(",")),
-            tuple(InventoryFile(each["key"], each["MD5checksum"]) for each in document["files"]),
+            form,
+            tuple(name.strip() for name in columns),
+            tuple(_file(each["key"], each["MD5checksum"]) for each in document["files"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InventoryBroken(f"not the manifest of an S3 Inventory: {error!r}") from error
-    if form != "CSV":
-        raise InventoryBroken(
-            f"inventory files of format {form} are not read",
-            hint="configure the inventory as CSV; ORC and Parquet would need a library each",
-        )
-    if "Key" not in manifest.columns:
+    if form is InventoryForm.CSV and "Key" not in manifest.columns:
         raise InventoryBroken("the inventory has no column Key")
     return manifest
+
+
+def _form(named: object) -> InventoryForm:
+    for form in InventoryForm:
+        if form == named:
+            return form
+    raise InventoryBroken(
+        f"inventory files of format {named} are not read",
+        hint="configure the inventory as CSV, Parquet or ORC",
+    )
+
+
+def _file(key: str, md5_hex: str) -> InventoryFile:
+    name = key.rpartition("/")[2]
+    if name in {"", ".", ".."} or "\0" in name:
+        raise ValueError(f"no file can be called {key!r}")
+    return InventoryFile(key, md5_hex.lower())
 
 
 def item_of(columns: Sequence[str], row: Sequence[str]) -> Item | None:

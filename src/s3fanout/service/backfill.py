@@ -7,8 +7,10 @@ import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from s3fanout.adapters.inventory import Inventory, keys_of_file
+from s3fanout.adapters.inventory_download import fetch_inventory
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Settings
 from s3fanout.decide.backfill import Choice, requests_of
@@ -21,6 +23,7 @@ from s3fanout.engine.backfill import (
     listed,
 )
 from s3fanout.engine.engine import Engine
+from s3fanout.model.errors import InventoryBroken
 from s3fanout.model.items import Batch
 from s3fanout.model.rules import Rule
 from s3fanout.ports.system import Clock
@@ -28,6 +31,7 @@ from s3fanout.service.status import SCHEMA_VERSION, Json
 from s3fanout.wiring import Stores, limits_of
 
 LOOK_S = 0.5
+S3_SCHEME = "s3://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class BackfillRequest:
         destinations: Names.
         prefix: Of source keys; of a listing only.
         since_at_ms: Only what was modified then or later.
-        inventory: ``manifest.json`` of an S3 Inventory, instead of a listing.
+        inventory: ``manifest.json`` of an S3 Inventory, instead of a listing: a path, or
+            ``s3://bucket/key``.
         keys: A file of keys, instead of a listing.
         rate_per_s: Most objects in a second.
         bytes_per_s: Most bytes of objects in a second.
@@ -49,7 +54,7 @@ class BackfillRequest:
     destinations: Sequence[str]
     prefix: str = ""
     since_at_ms: int | None = None
-    inventory: Path | None = None
+    inventory: str | None = None
     keys: Path | None = None
     rate_per_s: float | None = None
     bytes_per_s: float | None = None
@@ -69,12 +74,44 @@ async def fill(
     """Queue what ``request`` names.
 
     Raises:
-        InventoryBroken, CheckpointMismatch: Nothing was queued.
+        InventoryBroken, CheckpointMismatch, Misconfigured: Nothing was queued.
         StoreError, LedgerUnavailable: What was queued stays; it can go on.
     """
-    inventory = None
-    if request.inventory is not None:
-        inventory = Inventory.open(request.inventory, source_bucket=settings.source.bucket)
+    if request.inventory is None:
+        return await _fill(settings, stores, books, request, None, clock=clock, progress=progress)
+    with TemporaryDirectory(prefix="s3fanout-inventory-") as folder:
+        manifest = await _manifest(settings, stores, request.inventory, Path(folder))
+        inventory = Inventory.open(manifest, source_bucket=settings.source.bucket)
+        return await _fill(
+            settings, stores, books, request, inventory, clock=clock, progress=progress
+        )
+
+
+async def _manifest(settings: Settings, stores: Stores, named: str, folder: Path) -> Path:
+    """Where the manifest is, and beside it the rest; fetched into ``folder`` if need be."""
+    if not named.startswith(S3_SCHEME):
+        return Path(named)
+    bucket, _, key = named.removeprefix(S3_SCHEME).partition("/")
+    if not bucket or not key.endswith("manifest.json"):
+        raise InventoryBroken(
+            f"{named} names no manifest",
+            hint="write s3://bucket/path/manifest.json, or the path of a downloaded one",
+        )
+    # An inventory is delivered in the source's Region, so its endpoint and identity are used.
+    store = stores.open(settings.source.model_copy(update={"bucket": bucket}))
+    return await fetch_inventory(store, key, folder)
+
+
+async def _fill(
+    settings: Settings,
+    stores: Stores,
+    books: Books,
+    request: BackfillRequest,
+    inventory: Inventory | None,
+    *,
+    clock: Clock,
+    progress: Callable[[BackfillTally], None],
+) -> BackfillTally:
     rules = [rule_of(name, settings.destinations[name]) for name in request.destinations]
     backfill = Backfill(
         rules=rules,
