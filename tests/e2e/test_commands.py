@@ -131,6 +131,11 @@ def test_check_passes_beside_a_running_daemon_and_leaves_nothing(
     document = running.read("check")
     assert document["ok"] is True
     assert {row["target"] for row in document["findings"]} == {"source", *destinations}
+    abilities = ("conditions", "digests", "tags", "checksums", "order", "uploads")
+    for name in destinations:
+        asked = {row["check"]: row for row in document["findings"] if row["target"] == name}
+        assert {asked[check]["grade"] for check in abilities} == {"ok"}
+        assert "CRC64NVME kept" in asked["checksums"]["message"]
     assert [keys(place) for place in destinations.values()] == [set()] * 3
     assert keys(source) == {"something"}
 

@@ -139,6 +139,12 @@ def blamed(error: StoreError, attributes: ObjectAttributes) -> str | None:
     return next((name for name in _SUSPECT_ORDER if name in asked), None)
 
 
+def may_blame_checksum(error: StoreError) -> bool:
+    """Whether a refusal may be about a checksum that was sent along."""
+    refused = isinstance(error, Refused) or error.s3_code == "NotImplemented"
+    return refused and error.s3_code in _VAGUE
+
+
 def is_certain(error: StoreError, attributes: ObjectAttributes) -> bool:
     """Whether ``blamed`` is no guess: the code names it, or there was nothing else."""
     return error.s3_code in _NAMED or len(names_of(attributes)) == 1

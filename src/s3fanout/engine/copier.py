@@ -8,7 +8,7 @@ again. It never settles a replica on a state of the source that it has not pinne
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3fanout.decide.match import replica_key
 from s3fanout.decide.plan import (
@@ -249,9 +249,16 @@ class Copier:
             version_id=job.pinned_version_id,
         )
         target = replica_key(self._rule.key_map, job.key)
+        checksum = next((each for each in body.facts.checksums if each.full_object), None)
+        bare = body
+        if checksum is not None:
+            bare = replace(body, facts=replace(body.facts, checksums=()))
         written, load = await self._keeper.write(
             await self._keeper.load(body.facts),
-            lambda attributes: self._destination.put(target, body, attributes),
+            lambda attributes: self._keeper.checked(
+                checksum,
+                lambda sent: self._destination.put(target, body if sent else bare, attributes),
+            ),
         )
         self._wrote[job.key] = written.etag
         self._reads.wrote(job.key, number)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from s3fanout.decide.keeping import (
     blamed,
     is_certain,
+    may_blame_checksum,
     missing,
     names_of,
     not_held,
@@ -22,18 +23,22 @@ from s3fanout.decide.keeping import (
 )
 from s3fanout.model.errors import NotExact, StoreError
 from s3fanout.model.keeping import Carry, Difference, Keeping
-from s3fanout.model.objects import ObjectAttributes, Present
+from s3fanout.model.objects import ChecksumAlgorithm, ObjectAttributes, Present
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from s3fanout.model.objects import Written
+    from s3fanout.model.objects import Checksum, Written
     from s3fanout.model.vendors import Vendor
     from s3fanout.ports.object_store import ObjectStore
     from s3fanout.ports.system import Clock
 
 Answer = TypeVar("Answer")
 REMEMBER_S = 3600.0
+WHOLE_IN_PARTS = frozenset(
+    {ChecksumAlgorithm.CRC64NVME, ChecksumAlgorithm.CRC32C, ChecksumAlgorithm.CRC32}
+)
+"""Algorithms of which S3 keeps one of the whole object however it was uploaded."""
 _NOTHING = ObjectAttributes()
 
 
@@ -126,6 +131,35 @@ class Keeper:
                 except NotExact as verdict:
                     raise verdict from error
 
+    async def checked(
+        self, checksum: Checksum | None, send: Callable[[Checksum | None], Awaitable[Answer]]
+    ) -> Answer:
+        """Send with a checksum for the store to compare and keep, or without if it refuses that.
+
+        Raises:
+            StoreError: It is about something else.
+        """
+        if checksum is None or self._is_held(checksum.algorithm, _NOTHING) is False:
+            return await send(None)
+        try:
+            return await send(checksum)
+        except StoreError as error:
+            if not may_blame_checksum(error):
+                raise
+            answer = await send(None)
+        self._remember(checksum.algorithm, _NOTHING, held=False)
+        return answer
+
+    async def checksum_of_parts(self, facts: Present) -> Checksum | None:
+        """One of the whole object that the replica can have too, if it is written in parts."""
+        possible = (await self._vendor()).checksums_of_parts
+        for checksum in facts.checksums:
+            if checksum.full_object and checksum.algorithm in (
+                WHOLE_IN_PARTS if possible is None else possible & WHOLE_IN_PARTS
+            ):
+                return checksum
+        return None
+
     async def differences(
         self, load: Load, facts: Present, target: str, *, replica: Present | None, copied: bool
     ) -> frozenset[str]:
@@ -137,9 +171,12 @@ class Keeper:
         asked = suspects(facts, load.attributes, copied=copied)
         if not asked:
             return load.lacks
+        lacks = load.lacks
+        if any(self._is_held(each.algorithm, _NOTHING) is False for each in facts.checksums):
+            lacks |= asked & {Difference.CHECKSUM}
         lost = (await self._vendor()).loses
         if lost is not None:
-            return load.lacks | (asked & lost)
+            return lacks | (asked & lost)
         if replica is None and any(self._is_held(name, load.attributes) is None for name in asked):
             probe = await self._destination.head(target)
             replica = probe if isinstance(probe, Present) else None
@@ -147,9 +184,9 @@ class Keeper:
             seen = missing(facts, load.attributes, replica)
             for name in asked:
                 self._remember(name, load.attributes, held=name not in seen)
-            return load.lacks | (seen & asked)
+            return lacks | (seen & asked)
         unheld = {name for name in asked if self._is_held(name, load.attributes) is False}
-        return load.lacks | unheld
+        return lacks | unheld
 
     async def differences_of_parts(
         self, load: Load, facts: Present, target: str, replica: Present

@@ -41,7 +41,7 @@ from s3fanout.model.errors import (
     UploadGone,
 )
 from s3fanout.model.limits import PART_BYTES_MAX
-from s3fanout.model.objects import ChecksumAlgorithm, Present, Written
+from s3fanout.model.objects import Present, Written
 from s3fanout.model.uploads import ReplicaUpload
 
 if TYPE_CHECKING:
@@ -51,13 +51,10 @@ if TYPE_CHECKING:
     from s3fanout.engine.part_reads import PartReads
     from s3fanout.model.jobs import Job
     from s3fanout.model.limits import Limits
-    from s3fanout.model.objects import Checksum, FirstPart, UploadedPart
+    from s3fanout.model.objects import FirstPart, UploadedPart
     from s3fanout.ports.object_store import ObjectStore
     from s3fanout.ports.system import Clock
     from s3fanout.ports.uploads import Uploads
-
-_FULL_OBJECT = (ChecksumAlgorithm.CRC64NVME, ChecksumAlgorithm.CRC32C, ChecksumAlgorithm.CRC32)
-"""Algorithms of which S3 keeps one of the whole object however it was uploaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +187,14 @@ class Uploader:
         chosen = await self._layout(job.key, source)
         if chosen is None:
             return self._too_large(source.facts.size_bytes)
+        checksum = await self._keeper.checksum_of_parts(source.facts)
         upload_id, _ = await self._keeper.write(
             source.load,
-            lambda attributes: self._destination.create_upload(
-                replica_key, attributes, checksum=_algorithm(source.facts)
+            lambda attributes: self._keeper.checked(
+                checksum,
+                lambda sent: self._destination.create_upload(
+                    replica_key, attributes, checksum=sent.algorithm if sent else None
+                ),
             ),
         )
         upload = ReplicaUpload(
@@ -312,13 +313,12 @@ class Uploader:
             if not isinstance(now, Present) or now.etag != facts.etag:
                 raise SourceChanged("the source changed while its parts were copied")
         parts = run.parts()
-        algorithm = _algorithm(facts)
         try:
-            return await self._destination.complete_upload(
-                upload.replica_key,
-                upload.upload_id,
-                parts,
-                checksum=_checksum(facts, algorithm) if algorithm else None,
+            return await self._keeper.checked(
+                await self._keeper.checksum_of_parts(facts),
+                lambda checksum: self._destination.complete_upload(
+                    upload.replica_key, upload.upload_id, parts, checksum=checksum
+                ),
             )
         except UploadGone:
             replica = await self._destination.head(upload.replica_key)
@@ -345,19 +345,3 @@ class Uploader:
 
     async def _abort(self, upload: ReplicaUpload) -> None:
         await self._destination.abort_upload(upload.replica_key, upload.upload_id)
-
-
-def _algorithm(facts: Present) -> ChecksumAlgorithm | None:
-    """What the replica can have a checksum of the whole object of, as the source has."""
-    for checksum in facts.checksums:
-        if checksum.full_object and checksum.algorithm in _FULL_OBJECT:
-            return checksum.algorithm
-    return None
-
-
-def _checksum(facts: Present, algorithm: ChecksumAlgorithm) -> Checksum:
-    return next(
-        checksum
-        for checksum in facts.checksums
-        if checksum.full_object and checksum.algorithm is algorithm
-    )

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from s3fanout.model.objects import ChecksumAlgorithm
+
 
 class VendorName(StrEnum):
     """As in settings."""
@@ -69,6 +71,8 @@ class Vendor:
         encryption: Kinds of server-side encryption that a request may ask for.
         storage_classes: Those that ``x-amz-storage-class`` may name.
         byte_order: Whether listings are in the order of the keys' bytes.
+        checksums_of_parts: Algorithms of which an object in parts can have a checksum of the whole;
+            ``None`` where it is not known: then all are tried.
         copies_keep_class: A copy by the store has the storage class of the source object, and its
             redirect and lock where the store holds them.
         loses: What it takes and drops without a word, by ``model.keeping.Difference`` or name of a
@@ -89,6 +93,7 @@ class Vendor:
     encryption: str = ""
     storage_classes: str = ""
     byte_order: bool | None = None
+    checksums_of_parts: frozenset[ChecksumAlgorithm] | None = None
     copies_keep_class: bool = False
     loses: frozenset[str] | None = None
 
@@ -198,6 +203,8 @@ VENDORS: tuple[Vendor, ...] = (
         checksums=True,
         encryption="SSE-C",
         storage_classes="STANDARD, STANDARD_IA",
+        # Its page lists CRC32 and CRC32C for parts only.
+        checksums_of_parts=frozenset({ChecksumAlgorithm.CRC64NVME}),
     ),
     Vendor(
         VendorName.B2,

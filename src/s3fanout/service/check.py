@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from s3fanout.adapters.store.s3 import S3Store
+from s3fanout.adapters.store.s3_abilities import ask_abilities
 from s3fanout.adapters.store.s3_probe import StoreVendor, probe_write, store_clock_ms
 from s3fanout.config.references import check_references
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Destination, Settings
 from s3fanout.decide.match import common_prefix, replica_key
-from s3fanout.model.errors import S3FanoutError
+from s3fanout.model.errors import AccessDenied, S3FanoutError, StoreError
 from s3fanout.model.objects import Present
+from s3fanout.model.vendors import Vendor
 from s3fanout.wiring import Stores, open_sqs, system_clock, vendor_of
 
 CHECK_KEY = ".s3fanout-check"
@@ -151,7 +153,59 @@ async def _destination(
         )
     if on_server:
         tell(_conditions(name, probed.conditions_honoured))
+    await _abilities(name, to, store, vendor, tell)
     await _leftovers(name, to, store, tell)
+
+
+async def _abilities(
+    name: str, to: Destination, store: S3Store, vendor: Vendor, tell: Tell
+) -> None:
+    """What the store holds of an object, beside what is known of its kind."""
+    key = replica_key(rule_of(name, to).key_map, to.strip_prefix + CHECK_KEY)
+    try:
+        seen = await ask_abilities(store, key)
+        page = await store.list_page(common_prefix(rule_of(name, to).key_map))
+    except S3FanoutError as error:
+        tell(_failure(name, "abilities", error))
+        return
+    tell(
+        Finding(
+            name,
+            "digests",
+            Grade.OK,
+            "altered parts are refused" + (", and those without digest" * seen.wants_digests),
+        )
+        if seen.checks_digests
+        else Finding(
+            name,
+            "digests",
+            Grade.WARNING,
+            "altered parts are taken: this store does not check Content-MD5",
+            "use https, which notices what the network alters",
+        )
+    )
+    tell(_tags(name, vendor, seen.tags_refused))
+    held = ", ".join(f"{algorithm} {kept}" for algorithm, kept in seen.checksums.items())
+    tell(Finding(name, "checksums", Grade.OK, f"of a whole object in parts: {held}"))
+    keys = [listed.key for listed in page.objects]
+    if keys != sorted(keys):
+        order = "does not list in the order of bytes: verify and the sweep sort by themselves"
+    else:
+        order = f"lists in the order of bytes, as far as {len(keys)} keys can tell"
+    tell(Finding(name, "order", Grade.OK, order))
+
+
+def _tags(name: str, vendor: Vendor, refused: StoreError | None) -> Finding:
+    if isinstance(refused, AccessDenied):
+        return Finding(name, "tags", Grade.FAILED, refused.message, refused.hint, refused.code)
+    lacks = "replicas lack them, a named difference; strict = true makes it a failure"
+    if refused is not None:
+        code = f"{refused.code}:{refused.s3_code}" if refused.s3_code else refused.code
+        return Finding(name, "tags", Grade.WARNING, f"tags are refused: {code}", lacks)
+    if vendor.tags is False:
+        said = f"{vendor.title} is known to hold no tags: they are not sent"
+        return Finding(name, "tags", Grade.WARNING, said, lacks)
+    return Finding(name, "tags", Grade.OK, "tags are taken")
 
 
 async def _leftovers(name: str, to: Destination, store: S3Store, tell: Tell) -> None:
