@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -35,6 +35,7 @@ from s3fanout.engine.comparing import ComparingCopier
 from s3fanout.engine.copier import Copier
 from s3fanout.engine.engine import Engine
 from s3fanout.engine.exclusive import Attempts, ExclusiveCopier
+from s3fanout.engine.history import HistoryCopier
 from s3fanout.engine.holding import HoldingCopier
 from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.lane import Lane
@@ -47,7 +48,7 @@ from s3fanout.engine.sweep import Sweeper
 from s3fanout.engine.verify import Depth, Verifier
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
-from s3fanout.model.rules import Rule
+from s3fanout.model.rules import Deletes, Rule, Versions
 from s3fanout.model.vendors import (
     KeyLimits,
     Vendor,
@@ -56,6 +57,7 @@ from s3fanout.model.vendors import (
     vendor_of_host,
 )
 from s3fanout.ports.checkpoints import Checkpoints
+from s3fanout.ports.histories import Histories
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.queue import Queue
@@ -66,7 +68,17 @@ from s3fanout.ports.telemetry import SweepTelemetry, Telemetry
 from s3fanout.ports.uploads import KnownUploads, Uploads
 
 
-class Journal(Queue, Ledger, Removals, ReplicaKeys, Uploads, KnownUploads, Checkpoints, Protocol):
+class Journal(
+    Queue,
+    Ledger,
+    Removals,
+    ReplicaKeys,
+    Uploads,
+    KnownUploads,
+    Histories,
+    Checkpoints,
+    Protocol,
+):
     """A ledger that is also the queue, as one file."""
 
     async def close(self) -> None:
@@ -393,15 +405,16 @@ def _copier(
     destination, limits = stores.open(to), limits_of(settings)
     known = vendor_of(to)
     vendor = StoreVendor(destination, clock=SystemClock()) if known is None else _always(known)
+    rule = rules[name]
+    replicates_all = rule.versions is Versions.ALL
     copier = Copier(
-        rule=rules[name],
+        # With all versions it is the history that is deleted from.
+        rule=replace(rule, deletes=Deletes.IGNORE) if replicates_all else rule,
         way=Way.SERVER if on_server else Way.STREAM,
         source=source,
         destination=destination,
         reads=reads,
-        keeper=Keeper(
-            rules[name].keeping, destination=destination, vendor=vendor, clock=SystemClock()
-        ),
+        keeper=Keeper(rule.keeping, destination=destination, vendor=vendor, clock=SystemClock()),
         remover=Remover(
             destination=destination,
             ledger=ledger,
@@ -411,25 +424,37 @@ def _copier(
         ),
         uploads=ledger,
         takers_of=lambda key: [
-            rule.destination for rule in alike if refusal(rule, key, None) is None
+            other.destination
+            for other in alike
+            if other.versions is rule.versions and refusal(other, key, None) is None
         ],
         # AWS documents that it checks copy conditions; of other stores some ignore them in silence.
         conditions_honoured=to.endpoint is None,
         clock=SystemClock(),
         limits=limits,
     )
-    attempts: Attempts = ComparingCopier(
-        copier,
-        rule=rules[name],
-        source=source,
-        destination=destination,
-        always=to.loop_guard,
-    )
-    if may_collide(rules[name].key_map):
-        attempts = ExclusiveCopier(attempts, rule=rules[name], replica_keys=ledger)
+    attempts: Attempts
+    if replicates_all:
+        attempts = HistoryCopier(
+            copier,
+            rule=rule,
+            source=source,
+            destination=destination,
+            ledger=ledger,
+            histories=ledger,
+            removals=ledger,
+            clock=SystemClock(),
+            limits=limits,
+        )
+    else:
+        attempts = ComparingCopier(
+            copier, rule=rule, source=source, destination=destination, always=to.loop_guard
+        )
+    if may_collide(rule.key_map):
+        attempts = ExclusiveCopier(attempts, rule=rule, replica_keys=ledger)
     if known is None or known.keys != KeyLimits():
         attempts = HoldingCopier(
-            attempts, rule=rules[name], source=source, destination=destination, vendor=vendor
+            attempts, rule=rule, source=source, destination=destination, vendor=vendor
         )
     return attempts
 

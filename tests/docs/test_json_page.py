@@ -12,6 +12,7 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
+from s3fanout.adapters.journal.memory_histories import MemoryHistories
 from s3fanout.adapters.store.credentials import Credentials
 from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.adapters.system import SystemClock
@@ -45,6 +46,7 @@ from s3fanout.engine.verify import Finding as VerifyFinding
 from s3fanout.model import errors
 from s3fanout.model.errors import Unavailable
 from s3fanout.model.events import ChangeKind
+from s3fanout.model.histories import VersionRecord
 from s3fanout.model.jobs import (
     DestinationSummary,
     ErrorRecord,
@@ -177,7 +179,8 @@ def test_config() -> None:
 
 
 async def test_explain() -> None:
-    settings = loaded().settings
+    config = CONFIG + 'destinations.paris.versions = "all"\n'
+    settings = parse(config, path=Path("s3fanout.toml"), env={}).settings
     stores = MemoryStores(SystemClock())
     opened = {
         to.bucket: stores.create_bucket(to.bucket)
@@ -190,7 +193,15 @@ async def test_explain() -> None:
         def open(self, to: Any) -> object:
             return opened[to.bucket]
 
-    document: Any = await explain_key(settings, Opened(), [RECORD], KEY)  # type: ignore[arg-type]
+    histories = MemoryHistories()
+    await histories.keep_versions("paris", KEY, [VersionRecord("v1", "etag", "r1")])
+    document: Any = await explain_key(
+        settings,
+        Opened(),  # type: ignore[arg-type]
+        [RECORD],
+        KEY,
+        histories=histories,
+    )
     assert fields(document["destinations"][0].pop("record")) == listed("Record")
     unknown = _seen(Unavailable("no answer"))
     document["source"] |= unknown
@@ -256,6 +267,9 @@ def test_every_error_code_is_listed() -> None:
         "too-large",
         "defect",
         "foreign-replica",
+        "foreign-version",
+        "history-too-long",
+        "not-versioned",
         "key-collision",
         "key-conflict",
         "key-not-held",

@@ -270,6 +270,24 @@ def test_two_destinations_in_one_bucket(one: str, other: str, collide: bool) -> 
     assert [each.path for each in found(text)] == ["destinations.other.bucket"] * collide
 
 
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ('version_deletes = "replicate"', "destinations.paris.version_deletes"),
+        ('versions = "all"\nkey = "flat/{name}"', "destinations.paris.key"),
+        ('versions = "all"\nloop_guard = true', "destinations.paris.loop_guard"),
+        ('versions = "all"\n[aws]\n', "destinations.paris.versions"),
+    ],
+)
+def test_what_does_not_go_with_all_versions(settings: str, path: str) -> None:
+    assert path in [each.path for each in found(HEAD + TO_PARIS + settings)]
+
+
+def test_all_versions_go_with_a_template_that_keeps_keys_apart() -> None:
+    wanted = 'versions = "all"\nversion_deletes = "replicate"\nkey = "all/{key}"\n'
+    assert found(HEAD + TO_PARIS + wanted) == ()
+
+
 def test_a_key_template_says_the_whole_key() -> None:
     text = HEAD + '[destinations.a]\nbucket = "photos-2"\nkey = "x/{key}"\nadd_prefix = "y/"\n'
     assert [each.path for each in found(text)] == ["destinations.a.key"]

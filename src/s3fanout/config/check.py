@@ -10,6 +10,9 @@
 | ``size_min`` ≤ ``size_max`` | error |
 | ``copy = "server"`` only within the source's store | error |
 | ``addressing = "virtual"`` only with a host name | error |
+| ``version_deletes`` only with ``versions = "all"`` | error |
+| all versions of two keys never have one replica key | error: it would be one history |
+| ``loop_guard`` without ``versions = "all"`` | warning: histories are compared anyway |
 | a bucket name that AWS would give out | warning: other stores allow more |
 | ``ca_file`` only with TLS | warning |
 | a server that others can reach asks for a token | error |
@@ -38,6 +41,7 @@ from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Addressing, CopyMode, Destination, Settings, Store
 from s3fanout.config.units import format_duration, format_size
 from s3fanout.decide.match import may_collide
+from s3fanout.model.rules import Deletes, Versions
 
 # Amazon S3 user guide, "General purpose bucket naming rules", read November 2026.
 _AWS_BUCKET: Final = re.compile(r"(?!.*\.\.)(?![0-9.]*$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -136,6 +140,7 @@ def _destinations(settings: Settings) -> Iterator[Problem]:
                 "put the prefix into the template",
                 related=(f"{path}.add_prefix",),
             )
+        yield from _versions(each, path)
         if each.copy_mode is CopyMode.SERVER and each.endpoint != settings.source.endpoint:
             yield Problem(
                 f"{path}.copy",
@@ -143,6 +148,31 @@ def _destinations(settings: Settings) -> Iterator[Problem]:
                 'use "auto" or "stream"',
                 related=(f"{path}.endpoint", "source.endpoint"),
             )
+
+
+def _versions(each: Destination, path: str) -> Iterator[Problem]:
+    if each.versions is Versions.LATEST:
+        if each.version_deletes is not Deletes.IGNORE:
+            yield Problem(
+                f"{path}.version_deletes",
+                "only the latest version is replicated, so no other can be deleted",
+                'set versions = "all", or leave it out',
+            )
+        return
+    if may_collide(rule_of("", each).key_map):
+        yield Problem(
+            f"{path}.key",
+            "may give two objects one key, and their versions would be one history",
+            'use {path} and {name}, or {key}; or versions = "latest"',
+            related=(f"{path}.versions",),
+        )
+    if each.loop_guard:
+        yield Problem(
+            f"{path}.loop_guard",
+            "has no effect with all versions: histories are compared before every copy",
+            severity=Severity.WARNING,
+            related=(f"{path}.versions",),
+        )
 
 
 def _loops(settings: Settings) -> Iterator[Problem]:

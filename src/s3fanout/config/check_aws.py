@@ -5,6 +5,7 @@
 | source and destinations are on AWS | error: the functions reach only AWS |
 | destinations have the source's credentials | error: a function works as its own role |
 | ``deletes = "ignore"`` | error: the functions do not delete yet |
+| ``versions = "latest"`` | error: the functions know no history |
 | ``event_route = "eventbridge"`` only with topology durable | error |
 | ``limits.attempts_max`` ≥ 5 with topology durable | error: throttled runs would be dead letters |
 | ``kms_key`` of a bucket is in the bucket's Region | error: S3 takes no other |
@@ -26,7 +27,7 @@ from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Settings, Store
 from s3fanout.config.units import format_duration
 from s3fanout.decide.match import may_collide
-from s3fanout.model.rules import Deletes
+from s3fanout.model.rules import Deletes, Versions
 from s3fanout.model.topology import EventRoute, Topology
 
 RECEIVES_MIN: Final = 5
@@ -56,6 +57,13 @@ def check_aws(settings: Settings, aws: Aws) -> Iterator[Problem]:
                 f"{path}.deletes",
                 "the functions on AWS do not replicate deletes yet",
                 'use "ignore", or a daemon (s3fanout run)',
+                related=("aws",),
+            )
+        if each.versions is not Versions.LATEST:
+            yield Problem(
+                f"{path}.versions",
+                "the functions on AWS replicate only the latest version",
+                'use "latest", or a daemon (s3fanout run)',
                 related=("aws",),
             )
         if each.credentials != settings.source.credentials:

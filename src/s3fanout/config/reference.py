@@ -106,22 +106,25 @@ Errors:
   way through other destinations. It is allowed if key maps and filters prove that they are not:
   prefixes, suffixes and the fixed ends of globs count, sizes do not.
 - Two destinations may write the same key of the same bucket; `key` beside `add_prefix`.
+- `version_deletes` without `versions = "all"`; all versions with a `key` that may give two objects
+  one key.
 - `copy = "server"` across stores; `addressing = "virtual"` with an IP address as endpoint.
 - `server.listen` can be reached from other machines, and without `[intake.webhook]` there is no
   token that would be asked for.
 - `size_min` above `size_max`, `retry_base` above `retry_cap`, `connect_timeout` above
   `request_timeout`, `part_size` above `stream_memory`.
 - With `[aws]`: a source or destination that is not on AWS; a destination with credentials of its
-  own, or with `deletes = "replicate"`; `event_route = "eventbridge"` with topology classic;
-  `attempts_max` below 5 with topology durable; a `kms_key` of another Region than its bucket, or
-  `aws.kms_key` than the source; `request_timeout` above `aws.timeout`; a `key`
-  that may give two objects one key.
+  own, or with `deletes = "replicate"` or `versions = "all"`; `event_route = "eventbridge"` with
+  topology classic; `attempts_max` below 5 with topology durable; a `kms_key` of another Region than
+  its bucket, or `aws.kms_key` than the source; `request_timeout` above `aws.timeout`; a `key` that
+  may give two objects one key.
 
 Warnings:
 
 - A bucket name that AWS would not give out (other stores do).
 - `ca_file` for an endpoint without TLS.
 - A destination whose filters let no key pass.
+- `loop_guard` with `versions = "all"`, which compares anyway.
 - `aws.alarm_email` with topology classic, which has no alarms.
 
 Buckets are taken to be the same if their endpoints and names are equal; two names of one server are

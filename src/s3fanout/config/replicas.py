@@ -1,4 +1,4 @@
-"""Settings of what the replicas of a destination carry beside bytes, headers, metadata and tags."""
+"""Settings of what the replicas of a destination carry, and how much of an object's history."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 from s3fanout.config.credentials import Section
 from s3fanout.config.values import StorageClass, Switch
 from s3fanout.model.keeping import BUCKET, KEEP, Carry
+from s3fanout.model.rules import Deletes, Versions
 
 EncryptionChoice = StrEnum(
     "EncryptionChoice",
@@ -40,6 +41,17 @@ Acl = StrEnum(
 class Replicas(Section):
     """What a destination keeps."""
 
+    versions: Versions = Field(
+        default=Versions.LATEST,
+        description="What it gets of an object's history: what the source holds now (latest), or "
+        "every version and, with deletes, every delete marker in order (all; source and "
+        "destination must be versioned).",
+    )
+    version_deletes: Deletes = Field(
+        default=Deletes.IGNORE,
+        description="With all versions: what happens to a version of a replica when its source "
+        "version is deleted for good: it stays (ignore) or is deleted for good too (replicate).",
+    )
     attributes: Carry = Field(
         default=Carry.AUTO,
         description="Whether the source is looked at before the store copies an object by itself, "

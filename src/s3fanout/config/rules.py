@@ -34,6 +34,8 @@ def rule_of(name: str, destination: Destination) -> Rule:
         ),
         deletes=destination.deletes,
         drift=destination.drift,
+        versions=destination.versions,
+        version_deletes=destination.version_deletes,
         keeping=_keeping(destination),
     )
 

@@ -14,8 +14,9 @@ from s3fanout.config.references import check_references
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Destination, Settings
 from s3fanout.decide.match import common_prefix, replica_key
-from s3fanout.model.errors import AccessDenied, S3FanoutError, StoreError
+from s3fanout.model.errors import AccessDenied, Misconfigured, S3FanoutError, StoreError
 from s3fanout.model.objects import Present
+from s3fanout.model.rules import Versions
 from s3fanout.model.vendors import Vendor
 from s3fanout.wiring import Stores, open_sqs, system_clock, vendor_of
 
@@ -96,6 +97,8 @@ async def _source(settings: Settings, stores: Stores, tell: Tell) -> str | None:
         tell(_failure("source", "list", error))
         return None
     tell(Finding("source", "list", Grade.OK, "can be listed"))
+    if any(each.versions is Versions.ALL for each in settings.enabled.values()):
+        await _versions("source", store, tell)
     if not page.objects:
         tell(Finding("source", "read", Grade.WARNING, "is empty: reading could not be tried"))
         return None
@@ -154,6 +157,8 @@ async def _destination(
     if on_server:
         tell(_conditions(name, probed.conditions_honoured))
     await _abilities(name, to, store, vendor, tell)
+    if to.versions is Versions.ALL:
+        await _versions(name, store, tell)
     await _leftovers(name, to, store, tell)
 
 
@@ -206,6 +211,21 @@ def _tags(name: str, vendor: Vendor, refused: StoreError | None) -> Finding:
         said = f"{vendor.title} is known to hold no tags: they are not sent"
         return Finding(name, "tags", Grade.WARNING, said, lacks)
     return Finding(name, "tags", Grade.OK, "tags are taken")
+
+
+async def _versions(target: str, store: S3Store, tell: Tell) -> None:
+    """Whether a bucket keeps versions and lists them. Two requests."""
+
+    async def ask() -> str:
+        if not await store.keeps_versions():
+            raise Misconfigured(
+                f"the bucket {store.bucket} does not keep versions, and all are wanted",
+                hint='enable versioning (PutBucketVersioning), or set versions = "latest"',
+            )
+        await store.list_versions(CHECK_KEY, limit=1)
+        return "versions are kept and can be listed"
+
+    await _tried(target, "versions", ask, tell)
 
 
 async def _leftovers(name: str, to: Destination, store: S3Store, tell: Tell) -> None:

@@ -9,12 +9,17 @@ from s3fanout.config.rules import rules_of
 from s3fanout.config.settings import Settings
 from s3fanout.decide.match import refusal, replica_key
 from s3fanout.model.errors import StoreError
+from s3fanout.model.histories import VersionRecord
 from s3fanout.model.jobs import JobState, ReplicaRecord
 from s3fanout.model.objects import Absent, Present
-from s3fanout.model.rules import Rule
+from s3fanout.model.rules import Rule, Versions
+from s3fanout.ports.histories import Histories
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.service.status import SCHEMA_VERSION, Json, key_fields, record_document, rfc3339
 from s3fanout.wiring import Stores
+
+VERSIONS_SHOWN = 20
+"""Newest versions of each replica."""
 
 Seen = Present | Absent | StoreError
 """What a look at a store brought; an error is neither presence nor absence."""
@@ -29,11 +34,24 @@ async def look(store: ObjectStore, key: str) -> Seen:
 
 
 async def explain_key(
-    settings: Settings, stores: Stores, records: Sequence[ReplicaRecord], key: str
+    settings: Settings,
+    stores: Stores,
+    records: Sequence[ReplicaRecord],
+    key: str,
+    *,
+    histories: Histories | None,
 ) -> Json:
-    """The document of ``s3fanout explain``: one look at the source and at each replica, now."""
+    """The document of ``s3fanout explain``: one look at the source and at each replica, now.
+
+    ``histories`` is ``None`` where no destination can have all versions.
+    """
     by_destination = {record.destination: record for record in records}
     rules = rules_of(settings)
+    versions = {
+        rule.destination: await histories.versions_kept(rule.destination, key, limit=VERSIONS_SHOWN)
+        for rule in rules
+        if histories is not None and rule.versions is Versions.ALL
+    }
     source, *replicas = await asyncio.gather(
         look(stores.open(settings.source), key),
         *(
@@ -57,6 +75,7 @@ async def explain_key(
                 "verdict": verdict(rule, key, source, seen, by_destination.get(rule.destination)),
                 "replica": _seen(seen),
                 "record": _record(by_destination.get(rule.destination)),
+                "versions": _versions(versions.get(rule.destination)),
             }
             for rule, seen in zip(rules, replicas, strict=True)
         ],
@@ -105,6 +124,19 @@ def _settled_verdict(source: Seen, replica: Seen, record: ReplicaRecord) -> str:
 
 def _record(record: ReplicaRecord | None) -> Json | None:
     return None if record is None else record_document(record)
+
+
+def _versions(records: Sequence[VersionRecord] | None) -> list[Json] | None:
+    if records is None:
+        return None
+    return [
+        {
+            "source_version_id": record.source_version_id,
+            "replica_version_id": record.replica_version_id or None,
+            "delete_marker": record.is_marker,
+        }
+        for record in records
+    ]
 
 
 def _seen(seen: Seen) -> Json:
