@@ -10,6 +10,7 @@ import pytest
 
 from s3fanout.adapters.store.faulty import Call, Fault, Line, written
 from s3fanout.adapters.store.memory import StoredObject
+from s3fanout.adapters.store.memory_uploads import part_of
 from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Outcome
 from s3fanout.engine.uploader import Unfinished
@@ -21,6 +22,7 @@ from s3fanout.model.objects import (
     Checksum,
     ChecksumAlgorithm,
     ObjectAttributes,
+    PartBody,
     Present,
     UploadedPart,
     Written,
@@ -343,6 +345,43 @@ async def test_parts_that_do_not_make_the_object_are_sent_again_and_never_settle
     assert "key" not in world.buckets["a"].objects
 
 
+async def test_a_part_that_the_store_altered_is_noticed_before_the_object_is_made(
+    world_of: MakeWorld,
+) -> None:
+    """Some stores check no digest: the etags of the other parts say that theirs are digests."""
+    world = world_of(To("a", way=Way.STREAM, wrap=altering_a_part), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT, ATTRIBUTES))
+    await world.rest()
+    codes = [of.error.code for of in world.reports.settlements if of.error is not None]
+    assert codes == ["replica-mismatch"]
+    assert_exact(world)
+    assert count(world, "UploadPart") == 2 * PARTS
+    assert world.known("a", "key").reason == "written in parts, each checked by digest"
+
+
+class AltersAPart:
+    """A store that takes the fourth part for other bytes, without a word."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self._inner = inner
+        self._seen = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def upload_part(
+        self, key: str, upload_id: str, number: int, body: PartBody
+    ) -> UploadedPart:
+        self._seen += 1
+        if self._seen == 4:
+            body = part_of(b"?" * len(body.content))
+        return await self._inner.upload_part(key, upload_id, number, body)
+
+
+def altering_a_part(inner: ObjectStore) -> ObjectStore:
+    return AltersAPart(inner)  # type: ignore[return-value]
+
+
 @WAYS
 async def test_a_store_that_forgets_every_upload_is_named(world_of: MakeWorld, way: Way) -> None:
     gone = Fault(UploadGone("there is no such upload", s3_code="NoSuchUpload"))
@@ -376,6 +415,7 @@ async def test_the_etag_of_an_object_uploaded_in_parts_is_kept(
     await world.rest()
     assert world.buckets["a"].objects["key"].etag == etag
     assert etag.endswith("-5")
+    assert "checked by the etag that both sides have" in world.known("a", "key").reason
 
 
 async def _part(world: World, content: bytes):  # type: ignore[no-untyped-def]

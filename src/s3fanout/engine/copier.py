@@ -24,11 +24,11 @@ from s3fanout.decide.plan import (
     judge_copy,
     plan_copy,
 )
-from s3fanout.decide.proof import contradiction, is_proven
+from s3fanout.decide.proof import contradiction, proof_of_parts
 from s3fanout.engine.keeper import Keeper, Load
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.remover import Held, Removed, Remover
-from s3fanout.engine.uploader import Source, Unfinished, Uploader
+from s3fanout.engine.uploader import Made, Source, Unfinished, Uploader
 from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import Limits
@@ -289,11 +289,12 @@ class Copier:
         )
         target = replica_key(self._rule.key_map, job.key)
         load = await self._keeper.load(facts, tags)
-        written = await self._uploader.replicate(
+        made = await self._uploader.replicate(
             job, target, Source(facts, load, job.pinned_version_id), stop_at_s=stop_at_s
         )
-        if not isinstance(written, Written):
-            return written
+        if not isinstance(made, Made):
+            return made
+        written = made.written
         self._wrote[job.key] = written.etag
         self._reads.wrote(job.key, number)
         replica = await self._check(job, target, facts, written.etag)
@@ -302,12 +303,7 @@ class Copier:
             facts.etag,
             facts.size_bytes,
             written.etag,
-            "written in parts, "
-            + (
-                "checked by checksum"
-                if is_proven(facts, replica)
-                else "each pinned to the etag, checked by size"
-            ),
+            f"written in parts, {proof_of_parts(facts, replica, sent_etag=made.sent_etag)}",
             differences=await self._settled(job, lacks, target, written),
             replica_version_id=written.version_id,
         )

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from s3fanout.decide.parts import (
@@ -31,6 +31,7 @@ from s3fanout.decide.parts import (
     parts_of,
 )
 from s3fanout.decide.plan import Refuse, Way
+from s3fanout.decide.proof import altered_parts
 from s3fanout.model.errors import (
     AccessDenied,
     Refused,
@@ -41,7 +42,7 @@ from s3fanout.model.errors import (
     UploadGone,
 )
 from s3fanout.model.limits import PART_BYTES_MAX
-from s3fanout.model.objects import Present, Written
+from s3fanout.model.objects import Present, UploadedPart, Written
 from s3fanout.model.uploads import ReplicaUpload
 
 if TYPE_CHECKING:
@@ -86,14 +87,27 @@ class Source:
     version_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A replica that was completed.
+
+    ``sent_etag`` is the etag that S3 makes of the digests of what this attempt read and sent;
+    ``None`` if it did not send all of it.
+    """
+
+    written: Written
+    sent_etag: str | None
+
+
 @dataclass(slots=True)
 class _Run:
-    """One upload in hand."""
+    """One upload in hand; ``sent`` has the MD5 digests of the parts that this attempt sent."""
 
     source: Source
     upload: ReplicaUpload
     layout: Layout
     done: dict[int, UploadedPart]
+    sent: dict[int, str] = field(default_factory=dict)
 
     def parts(self) -> list[UploadedPart]:
         return [self.done[number] for number in sorted(self.done)]
@@ -132,7 +146,7 @@ class Uploader:
 
     async def replicate(
         self, job: Job, replica_key: str, source: Source, *, stop_at_s: float | None
-    ) -> Written | Unfinished | Refuse:
+    ) -> Made | Unfinished | Refuse:
         """Write ``source`` to ``replica_key``, going on where an earlier attempt stopped.
 
         Costs a request per part, and two to four more; each read of a part is shared.
@@ -164,7 +178,7 @@ class Uploader:
                 await self._give_up(run.upload)
                 raise
             await self._uploads.forget_upload(self._name, job.key)
-            return written
+            return Made(written, _etag_of_sent(run))
         raise UploadGone(
             f"the store forgets multipart uploads key={job.key!r}",
             operation="UploadPart",
@@ -261,6 +275,7 @@ class Uploader:
             async def send(number: int) -> None:
                 body = await member.take(number)
                 upload = run.upload
+                run.sent[number] = body.md5_hex
                 run.done[number] = await self._destination.upload_part(
                     upload.replica_key, upload.upload_id, number, body
                 )
@@ -313,6 +328,12 @@ class Uploader:
             if not isinstance(now, Present) or now.etag != facts.etag:
                 raise SourceChanged("the source changed while its parts were copied")
         parts = run.parts()
+        if altered := altered_parts(run.sent, parts):
+            raise ReplicaMismatch(
+                f"the store holds other bytes than were sent parts={altered[:10]} "
+                f"key={upload.replica_key!r}",
+                operation="UploadPart",
+            )
         try:
             return await self._keeper.checked(
                 await self._keeper.checksum_of_parts(facts),
@@ -345,3 +366,14 @@ class Uploader:
 
     async def _abort(self, upload: ReplicaUpload) -> None:
         await self._destination.abort_upload(upload.replica_key, upload.upload_id)
+
+
+def _etag_of_sent(run: _Run) -> str | None:
+    if len(run.sent) < run.layout.count:
+        return None
+    return etag_of_parts(
+        [
+            UploadedPart(number, run.sent[number], run.layout.length_of(number))
+            for number in sorted(run.sent)
+        ]
+    )

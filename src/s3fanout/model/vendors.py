@@ -209,12 +209,13 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor(
         VendorName.B2,
         "Backblaze B2",
-        source="backblaze.com/apidocs/s3-copy-object and docs/cloud-storage-s3-compatible-api, "
-        "read 2026-11",
+        source="backblaze.com/apidocs/s3-copy-object, docs/cloud-storage-s3-compatible-api and "
+        "docs/server_side_encryption, read 2026-11",
         hosts=("backblazeb2.com",),
         tags=False,
         acls=False,
         checksums=True,
+        encryption="SSE-S3, SSE-C",
     ),
     Vendor(
         VendorName.GCS,
