@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from s3fanout.deploy.apply import BODY_BYTES_MAX
 from s3fanout.model.errors import S3FanoutError
 from tests.e2e.account import Account
 from tests.servers.server import Server
@@ -119,6 +120,32 @@ def test_without_any_one_statement_deploy_or_validate_fails_and_names_what_is_mi
             assert any(action in said for action in statement["Action"]), (statement, said)
             account.run("destroy", "--yes")
     assert account.inventory() == before
+
+
+def test_a_template_too_long_for_a_request_goes_by_the_bucket_of_the_code(
+    account: Account, name: str
+) -> None:
+    """Six destinations are enough for that; as the user of the policy, who must read it there."""
+    destinations = [f"d{n}" for n in range(6)]
+    for each in destinations:
+        account.create_bucket(f"{name}-{each}")
+    account.configuration(
+        f'source.bucket = "{name}"\naws.topology = "durable"\naws.code_bucket = "{name}-code"\n'
+        + "".join(f'destinations.{each}.bucket = "{name}-{each}"\n' for each in destinations)
+    )
+    account.client("s3").put_object(Bucket=f"{name}-code", Key="of/others", Body=b"x")
+    before = account.inventory()
+    with user(account, name) as deployer:
+        allow(account, name, account.run_json("plan")["needs_policy"])
+        deployer.run("deploy", "--yes")
+        kept = account.keys(f"{name}-code")
+        (template,) = [key for key in kept if key.endswith(".json")]
+        assert len(account.content(f"{name}-code", template)) > BODY_BYTES_MAX
+        assert not deployer.run_json("deploy", "--yes")["stack_changed"]
+        assert account.keys(f"{name}-code") == kept
+        deployer.run("destroy", "--yes")
+    assert account.inventory() == before
+    assert account.keys(f"{name}-code") == {"of/others"}
 
 
 def refusal_of_deploy_or_validate(deployer: Account) -> str:

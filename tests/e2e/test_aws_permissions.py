@@ -6,9 +6,8 @@ poller makes it; copies are made by the function itself.
 
 The emulator differs from AWS in two places: a copy of a tagged object asks for no permission on
 tags; an absent object is 404 also without ``s3:ListBucket``. Their requests are therefore the
-direct ones. Lambda writes the function's log without asking; so that one is made directly as well,
-with the ARN of the log group as CloudFormation gives it (``…:log-group:NAME:*``, CloudFormation
-user guide, AWS::Logs::LogGroup, read November 2026) and the one of the stream as IAM gets it.
+direct ones. The log's grant is the ARN of the log group as CloudFormation gives it, which ends in
+``:*`` (CloudFormation user guide, AWS::Logs::LogGroup, read November 2026).
 """
 
 from __future__ import annotations

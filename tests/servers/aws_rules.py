@@ -4,6 +4,7 @@
 |---|---|
 | CloudFormation acts with its caller's permissions | CloudFormation, "Control access with IAM" |
 | requests on a log group's streams name the stream | CloudWatch Logs |
+| Lambda writes a function's log with the function's role | Lambda, "CloudWatch Logs" |
 | another account's bucket policy is about the caller itself | IAM, "Cross-account policies" |
 | a copy may read in one account and write in another | S3, CopyObject |
 | who reads or writes an encrypted object uses the bucket's key | S3, "Using SSE-KMS" |
@@ -33,6 +34,7 @@ def main() -> None:
     iam = importlib.import_module("ministack.core.iam_evaluator")
     ask_callers_of_stacks(iam)
     name_log_streams()
+    write_logs_as_the_function(iam)
     open_foreign_buckets(iam)
     ask_for_keys_of_buckets(iam)
     importlib.import_module("ministack.app").main()
@@ -71,25 +73,56 @@ def check(iam: Any, kind: str, change: Change, properties: Any) -> None:
     Raises:
         ValueError: Which ministack makes a failed event of the stack.
     """
-    responses = importlib.import_module("ministack.core.responses")
     access_key = iam._verified_key.get()
     if not access_key:
         return  # The account's root.
-    here = Here(responses.get_region(), responses.get_account_id())
+    here = place()
     caller = iam.resolve_principal(access_key, here.account)
     for action, arn in asks(kind, change, properties, here):
-        context = iam.EvalContext(
-            principal_arn=caller.arn,
-            principal_type=caller.type,
-            principal_account=caller.account,
-            action=action,
-            resource_arn=arn,
-            region=here.region,
-        )
-        if iam.evaluate(context, caller.policies, *caller.limits).decision != "Allow":
+        if not allows(iam, [caller.policies, *caller.limits], action, arn):
             raise ValueError(
                 f"User: {caller.arn} is not authorized to perform: {action} on resource: {arn}"
             )
+
+
+def place() -> Here:
+    """Region and account of this request."""
+    responses: Any = importlib.import_module("ministack.core.responses")
+    return Here(responses.get_region(), responses.get_account_id())
+
+
+def allows(iam: Any, policies: list[Any], action: str, arn: str) -> bool:
+    """Whether policies of an identity, and what limits them, allow something."""
+    here = place()
+    context = iam.EvalContext(
+        principal_arn="",
+        principal_type="",
+        principal_account=here.account,
+        action=action,
+        resource_arn=arn,
+        region=here.region,
+    )
+    return bool(iam.evaluate(context, *policies).decision == "Allow")
+
+
+def write_logs_as_the_function(iam: Any) -> None:
+    """Lambda writes the log of a run with the function's role, or not at all."""
+    functions: Any = importlib.import_module("ministack.services.lambda_svc")
+    logs: Any = importlib.import_module("ministack.services.cloudwatch_logs")
+    emit = functions._emit_lambda_logs
+
+    def emit_if_allowed(function: Any, *rest: Any, **more: Any) -> None:
+        config, here = function.get("config") or function, place()
+        group = f"/aws/lambda/{config['FunctionName']}"
+        role = config["Role"].rpartition("/")[2]
+        policies = [iam._gather_role_policies(role, here.account)]
+        actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        actions += [] if group in logs._log_groups else ["logs:CreateLogGroup"]
+        arn = here.arn("logs", f"log-group:{group}:log-stream:s")
+        if all(allows(iam, policies, action, arn) for action in actions):
+            emit(function, *rest, **more)
+
+    vars(functions).update(_emit_lambda_logs=emit_if_allowed)
 
 
 def name_log_streams() -> None:

@@ -100,6 +100,19 @@ def test_functions_that_are_called_as_their_buckets_are_listed_also_those_that_g
     assert [each.rpartition("/")[2] for each in groups] == ["photos-paris*", "photos-lima*"]
 
 
+def test_what_is_no_longer_wanted_may_be_removed() -> None:
+    rules, classic = ONE + 'aws.event_route = "eventbridge"\n', ONE.replace("durable", "classic")
+    topic = f"arn:aws:sns:us-east-1:{ACCOUNT}:photos-fanout"
+    assert topic not in resources_of("sns:DeleteTopic", needs(rules))
+    assert topic in resources_of("sns:DeleteTopic", needs(rules, deployed=made(ONE)))
+    assert resources_of("events:DeleteRule", needs(ONE, deployed=made(rules))) == (
+        f"arn:aws:events:us-east-1:{ACCOUNT}:rule/photos-fanout-*",
+    )
+    for action in ("sqs:DeleteQueue", "dynamodb:DeleteTable", "cloudwatch:DeleteAlarms"):
+        assert not any(action in need.actions for need in needs(classic))
+        assert resources_of(action, needs(classic, deployed=made(ONE)))
+
+
 def test_the_policy_for_fifteen_destinations_can_be_attached_as_one() -> None:
     """IAM user guide, "IAM and STS quotas", read November 2026: 6144 characters."""
     many = "".join(f'destinations.d{n}.bucket = "photos-destination-{n}"\n' for n in range(14))

@@ -67,7 +67,7 @@ def needs_of(
         _code_need(plan, code_bucket),
         *_function_needs(plan, here, deployed),
         *_route_needs(plan, here, deployed),
-        *(_durable_needs(plan, here, deployed) if plan.is_durable else ()),
+        *_durable_needs(plan, here, deployed),
         *_key_needs(plan),
         *_canary_needs(plan),
     ]
@@ -92,7 +92,7 @@ def _named(plan: Blueprint, arn: str, names: Iterable[str | None]) -> tuple[str,
 
 
 def _there(deployed: Json | None, what: str) -> list[str]:
-    """Names of what is deployed now: of its functions, roles, queues, rules or alarms."""
+    """Names of what is deployed now, of one type, such as ``Function``."""
     resources = {} if deployed is None else deployed["Resources"]
     name = "Name" if what == "Rule" else f"{what}Name"
     return [
@@ -164,18 +164,17 @@ def _function_needs(plan: Blueprint, here: str, deployed: Json | None) -> Iterat
 
 
 def _route_needs(plan: Blueprint, here: str, deployed: Json | None) -> Iterator[Need]:
-    topics = [name for name in (plan.names.topic, plan.names.alerts) if name is not None]
-    if topics:
+    topics = [plan.names.topic, plan.names.alerts, *_there(deployed, "Topic")]
+    if any(topics):
         yield Need(
             _prefixed(
                 *("sns", "CreateTopic", "DeleteTopic", "GetTopicAttributes", "SetTopicAttributes"),
                 *("TagResource", "UntagResource", "ListTagsForResource", "Subscribe"),
                 *("ListSubscriptionsByTopic", "GetDataProtectionPolicy"),
             ),
-            tuple(f"arn:aws:sns:{here}:{name}" for name in topics),
+            tuple(dict.fromkeys(f"arn:aws:sns:{here}:{name}" for name in topics if name)),
             "makes the topics and subscribes to them",
         )
-    if plan.has_topic or plan.aws.alarm_email is not None:
         yield Need(
             _prefixed(
                 *("sns", "GetSubscriptionAttributes", "SetSubscriptionAttributes", "Unsubscribe"),
@@ -183,22 +182,28 @@ def _route_needs(plan: Blueprint, here: str, deployed: Json | None) -> Iterator[
             ("*",),
             "looks after the subscriptions (SNS has no ARN of a subscription in policies)",
         )
-    if plan.has_rules:
-        rules = [each.rule for each in plan.names.destinations.values()]
+    rules = [each.rule for each in plan.names.destinations.values()]
+    rules += _there(deployed, "Rule")
+    if any(rules):
         yield Need(
             _prefixed(
                 *("events", "PutRule", "DescribeRule", "DeleteRule", "PutTargets"),
                 *("RemoveTargets", "ListTargetsByRule"),
                 *("TagResource", "UntagResource", "ListTagsForResource"),
             ),
-            _named(plan, f"arn:aws:events:{here}:rule/", (*rules, *_there(deployed, "Rule"))),
+            _named(plan, f"arn:aws:events:{here}:rule/", rules),
             "makes the EventBridge rules",
         )
 
 
 def _durable_needs(plan: Blueprint, here: str, deployed: Json | None) -> Iterator[Need]:
+    tables = [plan.names.table, *_there(deployed, "Table")]
+    if not any(tables):
+        return
     every = list(plan.names.destinations.values())
     queues = [name for each in every for name in (each.queue, each.dead_letters)]
+    alarms = [f"{each.alarm}-*" for each in every if each.alarm is not None]
+    dashboards = [plan.names.dashboard, *_there(deployed, "Dashboard")]
     yield Need(
         _prefixed(
             *("sqs", "CreateQueue", "DeleteQueue", "GetQueueAttributes", "SetQueueAttributes"),
@@ -224,7 +229,7 @@ def _durable_needs(plan: Blueprint, here: str, deployed: Json | None) -> Iterato
             *("GetResourcePolicy", "TagResource", "UntagResource", "ListTagsOfResource"),
             *("Query", "DeleteItem"),
         ),
-        (f"arn:aws:dynamodb:{here}:table/{plan.names.table}",),
+        _named(plan, f"arn:aws:dynamodb:{here}:table/", tables),
         "makes the ledger's table; validate reads its records and removes them",
     )
     account = here.rpartition(":")[2]
@@ -236,7 +241,7 @@ def _durable_needs(plan: Blueprint, here: str, deployed: Json | None) -> Iterato
         _named(
             plan,
             f"arn:aws:cloudwatch:{here}:alarm:",
-            (*(f"{each.alarm}-*" for each in every), *_there(deployed, "Alarm")),
+            (*alarms, *_there(deployed, "Alarm")),
         ),
         "makes the alarms",
     )
@@ -247,7 +252,7 @@ def _durable_needs(plan: Blueprint, here: str, deployed: Json | None) -> Iterato
     )
     yield Need(
         _prefixed("cloudwatch", "PutDashboard", "GetDashboard", "DeleteDashboards"),
-        (f"arn:aws:cloudwatch::{account}:dashboard/{plan.names.dashboard}",),
+        _named(plan, f"arn:aws:cloudwatch::{account}:dashboard/", dashboards),
         "makes the dashboard",
     )
 
