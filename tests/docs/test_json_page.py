@@ -56,12 +56,18 @@ from s3fanout.model.jobs import (
 )
 from s3fanout.model.objects import Listed
 from s3fanout.model.removals import DELETES_HELD
+from s3fanout.model.sweeps import SweepRecord
 from s3fanout.service.backfill import BackfillRequest, backfill_document
 from s3fanout.service.check import Finding, Grade
 from s3fanout.service.explain import _seen, explain_key
 from s3fanout.service.http import _receipt_document
 from s3fanout.service.reconcile import Reconciled, reconcile_document
-from s3fanout.service.status import malformed_document, record_document, status_document
+from s3fanout.service.status import (
+    SweepView,
+    malformed_document,
+    record_document,
+    status_document,
+)
 from s3fanout.service.verify import Compared, Scope, finding_document, summary_document
 from s3fanout.wiring import open_ledger
 from tests.docs.pages import first_spans, page, sections
@@ -142,6 +148,7 @@ def test_status() -> None:
         malformed=0,
         daemon_pid=None,
         now_ms=6,
+        sweep=SweepView(60.0, 1.0, {"paris": SweepRecord(is_running=True)}),
     )
     assert fields(document) == listed("status")
 
@@ -157,7 +164,11 @@ def test_status_has_the_same_fields_without_a_daemon_or_an_error() -> None:
         now_ms=6,
     )
     missing = listed("status") - fields(document)
-    assert {name.rpartition(".")[0] for name in missing} == {"destinations[].last_error"}
+    assert {name.rpartition(".")[0] for name in missing} == {
+        "destinations[].last_error",
+        "destinations[].sweep",
+        "sweep",
+    }
 
 
 def test_a_record() -> None:
@@ -239,7 +250,8 @@ def test_what_a_command_prints_of_an_empty_ledger(
 ) -> None:
     found = fields(printed(arguments, tmp_path, monkeypatch))
     assert found > HEAD
-    assert found - {"destinations[].last_error"} <= listed(section)
+    empty = {"destinations[].last_error", "destinations[].sweep", "sweep"}
+    assert found - empty <= listed(section)
 
 
 def printed(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 
 from tests.e2e.conftest import Install
 from tests.e2e.evidence import check_equal, put
-from tests.e2e.installation import Place
+from tests.e2e.installation import Place, until
+from tests.e2e.notices import write_and_tell
 
 pytestmark = pytest.mark.stores
 
+COPIES_PER_S = 100
+"""What a busy machine copies at least."""
 ThreeDestinations = tuple[Place, dict[str, Place]]
 
 
@@ -32,3 +38,40 @@ def test_without_any_event_the_sweep_is_the_intake(
     installation.stop()
     assert installation.command("verify").code == 0
     check_equal(source, *destinations.values())
+
+
+def test_a_thousand_events_that_were_thrown_away_heal_in_time_and_are_counted(
+    three: ThreeDestinations, install: Install
+) -> None:
+    source, destinations = three
+    installation = install(
+        source=source,
+        destinations=destinations,
+        settings='intake.sweep = { interval = "1s", grace = "2s" }\n',
+    )
+    installation.start()
+    for number in range(20):
+        write_and_tell(installation, source, f"told/{number}")
+    installation.wait_replicated(20)
+    put(source, {f"lost/{number:04}": b"%d" % number for number in range(980)})
+    put(source, {f"told/{number}": b"changed, and nobody told" for number in range(20)})
+    written_at_s = time.monotonic()
+    installation.wait_replicated(1000)
+
+    def healed() -> dict[str, Any] | None:
+        document = installation.read("status")
+        counts = {row["sweep"]["healed_total"] for row in document["destinations"]}
+        return document if counts == {1000} else None
+
+    document = until(healed, what="a thousand are healed in each destination, not one more")
+    took_s = time.monotonic() - written_at_s
+    stated_s = document["sweep"]["worst_lag_s"]
+    assert stated_s is not None
+    installation.stop()
+    check_equal(source, *destinations.values())
+    assert installation.command("verify").code == 0
+    after = installation.read("status")
+    assert after["sweep"]["healed_total"] == 3000
+    assert {row["replicated"] for row in after["destinations"]} == {1000}
+    copies_s = 3000 / COPIES_PER_S
+    assert took_s < stated_s + copies_s

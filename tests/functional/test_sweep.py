@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from s3fanout.adapters.store.faulty import Fault, Line, written
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.decide.repair import Left
-from s3fanout.engine.sweep import Sweeper
+from s3fanout.engine.sweep import TELL_S, Sweeper
 from s3fanout.engine.verify import Verifier
 from s3fanout.model.errors import AccessDenied, Refused
 from s3fanout.model.jobs import JobState
 from s3fanout.model.objects import ListPage
 from s3fanout.model.rules import Deletes, Drift, Rule
+from s3fanout.model.sweeps import SweepRecord, worst_lag_s
+from tests.functional.clock import quiet
 from tests.functional.world import To, World
 
 WorldOf = Callable[..., World]
@@ -29,6 +33,13 @@ class Swept:
 
     def swept(self, destination: str, *, healed: int, drifted: int) -> None:
         self.passes.append((destination, healed, drifted))
+
+
+async def kept(world: World, destination: str = "paris") -> SweepRecord:
+    """What the ledger knows of the sweep."""
+    found = await world.journal.checkpoint(f"sweep {destination}")
+    assert found is not None
+    return SweepRecord.of(found.position)
 
 
 def sweeper_of(world: World, told: Swept, *rules: Rule, grace_s: float = 0.0) -> Sweeper:
@@ -71,8 +82,9 @@ async def test_a_thousand_lost_events_heal_in_one_pass_and_are_counted(world_of:
     world.assert_equal()
     await sweeper.sweep(world.to["paris"].rule)
     assert told.passes[-1] == ("paris", 0, 0), "what is healed is not healed again"
-    kept = await world.journal.checkpoint("sweep paris")
-    assert kept is not None
+    record = await kept(world)
+    assert (record.is_running, record.healed, record.healed_total) == (False, 0, 1010)
+    assert record.keys_all == 2 * 1500
 
 
 async def test_what_is_young_is_left_to_its_event(world_of: WorldOf) -> None:
@@ -108,6 +120,7 @@ async def test_drift_is_reported_or_repaired_as_the_rule_says(
         assert told.passes == [("paris", 2, 0)]
         world.assert_equal()
     assert repairs.left[Left.FOREIGN] == 1
+    assert (await kept(world)).foreign == 1
 
 
 async def test_a_replica_of_what_is_gone_is_only_asked_to_go_if_the_rule_replicates_deletes(
@@ -157,8 +170,44 @@ async def test_a_pass_that_fails_is_not_counted(world_of: WorldOf) -> None:
     with pytest.raises(AccessDenied):
         await sweeper.sweep(world.to["paris"].rule)
     assert told.passes == []
-    assert await world.journal.checkpoint("sweep paris") is None
+    failed = await kept(world)
+    assert (failed.is_running, failed.ended_at_ms) == (False, None)
+    assert failed.failure.startswith("access-denied: ")
     world.source.list_page = whole  # type: ignore[method-assign]
     await sweeper.sweep(world.to["paris"].rule)
+    assert (await kept(world)).failure == ""
     await world.rest()
     assert world.known("paris", "lost").state is JobState.SETTLED
+
+
+async def test_a_pass_under_way_tells_how_far_it_is_and_how_late_it_can_be(
+    world_of: WorldOf,
+) -> None:
+    world = world_of(To("paris"))
+    for number in range(1500):
+        world.put(f"k{number:04}")
+    whole, gate = world.source.list_page, asyncio.Event()
+    sweeper = sweeper_of(world, Swept(), grace_s=60.0)
+    await sweeper.sweep(world.to["paris"].rule)
+    first = await kept(world)
+    assert worst_lag_s([first], interval_s=600.0, grace_s=60.0) == pytest.approx(660.0)
+    assert worst_lag_s([first, None], interval_s=600.0, grace_s=60.0) is None
+
+    async def holds_the_second_page(*arguments: Any, **options: Any) -> ListPage:
+        if options.get("token") and not options.get("delimiter"):
+            await gate.wait()
+        return await whole(*arguments, **options)
+
+    world.source.list_page = holds_the_second_page  # type: ignore[method-assign]
+    running = asyncio.ensure_future(sweeper.sweep(world.to["paris"].rule))
+    for _ in range(3):
+        await quiet()
+        await world.clock.advance(TELL_S)
+    await quiet()
+    under_way = await kept(world)
+    assert (under_way.is_running, under_way.keys_all) == (True, 1500)
+    assert under_way.share == pytest.approx(1000 / 1500)
+    gate.set()
+    await running
+    assert (await kept(world)).share is None
+    assert (await kept(world)).took_ms >= 2 * TELL_S * 1000

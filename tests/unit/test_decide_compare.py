@@ -14,12 +14,15 @@ from s3fanout.decide.compare import (
     share_wrong_max,
 )
 from s3fanout.decide.reconcile import Join, Pair
+from s3fanout.decide.repair import is_seen_to
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import JobState, ReplicaRecord
 from s3fanout.model.objects import Listed, ObjectAttributes
 from s3fanout.model.rules import KeyFilter, Rule
 
 A, B = "a" * 32, "b" * 32
+MISSING = Verdict(Standing.MISSING, "missing", "")
+GONE = Verdict(Standing.MISSING, "replica-gone", "", drift=True)
 RULE = Rule("paris", KeyFilter(exclude_prefixes=("tmp/",)))
 
 
@@ -84,6 +87,27 @@ def test_the_table(
     verdict = compare(source, replica, known, rule=RULE)
     shown = verdict and f"{verdict.standing.value} {verdict.code}" + " drift" * verdict.drift
     assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("verdict", "source", "now", "seen_to"),
+    [
+        (MISSING, row(), None, False),
+        (MISSING, row(), record(None, None, JobState.READY), True),
+        (MISSING, row(), record(None, None, JobState.WAITING), True),
+        (MISSING, row(), record(None, None, JobState.DEAD), False),
+        (MISSING, row(), record(A, A), True),
+        (MISSING, row(), record(B, B), False),
+        (GONE, row(), record(A, A), False),
+        (MISSING, row(), record(A, None), False),
+        (GONE, None, record(A, A, JobState.LEASED), True),
+        (GONE, None, record(A, A), False),
+    ],
+)
+def test_what_was_copied_since_it_was_seen_is_no_lost_event(
+    verdict: Verdict, source: Listed | None, now: ReplicaRecord | None, seen_to: bool
+) -> None:
+    assert is_seen_to(verdict, source, now) is seen_to
 
 
 def test_attributes_differ_by_name() -> None:

@@ -11,11 +11,11 @@ import click
 
 from s3fanout.cli.options import config_option, json_option, load_config, with_journal
 from s3fanout.cli.output import out_console, print_json, print_line
-from s3fanout.cli.status_view import deployment_table, status_table
+from s3fanout.cli.status_view import deployment_table, status_table, sweep_lines
 from s3fanout.config.settings import Settings
 from s3fanout.deploy.deployment import open_deployment
 from s3fanout.deploy.status import deployment_status
-from s3fanout.service.status import Json, status_document
+from s3fanout.service.status import Json, look_at_sweep, status_document
 from s3fanout.wiring import Journal, daemon_pid, system_clock
 
 
@@ -41,6 +41,8 @@ def status(config_path: Path, *, as_json: bool) -> None:
         + ("not running" if pid is None else f"running, pid {pid}")
     )
     out_console().print(status_table(document))
+    for line in sweep_lines(document):
+        print_line(line)
     _print_malformed(document)
 
 
@@ -81,4 +83,5 @@ async def current_status(settings: Settings, journal: Journal) -> Json:
         daemon_pid=daemon_pid(settings),
         now_ms=system_clock().now_ms(),
         guards=await journal.delete_guards(),
+        sweep=await look_at_sweep(settings, journal),
     )

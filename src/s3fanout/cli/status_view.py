@@ -68,6 +68,38 @@ def _deployment_row(name: str, aws: dict[str, Any]) -> list[Text | str]:
     ]
 
 
+def sweep_lines(document: Json) -> list[str]:
+    """What the sweep did and does; nothing where none is configured."""
+    sweep: Any = document["sweep"]
+    if sweep is None:
+        return []
+    late = (
+        "once each destination had a pass, it can say how late"
+        if sweep["worst_lag_s"] is None
+        else f"at the latest {human_seconds(sweep['worst_lag_s'])} later"
+    )
+    lines = [f"sweep: {sweep['healed_total']:,} healed; a change without an event heals {late}"]
+    destinations: Any = document["destinations"]
+    lines += [f"  {row['name']}: {_passes(row['sweep'])}" for row in destinations if row["sweep"]]
+    return lines
+
+
+def _passes(passes: dict[str, Any]) -> str:
+    parts = []
+    if passes["running"]:
+        share = "" if passes["share"] is None else f" ({passes['share']:.0%})"
+        parts.append(f"pass under way, {passes['keys']:,} keys{share}")
+    if passes["failure"]:
+        parts.append(f"the last pass failed: {printable(passes['failure'])}")
+    if passes["last_ended_at"] is not None:
+        parts.append(
+            f"{passes['last_keys']:,} keys in {human_seconds(passes['last_took_s'])}, ended "
+            f"{passes['last_ended_at']}: {passes['healed']:,} healed, {passes['drifted']:,} "
+            f"drifted and left, {passes['foreign']:,} of somebody else"
+        )
+    return "; ".join(parts)
+
+
 def _row(row: dict[str, Any]) -> list[Text | str]:
     health = str(row["health"])
     error = row["last_error"]

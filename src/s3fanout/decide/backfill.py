@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from s3fanout.decide.match import refusal
@@ -52,6 +53,11 @@ def choose(
     if record.state is JobState.SETTLED and item.etag and record.source_etag == item.etag:
         return Choice.EQUAL
     return Choice.QUEUE
+
+
+def unfilled(enabled: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Destinations that the ledger knows nothing of: what was there before is not in them."""
+    return sorted(set(enabled) - set(known))
 
 
 def requests_of(size_bytes: int | None, *, on_server: bool, part_bytes: int, limits: Limits) -> int:

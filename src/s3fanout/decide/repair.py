@@ -25,7 +25,7 @@ from enum import StrEnum
 
 from s3fanout.decide.compare import Standing, Verdict
 from s3fanout.model.events import ChangeKind
-from s3fanout.model.jobs import NewJob, ReplicaRecord
+from s3fanout.model.jobs import JobState, NewJob, ReplicaRecord
 from s3fanout.model.objects import Listed, is_text
 from s3fanout.model.rules import Deletes, Drift, Rule
 
@@ -91,6 +91,26 @@ def repair_of(
             )
         case _:
             return Left.UNKNOWN
+
+
+def is_seen_to(verdict: Verdict, source: Listed | None, record: ReplicaRecord | None) -> bool:
+    """Whether a difference has a job, or had one that ended after the difference was seen.
+
+    The listings of a pass are older than its words: what is being copied meanwhile is neither a
+    lost event nor to be counted as one. A record that already was like this when the two sides were
+    compared would have made the difference drift.
+    """
+    if record is None:
+        return False
+    if record.state in {JobState.READY, JobState.LEASED, JobState.WAITING}:
+        return True
+    return (
+        record.state is JobState.SETTLED
+        and not verdict.drift
+        and source is not None
+        and bool(source.etag and record.replica_etag)
+        and record.source_etag == source.etag
+    )
 
 
 def _is_told(dead: ReplicaRecord, source: Listed | None) -> bool:

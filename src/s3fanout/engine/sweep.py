@@ -10,23 +10,28 @@ A pass that fails is not counted, heals what it found before, and is made again 
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
-from s3fanout.decide.repair import Left, repair_of
+from s3fanout.decide.repair import Left, is_seen_to, repair_of
 from s3fanout.engine.backfill import Books, wait_for_room
 from s3fanout.engine.verify import Finding, Tally, Verifier
-from s3fanout.model.errors import S3FanoutError
+from s3fanout.model.errors import LedgerUnavailable, S3FanoutError
 from s3fanout.model.jobs import JobState, ReplicaRecord
 from s3fanout.model.objects import is_text
 from s3fanout.model.rules import Rule
+from s3fanout.model.sweeps import SweepRecord, checkpoint_name
 from s3fanout.ports.checkpoints import Checkpoint
 from s3fanout.ports.system import Clock
 from s3fanout.ports.telemetry import SweepTelemetry
 
 LOG = logging.getLogger(__name__)
+
+TELL_S = 5.0
+"""How often a pass says how far it is."""
 
 
 @dataclass(slots=True)
@@ -35,7 +40,7 @@ class Repairs:
 
     Attributes:
         queued: Jobs that were accepted: each is a difference that no event told of.
-        busy: Differences that have a job already.
+        busy: Differences that have a job already, or that one made good since they were seen.
         left: Others, by reason.
     """
 
@@ -79,13 +84,18 @@ class Repairer:
         """Queue their repairs, durable on return; waits while the queue is long."""
         now_ms = self._clock.now_ms()
         jobs = []
-        dead = {} if self._revives else await self._dead([finding.key for finding in findings])
+        records = await self._records([finding.key for finding in findings])
         for finding in findings:
+            record = records.get(finding.key)
+            if is_seen_to(finding.verdict, finding.source, record):
+                self.repairs.busy += 1
+                continue
+            is_dead = record is not None and record.state is JobState.DEAD
             repair = repair_of(
                 finding.key,
                 finding.verdict,
                 finding.source,
-                dead=dead.get(finding.key),
+                dead=record if is_dead and not self._revives else None,
                 rule=self._rule,
                 now_ms=now_ms,
                 grace_ms=self._grace_ms,
@@ -102,11 +112,9 @@ class Repairer:
         self.repairs.busy += accepted.duplicate + accepted.stale
         await wait_for_room(self._books, [self._rule.destination], self._clock)
 
-    async def _dead(self, keys: Sequence[str]) -> dict[str, ReplicaRecord]:
-        """Those of the keys that are dead letters."""
+    async def _records(self, keys: Sequence[str]) -> Mapping[str, ReplicaRecord]:
         known = [key for key in keys if is_text(key)]
-        records = await self._books.records(self._rule.destination, known)
-        return {key: record for key, record in records.items() if record.state is JobState.DEAD}
+        return await self._books.records(self._rule.destination, known)
 
 
 class Sweeper:
@@ -158,12 +166,15 @@ class Sweeper:
             await self._clock.sleep(self._interval_s)
 
     async def sweep(self, rule: Rule) -> tuple[Tally, Repairs]:
-        """One pass over one destination.
+        """One pass over one destination; how far it is, is kept every ``TELL_S``.
 
         Raises:
             StoreError, LedgerUnavailable: The pass is not complete.
         """
-        began_at_ms = self._clock.now_ms()
+        before = await self._record(rule)
+        began = replace(
+            before, began_at_ms=self._clock.now_ms(), is_running=True, keys=0, failure=""
+        )
         repairer = Repairer(
             rule=rule,
             books=self._books,
@@ -171,18 +182,44 @@ class Sweeper:
             grace_s=self._grace_s,
             revives=False,
         )
-        tally = await self._verifier_of(rule).run("", repairer.found)
-        repairs, ended_at_ms = repairer.repairs, self._clock.now_ms()
+        verifier = self._verifier_of(rule)
+        telling = asyncio.ensure_future(self._tell(rule, began, verifier))
+        try:
+            tally = await verifier.run("", repairer.found)
+        except S3FanoutError as error:
+            await _ended(telling)
+            with suppress(LedgerUnavailable):
+                # What it queued stays queued.
+                await self._keep(
+                    rule,
+                    replace(
+                        before,
+                        began_at_ms=began.began_at_ms,
+                        failure=f"{error.code}: {error.message}",
+                        healed_total=before.healed_total + repairer.repairs.queued,
+                    ),
+                )
+            raise
+        finally:
+            await _ended(telling)
+        await self._end(rule, began, tally, repairer.repairs)
+        return tally, repairer.repairs
+
+    async def _end(self, rule: Rule, began: SweepRecord, tally: Tally, repairs: Repairs) -> None:
+        ended_at_ms = self._clock.now_ms()
         drifted = repairs.left.get(Left.DRIFT, 0)
-        position = {
-            "began_at_ms": began_at_ms,
-            "ended_at_ms": ended_at_ms,
-            "healed": repairs.queued,
-            "drifted": drifted,
-        }
-        await self._books.keep_checkpoint(
-            f"sweep {rule.destination}", Checkpoint("", ended_at_ms, json.dumps(position))
+        record = SweepRecord(
+            began_at_ms=began.began_at_ms,
+            keys=tally.keys,
+            ended_at_ms=ended_at_ms,
+            took_ms=ended_at_ms - began.began_at_ms,
+            keys_all=tally.keys,
+            healed=repairs.queued,
+            drifted=drifted,
+            foreign=repairs.left.get(Left.FOREIGN, 0),
+            healed_total=began.healed_total + repairs.queued,
         )
+        await self._keep(rule, record)
         self._telemetry.swept(rule.destination, healed=repairs.queued, drifted=drifted)
         if repairs.queued or drifted:
             LOG.warning(
@@ -194,4 +231,24 @@ class Sweeper:
                     "drifted": drifted,
                 },
             )
-        return tally, repairs
+
+    async def _tell(self, rule: Rule, began: SweepRecord, verifier: Verifier) -> None:
+        """Keep how far the pass is, until cancelled."""
+        while True:
+            with suppress(LedgerUnavailable):  # The pass itself will say so.
+                await self._keep(rule, replace(began, keys=verifier.tally.keys))
+            await self._clock.sleep(TELL_S)
+
+    async def _record(self, rule: Rule) -> SweepRecord:
+        kept = await self._books.checkpoint(checkpoint_name(rule.destination))
+        return SweepRecord() if kept is None else SweepRecord.of(kept.position)
+
+    async def _keep(self, rule: Rule, record: SweepRecord) -> None:
+        checkpoint = Checkpoint("", self._clock.now_ms(), record.position())
+        await self._books.keep_checkpoint(checkpoint_name(rule.destination), checkpoint)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it is over."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

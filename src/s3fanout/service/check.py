@@ -13,12 +13,13 @@ from s3fanout.adapters.store.s3_probe import StoreVendor, probe_write, store_clo
 from s3fanout.config.references import check_references
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Destination, Settings
+from s3fanout.decide.backfill import unfilled
 from s3fanout.decide.match import common_prefix, replica_key
 from s3fanout.model.errors import AccessDenied, Misconfigured, S3FanoutError, StoreError
 from s3fanout.model.objects import Present
 from s3fanout.model.rules import Versions
 from s3fanout.model.vendors import Vendor
-from s3fanout.wiring import Stores, open_sqs, system_clock, vendor_of
+from s3fanout.wiring import Stores, open_ledger, open_sqs, system_clock, vendor_of
 
 CHECK_KEY = ".s3fanout-check"
 """As the destination's rule maps it; no object of this name ever exists."""
@@ -77,6 +78,8 @@ async def probe(
             *(_destination(settings, name, stores, source_key, tell) for name in settings.enabled)
         )
         await _sqs(settings, stores, tell)
+        if source_key is not None:
+            await _backfill(settings, tell)
     finally:
         await stores.close()
     return findings
@@ -287,6 +290,34 @@ async def _reachable(target: str, store: S3Store, tell: Tell) -> bool:
                 )
             )
     return True
+
+
+async def _backfill(settings: Settings, tell: Tell) -> None:
+    """Offer to copy what was there before, where the ledger knows nothing of a destination."""
+    known: list[str] = []
+    try:
+        ledger = await open_ledger(settings, exclusive=False)
+    except Misconfigured:
+        pass  # There is none yet.
+    except S3FanoutError:
+        return  # Nobody can say now.
+    else:
+        try:
+            known = [each.destination for each in await ledger.summaries()]
+        except S3FanoutError:
+            return
+        finally:
+            await ledger.close()
+    for name in unfilled(settings.enabled, known):
+        tell(
+            Finding(
+                name,
+                "backfill",
+                Grade.WARNING,
+                "the source has objects, and nothing was replicated to here yet",
+                f"events tell of changes only; for what is there: s3fanout backfill -d {name}",
+            )
+        )
 
 
 async def _sqs(settings: Settings, stores: Stores, tell: Tell) -> None:

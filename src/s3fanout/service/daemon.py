@@ -18,6 +18,7 @@ from aiohttp import web
 
 from s3fanout.config.references import read_secret
 from s3fanout.config.settings import Settings
+from s3fanout.decide.backfill import unfilled
 from s3fanout.engine.leftovers import sweep_for_ever
 from s3fanout.engine.receive import Receipt
 from s3fanout.model.errors import ExitCode, LedgerUnavailable, Misconfigured
@@ -27,7 +28,7 @@ from s3fanout.ports.system import Clock
 from s3fanout.service.http import application
 from s3fanout.service.metrics import Metrics
 from s3fanout.service.poller import Poller
-from s3fanout.service.status import Json, record_document, rfc3339, status_document
+from s3fanout.service.status import Json, look_at_sweep, record_document, rfc3339, status_document
 from s3fanout.wiring import Components, build, open_sweeper, open_upload_sweepers
 
 LOG = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ class RunningDaemon:
             daemon_pid=os.getpid(),
             now_ms=self._parts.clock.now_ms(),
             guards=await self._parts.ledger.delete_guards(),
+            sweep=await look_at_sweep(self._settings, self._parts.ledger),
         )
 
     async def metrics(self) -> bytes:
@@ -185,6 +187,7 @@ class RunningDaemon:
             await self.summaries(),
             self._parts.engine.views(),
             now_ms=self._parts.clock.now_ms(),
+            sweep=await look_at_sweep(self._settings, self._parts.ledger),
         )
 
     async def failures(self, selection: FailureSelection, *, limit: int, offset: int) -> list[Json]:
@@ -225,14 +228,12 @@ class RunningDaemon:
 async def _offer_backfill(settings: Settings, components: Components) -> None:
     """Say which destinations came later than others and have nothing of what was before."""
     known = {each.destination for each in await components.ledger.summaries()}
-    for name in settings.enabled if known else ():
-        if name not in known:
-            LOG.warning(
-                "destination %s is new: what was there before is copied by: "
-                "s3fanout backfill -d %s",
-                name,
-                name,
-            )
+    for name in unfilled(settings.enabled, known) if known else ():
+        LOG.warning(
+            "destination %s is new: what was there before is copied by: s3fanout backfill -d %s",
+            name,
+            name,
+        )
 
 
 async def run(

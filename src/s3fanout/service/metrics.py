@@ -9,7 +9,7 @@ from prometheus_client.exposition import generate_latest
 
 from s3fanout.engine.lane import LaneView
 from s3fanout.model.jobs import DestinationSummary, JobState, Settlement
-from s3fanout.service.status import lag_s
+from s3fanout.service.status import SweepView, lag_s
 
 _LAG_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
@@ -49,6 +49,16 @@ class Metrics:
             "drifted", "Replicas that somebody else changed, by pass of the sweep", by_destination
         )
         self._sweeps = self._counter("sweeps", "Complete passes of the sweep", by_destination)
+        self._sweep_age = self._gauge("sweep_age_seconds", "Since the last complete pass ended")
+        self._sweep_share = self._gauge("sweep_share", "How much of the pass under way is done")
+        self._sweep_foreign = self._gauge(
+            "sweep_foreign", "Objects of somebody else, seen by the last complete pass"
+        )
+        self._sweep_worst_lag = Gauge(
+            "s3fanout_sweep_worst_lag_seconds",
+            "How late a change without an event is noticed at most",
+            registry=self.registry,
+        )
         self._replication = Histogram(
             "s3fanout_replication_seconds",
             "From the event's time to the settled replica",
@@ -115,7 +125,12 @@ class Metrics:
         self._circuit.labels(destination).set(is_open)
 
     def render(
-        self, summaries: Sequence[DestinationSummary], views: Sequence[LaneView], *, now_ms: int
+        self,
+        summaries: Sequence[DestinationSummary],
+        views: Sequence[LaneView],
+        *,
+        now_ms: int,
+        sweep: SweepView | None = None,
     ) -> bytes:
         """The exposition text, gauges as of now."""
         for summary in summaries:
@@ -130,7 +145,21 @@ class Metrics:
             self._in_flight.labels(view.destination).set(view.in_flight)
             self._concurrency.labels(view.destination).set(view.concurrency)
             self._circuit.labels(view.destination).set(view.circuit_open)
+        self._sweep_gauges(sweep, now_ms)
         return generate_latest(self.registry)
+
+    def _sweep_gauges(self, sweep: SweepView | None, now_ms: int) -> None:
+        if sweep is None:
+            return
+        if sweep.worst_lag_s is not None:
+            self._sweep_worst_lag.set(sweep.worst_lag_s)
+        for name, record in sweep.records.items():
+            if record is None:
+                continue
+            self._sweep_foreign.labels(name).set(record.foreign)
+            self._sweep_share.labels(name).set(record.share or 0.0)
+            if record.ended_at_ms is not None:
+                self._sweep_age.labels(name).set((now_ms - record.ended_at_ms) / 1000)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"s3fanout_{name}", text, labels, registry=self.registry)

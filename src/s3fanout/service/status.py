@@ -8,14 +8,51 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from s3fanout.config.rules import rules_of
+from s3fanout.config.settings import Settings
 from s3fanout.engine.lane import LaneView
 from s3fanout.model.jobs import DestinationSummary, ErrorRecord, MalformedRecord, ReplicaRecord
 from s3fanout.model.removals import DeleteGuard
+from s3fanout.model.sweeps import SweepRecord, checkpoint_name, worst_lag_s
+from s3fanout.ports.checkpoints import Checkpoints
 
 SCHEMA_VERSION = 1
 Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepView:
+    """The configured sweep and what it has done.
+
+    Attributes:
+        interval_s, grace_s: As configured.
+        records: By destination that is swept; ``None`` before its first pass.
+    """
+
+    interval_s: float
+    grace_s: float
+    records: Mapping[str, SweepRecord | None]
+
+    @property
+    def worst_lag_s(self) -> float | None:
+        """See ``model.sweeps.worst_lag_s``."""
+        return worst_lag_s(self.records.values(), interval_s=self.interval_s, grace_s=self.grace_s)
+
+
+async def look_at_sweep(settings: Settings, ledger: Checkpoints) -> SweepView | None:
+    """The sweep as the ledger knows it; ``None`` where none is configured."""
+    sweep = settings.intake.sweep
+    if sweep is None:
+        return None
+    records: dict[str, SweepRecord | None] = {}
+    for rule in rules_of(settings):
+        if not rule.key_map.template:
+            kept = await ledger.checkpoint(checkpoint_name(rule.destination))
+            records[rule.destination] = None if kept is None else SweepRecord.of(kept.position)
+    return SweepView(sweep.interval_s, sweep.grace_s, records)
 
 
 def lag_s(summary: DestinationSummary, now_ms: int) -> float:
@@ -48,6 +85,7 @@ def status_document(
     daemon_pid: int | None,
     now_ms: int,
     guards: Mapping[str, DeleteGuard] | None = None,
+    sweep: SweepView | None = None,
 ) -> Json:
     """Everything about all destinations.
 
@@ -60,6 +98,7 @@ def status_document(
         daemon_pid: Of the daemon that holds the ledger.
         now_ms: Now.
         guards: Mass-delete guards by destination name.
+        sweep: The sweep, where one is configured.
     """
     by_name = {summary.destination: summary for summary in summaries}
     lanes = {view.destination: view for view in views}
@@ -71,6 +110,7 @@ def status_document(
         "source": {"bucket": source},
         "daemon": {"running": daemon_pid is not None, "pid": daemon_pid},
         "malformed_messages": malformed,
+        "sweep": None if sweep is None else _sweep(sweep),
         "destinations": [
             _destination(
                 by_name.get(name, DestinationSummary(name)),
@@ -79,8 +119,37 @@ def status_document(
                 (guards or {}).get(name, DeleteGuard()),
                 now_ms,
             )
+            | {"sweep": None if sweep is None else _passes(sweep.records.get(name))}
             for name in names
         ],
+    }
+
+
+def _sweep(sweep: SweepView) -> Json:
+    return {
+        "interval_s": sweep.interval_s,
+        "grace_s": sweep.grace_s,
+        "worst_lag_s": sweep.worst_lag_s,
+        "healed_total": sum(each.healed_total for each in sweep.records.values() if each),
+    }
+
+
+def _passes(record: SweepRecord | None) -> Json | None:
+    if record is None:
+        return None
+    return {
+        "running": record.is_running,
+        "began_at": rfc3339(record.began_at_ms),
+        "keys": record.keys,
+        "share": None if record.share is None else round(record.share, 4),
+        "failure": record.failure or None,
+        "last_ended_at": rfc3339(record.ended_at_ms),
+        "last_took_s": round(record.took_ms / 1000, 3),
+        "last_keys": record.keys_all,
+        "healed": record.healed,
+        "drifted": record.drifted,
+        "foreign": record.foreign,
+        "healed_total": record.healed_total,
     }
 
 
