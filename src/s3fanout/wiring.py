@@ -20,6 +20,7 @@ from s3fanout.adapters.store.credentials import (
 )
 from s3fanout.adapters.store.endpoint import Addressing, Endpoint
 from s3fanout.adapters.store.s3 import S3Store
+from s3fanout.adapters.store.s3_customer_key import CustomerKey
 from s3fanout.adapters.store.s3_probe import StoreVendor
 from s3fanout.adapters.store.transport import Transport, TransportSettings
 from s3fanout.adapters.store.transport_routed import RoutedTransport
@@ -27,7 +28,7 @@ from s3fanout.adapters.system import SystemClock, SystemRand
 from s3fanout.config import settings as config
 from s3fanout.config.credentials import Credentials, CredentialsKind
 from s3fanout.config.problems import ConfigProblems
-from s3fanout.config.references import check_references
+from s3fanout.config.references import check_references, read_customer_key
 from s3fanout.config.rules import rules_of
 from s3fanout.decide.match import may_collide, refusal
 from s3fanout.decide.plan import Way
@@ -126,7 +127,7 @@ class Stores:
         """The bucket of the source or of a destination.
 
         Raises:
-            Misconfigured: The endpoint or region makes no sense.
+            Misconfigured: The endpoint or region makes no sense, or a customer's key is none.
             AccessDenied: Credentials of the environment are missing.
         """
         return S3Store(
@@ -135,6 +136,8 @@ class Stores:
             credentials=self.credentials(to.credentials, to.region),
             transport=self._transport(to),
             clock=self._clock,
+            customer_key=self._customer_key(to),
+            source_customer_key=self._customer_key(self._settings.source),
         )
 
     def credentials(self, reference: Credentials, region: str) -> CredentialSource:
@@ -148,6 +151,10 @@ class Stores:
         """Close all connections."""
         for transport in self._transports.values():
             await transport.close()
+
+    def _customer_key(self, of: config.Store) -> CustomerKey | None:
+        reference = of.customer_key
+        return CustomerKey(read_customer_key(reference, self._env)) if reference else None
 
     def _transport(self, to: config.Store) -> Transport:
         found = self._transports.get(to.ca_file)
@@ -399,9 +406,7 @@ def _copier(
     to = settings.destinations[name]
     rules = {rule.destination: rule for rule in rules_of(settings)}
     on_server = settings.copies_on_server(name)
-    alike = [
-        rule for rule in rules.values() if settings.copies_on_server(rule.destination) == on_server
-    ]
+    alike = [one for to, one in rules.items() if settings.copies_on_server(to) == on_server]
     destination, limits = stores.open(to), limits_of(settings)
     known = vendor_of(to)
     vendor = StoreVendor(destination, clock=SystemClock()) if known is None else _always(known)

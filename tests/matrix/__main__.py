@@ -34,27 +34,35 @@ def run(directory: Path, sources: Sequence[str]) -> Iterator[tuple[str, Cells]]:
                 home = directory / source / name
                 home.mkdir(parents=True)
                 servers[name] = running.enter_context(start(home))
-            parts = [_part(source, servers, directory, locked=locked) for locked in (False, True)]
-        print(f"{source}: {len(parts[0].held) + len(parts[1].held)} objects", file=sys.stderr)
+            parts = [
+                _part(source, servers, directory, kind) for kind in ("plain", "keyed", "locked")
+            ]
+        held = {name: verdict for part in parts for name, verdict in part.held.items()}
+        print(f"{source}: {len(held)} objects", file=sys.stderr)
         yield (
             source,
             Cells(
-                {**parts[0].held, **parts[1].held},
-                {to: {**rows, **parts[1].replicas[to]} for to, rows in parts[0].replicas.items()},
+                held,
+                {
+                    to: {item: cell for part in parts for item, cell in part.replicas[to].items()}
+                    for to in parts[0].replicas
+                },
             ),
         )
 
 
-def _part(source: str, servers: Mapping[str, Server], directory: Path, *, locked: bool) -> Cells:
+def _part(source: str, servers: Mapping[str, Server], directory: Path, kind: str) -> Cells:
     numbers = itertools.count()
+    locked, keyed = kind == "locked", kind == "keyed"
     return cells_of(
         source,
         servers,
-        directory / source / f"installation-{locked}",
-        items(SIZES, locked=locked),
-        name=lambda purpose: f"{purpose}-{'locked' if locked else 'plain'}-{next(numbers)}",
-        sizes=() if locked else SIZES,
+        directory / source / f"installation-{kind}",
+        items(SIZES, locked=locked, keyed=keyed),
+        name=lambda purpose: f"{purpose}-{kind}-{next(numbers)}",
+        sizes=SIZES if kind == "plain" else (),
         locked=locked,
+        keyed=keyed,
     )
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-CUSTOMER_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": bytes(range(32))}
+CUSTOMER_KEY: Mapping[str, Any] = {
+    "SSECustomerAlgorithm": "AES256",
+    "SSECustomerKey": bytes(range(32)),
+}
 """SSE-C, as boto3 takes it (it encodes the key, and adds its digest)."""
 
 
@@ -24,6 +27,7 @@ class Case:
         beside: A key that is written, and replicated, too.
         read: What boto3 must be given to read it.
         locked: Needs a bucket with object lock.
+        keyed: Needs a bucket all of whose objects have the customer's key.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Case:
     beside: str = ""
     read: Mapping[str, Any] = field(default_factory=dict)
     locked: bool = False
+    keyed: bool = False
 
 
 def _header(name: str, argument: str, value: str) -> Case:
@@ -74,7 +79,7 @@ ATTRIBUTES = (
     _header("storage-class", "StorageClass", "STANDARD_IA"),
     Case("sse-s3", {"ServerSideEncryption": "AES256"}, {"sse": "AES256"}),
     Case("sse-kms", {"ServerSideEncryption": "aws:kms"}, {"sse": "aws:kms"}),
-    Case("sse-c", CUSTOMER_KEY, {"sse-c": "AES256"}, read=CUSTOMER_KEY),
+    Case("sse-c", CUSTOMER_KEY, {"sse-c": "AES256"}, read=CUSTOMER_KEY, keyed=True),
     Case("acl", {"ACL": "public-read"}, {"acl": ["AllUsers READ"]}),
     *(
         Case(f"checksum {name}", algorithm=name, expects={"checksum": name})

@@ -21,7 +21,7 @@ class Known:
     Attributes:
         name: How tables name it.
         why: One sentence for the reader of the page.
-        what: ``lost: FIELD`` or ``stopped: CODE``; a pattern.
+        what: ``lost: FIELD``, ``unnamed: FIELD`` or ``stopped: CODE``; a pattern.
         item, source, destination: Where it may be; patterns.
     """
 
@@ -44,10 +44,15 @@ class Known:
 
 
 KNOWN: tuple[Known, ...] = (
-    Known("class", "The storage class is not carried over.", "lost: storage-class"),
-    Known("encryption", "Server-side encryption is not carried over.", "lost: sse"),
-    Known("customer key", "Objects under SSE-C cannot be read.", "stopped: *", "sse-c*"),
-    Known("checksum", "The checksum is not carried over.", "lost: checksum"),
+    Known(
+        "not looked at",
+        "SSE-S3 of single objects is not seen where SeaweedFS copies by itself, unless the "
+        'destination has `attributes = "all"`.',
+        "unnamed: sse",
+        source="seaweedfs",
+        destination="seaweedfs",
+    ),
+    Known("checksum", "The checksum is not carried over.", "*: checksum"),
     # One bug of each emulator: moto keeps another CRC, ministack compares with one of the parts.
     *(
         Known(
@@ -61,10 +66,19 @@ KNOWN: tuple[Known, ...] = (
         )
         for source, destination in (("moto", "*"), ("*", "moto"), ("*", "ministack"))
     ),
-    Known("redirect", "The website redirect is not carried over.", "lost: redirect"),
-    Known("acl", "Grants are not carried over.", "lost: acl"),
-    Known("lock", "Object lock is not carried over.", "lost: retention"),
-    Known("lock", "Object lock is not carried over.", "lost: legal-hold"),
+    Known(
+        "not copied",
+        'Ceph RGW copies no object under SSE-C by itself: set `copy = "stream"`.',
+        "stopped: unavailable:NotImplemented",
+        "sse-c*",
+        source="ceph",
+        destination="ceph",
+    ),
+    Known(
+        "acl",
+        "Grants of the source are not read: a destination's `acl` sets a canned one.",
+        "unnamed: acl",
+    ),
 )
 
 
@@ -80,8 +94,10 @@ def explained(
     if verdict in {EXACT, NOTHING}:
         return {}
     store = store_of(destination)
-    kind, _, detail = verdict.partition(": ")
-    parts = [f"lost: {name}" for name in detail.split(", ")] if kind == "lost" else [verdict]
+    parts = [verdict]
+    if verdict.startswith(("lost: ", "unnamed: ")):
+        kinds = [segment.partition(": ") for segment in verdict.split("; ")]
+        parts = [f"{kind}: {name}" for kind, _, names in kinds for name in names.split(", ")]
     return {part: _whose(record, part, item, source=source, store=store) for part in parts}
 
 
@@ -96,7 +112,7 @@ def _whose(record: Mapping[str, Cells], what: str, item: str, *, source: str, st
     whole = name == "all of these"
     lost = what.removeprefix("lost: ")
     asked = [case.name for case in ATTRIBUTES if lost in case.expects or lost == what]
-    limited = any(
+    limited = not what.startswith("unnamed: ") and any(
         held.get(f"{each}, {size}", EXACT) != EXACT for each in (asked if whole else [name])
     )
     if limited:

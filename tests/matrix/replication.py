@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
@@ -47,17 +49,18 @@ class Cells:
     Attributes:
         held: By item: ``exact``, or how the *source* store loses or refuses what boto3 writes.
         replicas: By name of a destination, then by item: ``exact``, ``nothing to keep`` where the
-            source holds nothing, or what is different.
+            source holds nothing, or what is different: ``lost`` if s3fanout recorded it as a
+            difference, ``unnamed`` if it did not.
     """
 
     held: Mapping[str, str]
     replicas: Mapping[str, Mapping[str, str]]
 
 
-def items(sizes: Sequence[str], *, locked: bool) -> list[Item]:
+def items(sizes: Sequence[str], *, locked: bool = False, keyed: bool = False) -> list[Item]:
     """All cases in the sizes; keys are tried in the first size only."""
-    chosen = [case for case in ATTRIBUTES if case.locked == locked]
-    if locked:
+    chosen = [case for case in ATTRIBUTES if (case.locked, case.keyed) == (locked, keyed)]
+    if locked or keyed:
         return [Item(case, size) for size in sizes for case in chosen]
     everywhere = [Item(case, size) for size in sizes for case in (PLAIN, *chosen)]
     return [*everywhere, *(Item(case, sizes[0]) for case in KEYS)]
@@ -112,10 +115,17 @@ def replicate(
             installation.start()
             _tell(installation, source.bucket, state.rows)
             stopped = _stopped(installation, len(state.rows))
+            named = _named(installation.ledger)
         return Cells(
             state.held,
             {
-                name: _compared(client(place), place.bucket, state, stopped.get(name, {}))
+                name: _compared(
+                    client(place),
+                    place.bucket,
+                    state,
+                    stopped.get(name, {}),
+                    named.get(name, {}),
+                )
                 for name, place in destinations.items()
             },
         )
@@ -170,8 +180,40 @@ def _stopped(installation: Installation, count: int) -> dict[str, dict[str, str]
     return found
 
 
+def _named(ledger: Path) -> dict[str, dict[str, frozenset[str]]]:
+    """By destination and key: the differences that s3fanout recorded."""
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    with closing(sqlite3.connect(ledger)) as connection:
+        for destination, key, names in connection.execute(
+            "SELECT name, key, differences FROM replica JOIN destination"
+            " ON destination.id = destination_id WHERE differences IS NOT NULL"
+        ):
+            found.setdefault(destination, {})[key] = frozenset(json.loads(names))
+    return found
+
+
+_CALLED: Mapping[str, frozenset[str]] = {
+    "sse": frozenset({"encryption"}),
+    "sse-c": frozenset({"encryption"}),
+    "checksum": frozenset({"checksum", "checksum-type"}),
+    "retention": frozenset({"object-lock"}),
+    "legal-hold": frozenset({"object-lock"}),
+}
+"""What s3fanout calls a field, where it is not called as the field is."""
+
+
+def _same_checksum(ours: str, theirs: str) -> bool:
+    """Whether the values are equal, and the types where both stores tell them."""
+    (value, *kind), (other, *other_kind) = ours.split() or [""], theirs.split() or [""]
+    return value == other and (not kind or not other_kind or kind == other_kind)
+
+
 def _compared(
-    client: Any, bucket: str, state: _Written, stopped: Mapping[str, str]
+    client: Any,
+    bucket: str,
+    state: _Written,
+    stopped: Mapping[str, str],
+    named: Mapping[str, frozenset[str]],
 ) -> dict[str, str]:
     verdicts = dict.fromkeys(state.held, NOTHING)
     for name, (item, fields) in state.fields.items():
@@ -185,6 +227,25 @@ def _compared(
             verdicts[name] = f"unreadable: {error.response['Error']['Code']}"
             continue
         judged = item.case.expects or fields
-        lost = [each for each in ("bytes", *judged) if replica[each] != fields[each]]
-        verdicts[name] = "lost: " + ", ".join(sorted(set(lost))) if lost else EXACT
+        lost = sorted(
+            {
+                each
+                for each in ("bytes", *judged)
+                if replica[each] != fields[each]
+                and not (each == "checksum" and _same_checksum(fields[each], replica[each]))
+            }
+        )
+        names = named.get(key_of(item.case, item.size), frozenset())
+        said = [each for each in lost if names & _CALLED.get(each, {each})]
+        verdicts[name] = (
+            "; ".join(
+                f"{kind}: {', '.join(those)}"
+                for kind, those in (
+                    ("lost", said),
+                    ("unnamed", [each for each in lost if each not in said]),
+                )
+                if those
+            )
+            or EXACT
+        )
     return verdicts

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tests.e2e.installation import Place
+from tests.matrix.attributes import CUSTOMER_KEY
 from tests.matrix.replication import Cells, Item, new_bucket, replicate
 from tests.servers.ceph import ceph
 from tests.servers.minio_frontend import minio_frontend
@@ -34,6 +36,7 @@ def cells_of(
     name: Callable[[str], str],
     sizes: Sequence[str] = (),
     locked: bool = False,
+    keyed: bool = False,
 ) -> Cells:
     """Replicate ``wanted`` from one store into itself, twice, and into each of the others.
 
@@ -47,12 +50,18 @@ def cells_of(
         name: Makes names of buckets.
         sizes: Of the objects that have everything.
         locked: Buckets have object lock, where a store can.
+        keyed: All objects are encrypted with the customer's key.
     """
+    keys: dict[str, str] = {}
+    if keyed:
+        file = directory.with_name(f"{directory.name}.key")
+        file.write_bytes(b64encode(CUSTOMER_KEY["SSECustomerKey"]))
+        keys["customer_key"] = f'{{ file = "{file}" }}'
 
     def place(store: str, purpose: str, **settings: str) -> Place:
         bucket = name(purpose)
         new_bucket(servers[store], bucket, locked=locked)
-        return Place(servers[store], bucket, settings=settings)
+        return Place(servers[store], bucket, settings={**settings, **keys})
 
     destinations = {f"{source}, copied": place(source, "copied")}
     destinations[f"{source}, streamed"] = place(source, "streamed", copy='"stream"')

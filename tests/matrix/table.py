@@ -133,7 +133,7 @@ def _difference(record: Mapping[str, Cells], source: str, destination: str, item
         return "\u00b7"
     marks = []
     for what, whose in explained(record, source, destination, item).items():
-        stopped = what.partition(": ")[2] if not what.startswith("lost") else ""
+        stopped = "" if what.startswith(("lost", "unnamed")) else what.partition(": ")[2]
         mark = "\u2013" if whose == "store" else f"*{whose or 'UNEXPECTED'}*"
         marks.append(f"{mark} `{stopped}`" if stopped and whose == "store" else mark)
     return ", ".join(dict.fromkeys(marks)) or "="

@@ -39,7 +39,7 @@ def test_every_attribute_of_small_objects_and_parts_arrive_as_recorded(
     tmp_path: Path, servers: dict[str, Server], bucket_name: Callable[[str], str]
 ) -> None:
     """SeaweedFS, which holds most, into itself and into the three others that wheels bring."""
-    wanted = [*items(["small"], locked=False), Item(PLAIN, "multipart")]
+    wanted = [*items(["small"]), Item(PLAIN, "multipart")]
     seen = cells_of("seaweedfs", servers, tmp_path, wanted, name=bucket_name, sizes=["small"])
     check_as_recorded("seaweedfs", seen)
 
@@ -61,12 +61,24 @@ def test_object_lock_arrives_as_recorded(
 
 @pytest.mark.stores
 @pytest.mark.slow
+def test_objects_with_a_customers_key_arrive_as_recorded(
+    tmp_path: Path, seaweedfs: Server, ministack: Server, bucket_name: Callable[[str], str]
+) -> None:
+    """Each bucket has its key; bytes are encrypted anew, copied and streamed."""
+    some = {each.name: each for each in (seaweedfs, ministack)}
+    wanted = items(["small"], keyed=True)
+    seen = cells_of("seaweedfs", some, tmp_path / "keyed", wanted, name=bucket_name, keyed=True)
+    check_as_recorded("seaweedfs", seen)
+
+
+@pytest.mark.stores
+@pytest.mark.slow
 def test_ceph_rgw_is_as_recorded(
     tmp_path: Path, ceph: Server, seaweedfs: Server, bucket_name: Callable[[str], str]
 ) -> None:
     """Where it is installed: a source that holds other things, and ignores copy conditions."""
     some = {each.name: each for each in (ceph, seaweedfs)}
-    wanted = items(["small"], locked=False)
+    wanted = items(["small"])
     check_as_recorded("ceph", cells_of("ceph", some, tmp_path, wanted, name=bucket_name))
 
 

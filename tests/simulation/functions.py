@@ -32,6 +32,7 @@ from s3fanout.awslambda.report import Report as FunctionReport
 from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Copier
 from s3fanout.engine.delivery import Deliverer
+from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.turns import ROUNDS_MAX, TurnTaker
 from s3fanout.model.errors import (
@@ -43,11 +44,13 @@ from s3fanout.model.errors import (
 )
 from s3fanout.model.events import Malformed
 from s3fanout.model.jobs import Settlement
+from s3fanout.model.keeping import Carry, Keeping
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import ObjectAttributes, Probe, Written
 from s3fanout.model.rules import Rule
 from s3fanout.model.topology import Topology
 from s3fanout.model.turns import Answer
+from s3fanout.model.vendors import OTHER, Vendor
 from s3fanout.ports.object_store import ObjectStore
 from tests.simulation.loop import SimClock, SimLoop, Stuck
 
@@ -57,6 +60,10 @@ LANDS_S = 20.0
 """The longest that a copy takes to land: less than is left of the visibility at a timeout."""
 REST_S_MAX = 3000.0
 QUEUE, DEAD_LETTERS = "queue", "dead-letters"
+
+
+async def _other() -> Vendor:
+    return OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,15 +374,20 @@ class Invocation:
             write=lambda _line: None,
             now_ms=world.clock.now_ms,
         )
+        keeper = Keeper(
+            Keeping(Carry.COPIED), destination=replica, vendor=_other, clock=world.clock
+        )
+        uploads = LocalUploads()
         copier = Copier(
             rule=settings.rule,
             way=Way.SERVER,
             source=source,
             destination=replica,
             reads=SharedReads(source, budget_bytes=1, part_bytes=1, clock=world.clock),
+            keeper=keeper,
             takers_of=lambda _key: ("a",),
             remover=None,
-            uploads=LocalUploads(),
+            uploads=uploads,
             conditions_honoured=True,
             clock=world.clock,
             limits=limits,
@@ -399,10 +411,16 @@ class Invocation:
             settings,
             deliverers={"source": deliverer},
             messages=self,
+            send_on=self.send_on,
+            uploads=uploads,
             keeper=self,
             clock=world.clock,
             report=report,
         )
+
+    async def send_on(self, body: str) -> None:
+        """What topology classic does with a copy that is not finished: durable never asks."""
+        raise AssertionError(body)
 
     # ``Messages`` and ``Keeper``
 

@@ -382,3 +382,36 @@ def test_what_is_proved_disjoint_is_disjoint(one: Rule, other: Rule) -> None:
 def test_keys_in_common_that_are_easily_overlooked(one: Rule, other: Rule) -> None:
     assert "b" in _replicas(one) & _wanted(other)
     assert may_overlap(replica_keys(one), wanted_keys(other))
+
+
+KEYED = 'customer_key = { env = "KEY" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "severity"),
+    [
+        (HEAD + KEYED + TO_PARIS + KEYED, None, None),
+        (
+            HEAD + TO_PARIS + 'encryption = "aws:kms"\n' + KEYED,
+            "destinations.paris.customer_key",
+            Severity.ERROR,
+        ),
+        (
+            HEAD + 'endpoint = "http://store"\n' + KEYED + TO_PARIS,
+            "source.customer_key",
+            Severity.WARNING,
+        ),
+        (
+            'schema = 1\n[aws]\n[source]\nbucket = "photos"\n' + KEYED + TO_PARIS,
+            "source.customer_key",
+            Severity.ERROR,
+        ),
+    ],
+)
+def test_a_customers_key_is_the_only_encryption_and_never_in_the_clear(
+    text: str, path: str | None, severity: Severity | None
+) -> None:
+    problems = [problem for problem in found(text) if problem.path.endswith("customer_key")]
+    assert [(problem.path, problem.severity) for problem in problems] == (
+        [] if path is None else [(path, severity)]
+    )

@@ -11,9 +11,10 @@ import pytest
 
 from s3fanout.config.credentials import Credentials, CredentialsKind
 from s3fanout.config.load import LoadedConfig, load, parse
+from s3fanout.config.log import LogLevel
 from s3fanout.config.problems import ConfigProblems
 from s3fanout.config.rules import rules_of
-from s3fanout.config.settings import Addressing, CopyMode, LogLevel
+from s3fanout.config.settings import Addressing, CopyMode
 from s3fanout.config.values import ListenAddress
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
 

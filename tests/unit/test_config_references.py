@@ -116,3 +116,29 @@ def test_a_variable_without_text_is_no_secret(env: Mapping[str, str]) -> None:
 def test_a_secret_that_cannot_be_read_is_a_problem_and_not_a_crash(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="cannot be read"):
         read_secret(SecretReference(file=tmp_path), {})
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (None, "the environment variable KEY is not set"),
+        ("c2hvcnQ=", "is not 256 bits as base64"),
+        ("no base64 !", "is not 256 bits as base64"),
+        ("QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=\n", ""),
+    ],
+)
+def test_a_customers_key_must_be_one_and_is_never_shown(
+    tmp_path: Path, key: str | None, message: str
+) -> None:
+    text = """\
+schema = 1
+source = { bucket = "photos", customer_key = { env = "KEY" } }
+destinations.paris.bucket = "photos-paris"
+intake.sqs.queue_url = "https://sqs.x/1/q"
+"""
+    settings = parse(text, path=tmp_path / "c.toml", env={}).settings
+    problems = check_references(settings, {} if key is None else {"KEY": key})
+    assert [(each.path, each.message) for each in problems] == (
+        [("source.customer_key", message)] if message else []
+    )
+    assert key is None or key not in repr(settings)

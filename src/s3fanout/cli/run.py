@@ -13,7 +13,7 @@ import click
 from s3fanout.cli import live
 from s3fanout.cli.options import config_option, load_config
 from s3fanout.cli.output import err_console
-from s3fanout.config.settings import LogFormat
+from s3fanout.config.log import LogFormat
 from s3fanout.model.errors import Misconfigured
 from s3fanout.service import daemon, logs
 from s3fanout.wiring import event_loop_factory

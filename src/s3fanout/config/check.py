@@ -15,6 +15,8 @@
 | ``loop_guard`` without ``versions = "all"`` | warning: histories are compared anyway |
 | a bucket name that AWS would give out | warning: other stores allow more |
 | ``ca_file`` only with TLS | warning |
+| ``customer_key`` without TLS | warning: it goes over the wire with every request |
+| not both ``customer_key`` and another ``encryption`` | error |
 | a server that others can reach asks for a token | error |
 | ``retry_base`` ≤ ``retry_cap``, ``connect_timeout`` ≤ ``request_timeout`` | error |
 | ``part_size`` ≤ ``stream_memory`` | error: such an object could never be streamed |
@@ -37,6 +39,7 @@ from s3fanout.config.check_aws import check_aws
 from s3fanout.config.keyspace import may_overlap, replica_keys, wanted_keys
 from s3fanout.config.locate import dotted
 from s3fanout.config.problems import Problem, Severity
+from s3fanout.config.replicas import EncryptionChoice
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Addressing, CopyMode, Destination, Settings, Store
 from s3fanout.config.units import format_duration, format_size
@@ -46,12 +49,15 @@ from s3fanout.model.rules import Deletes, Versions
 # Amazon S3 user guide, "General purpose bucket naming rules", read November 2026.
 _AWS_BUCKET: Final = re.compile(r"(?!.*\.\.)(?![0-9.]*$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
+_LEFT_TO_THE_KEY: Final = (EncryptionChoice.KEEP, EncryptionChoice.BUCKET)
+
 
 def check(settings: Settings) -> list[Problem]:
     """All relations that do not hold, without lines (``load`` adds them)."""
     return [
         *_intake_and_destinations(settings),
         *_stores(settings),
+        *_encryption(settings),
         *_destinations(settings),
         *_loops(settings),
         *_collisions(settings),
@@ -114,6 +120,28 @@ def _stores(settings: Settings) -> Iterator[Problem]:
                 "has no effect, the endpoint is not https",
                 severity=Severity.WARNING,
                 related=(f"{path}.endpoint",),
+            )
+
+
+def _encryption(settings: Settings) -> Iterator[Problem]:
+    stores: dict[str, Store] = {"source": settings.source}
+    stores |= {_path("destinations", name): each for name, each in settings.destinations.items()}
+    for path, store in stores.items():
+        if store.customer_key is None:
+            continue
+        if store.endpoint is not None and urlsplit(store.endpoint).scheme == "http":
+            yield Problem(
+                f"{path}.customer_key",
+                "goes over the wire with every request, and the endpoint is not https",
+                severity=Severity.WARNING,
+                related=(f"{path}.endpoint",),
+            )
+        if isinstance(store, Destination) and store.encryption not in _LEFT_TO_THE_KEY:
+            yield Problem(
+                f"{path}.customer_key",
+                f"encrypts the replicas, and encryption = {str(store.encryption)!r} does so too",
+                "remove one of them",
+                related=(f"{path}.encryption",),
             )
 
 

@@ -10,6 +10,7 @@
 | ``limits.attempts_max`` ≥ 5 with topology durable | error: throttled runs would be dead letters |
 | ``kms_key`` of a bucket is in the bucket's Region | error: S3 takes no other |
 | ``kms_key`` of the deployment is in the source's Region | error |
+| no ``customer_key`` | error: the functions have none |
 | ``limits.request_timeout`` ≤ ``aws.timeout`` | error: a function would end before its request |
 | a ``key`` template loses nothing of the key | error: claims of replica keys need the daemon |
 | ``alarm_email`` only with topology durable | warning: classic has no alarms |
@@ -40,11 +41,13 @@ def check_aws(settings: Settings, aws: Aws) -> Iterator[Problem]:
     yield from _route(settings, aws)
     yield from _endpoint(settings.source, "source")
     yield from _key(settings.source, "source")
+    yield from _customer_key(settings.source, "source")
     for name, each in settings.destinations.items():
         path = dotted(("destinations", name))
         if each.endpoint != settings.source.endpoint:
             yield from _endpoint(each, path)
         yield from _key(each, path)
+        yield from _customer_key(each, path)
         if may_collide(rule_of(name, each).key_map):
             yield Problem(
                 f"{path}.key",
@@ -139,3 +142,13 @@ def _key(store: Store, path: str) -> Iterator[Problem]:
 def _is_elsewhere(key: str, region: str) -> bool:
     """Whether a key's ARN names another Region; ``new`` names none."""
     return key.startswith("arn:") and key.split(":")[3] != region
+
+
+def _customer_key(store: Store, path: str) -> Iterator[Problem]:
+    if store.customer_key is not None:
+        yield Problem(
+            f"{path}.customer_key",
+            "the functions on AWS hold no customer's key",
+            "use SSE-KMS with kms_key, or a daemon (s3fanout run)",
+            related=("aws",),
+        )

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from s3fanout.config.credentials import Credentials, SecretReference
 from s3fanout.config.locate import dotted
 from s3fanout.config.problems import Problem
-from s3fanout.config.settings import Settings
+from s3fanout.config.settings import Settings, Store
 from s3fanout.model.errors import Misconfigured
+
+CUSTOMER_KEY_BITS = 256
 
 
 def check_references(settings: Settings, env: Mapping[str, str]) -> list[Problem]:
@@ -30,7 +33,7 @@ def read_secret(reference: SecretReference, env: Mapping[str, str]) -> str:
     Raises:
         Misconfigured: It is not there, or it is empty.
     """
-    problem = _secret_problem("token", reference, env)
+    problem = _secret_problem("secret", reference, env)
     if problem is not None:
         raise Misconfigured(problem.message, hint=problem.hint)
     if reference.env is not None:
@@ -38,12 +41,31 @@ def read_secret(reference: SecretReference, env: Mapping[str, str]) -> str:
     return (reference.file or Path()).read_text(encoding="utf-8").rstrip("\r\n")
 
 
+def read_customer_key(reference: SecretReference, env: Mapping[str, str]) -> bytes:
+    """A customer's key.
+
+    Raises:
+        Misconfigured: It is not there, or is not 256 bits as base64.
+    """
+    try:
+        key = b64decode(read_secret(reference, env).strip(), validate=True)
+    except ValueError:
+        key = b""
+    if 8 * len(key) != CUSTOMER_KEY_BITS:
+        raise Misconfigured(
+            f"is not {CUSTOMER_KEY_BITS} bits as base64", hint="openssl rand -base64 32 makes one"
+        )
+    return key
+
+
 def _problems(settings: Settings, env: Mapping[str, str]) -> Iterator[Problem]:
     source = settings.source
     yield from _file_problems("source.ca_file", source.ca_file)
     yield from _credentials_problems("source.credentials", source.credentials, env)
+    yield from _customer_key_problems("source", source, env)
     for name, each in settings.enabled.items():
         path = dotted(("destinations", name))
+        yield from _customer_key_problems(path, each, env)
         if each.ca_file != source.ca_file:
             yield from _file_problems(f"{path}.ca_file", each.ca_file)
         if each.credentials != source.credentials:
@@ -64,6 +86,20 @@ def _credentials_problems(
     if credentials.env is not None:
         for suffix in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
             yield from _variable_problems(path, f"{credentials.env}_{suffix}", env)
+
+
+def _customer_key_problems(path: str, store: Store, env: Mapping[str, str]) -> Iterator[Problem]:
+    if store.customer_key is None:
+        return
+    path = f"{path}.customer_key"
+    problem = _secret_problem(path, store.customer_key, env)
+    if problem is None:
+        try:
+            read_customer_key(store.customer_key, env)
+        except Misconfigured as error:
+            problem = Problem(path, error.message, error.hint)
+    if problem is not None:
+        yield problem
 
 
 def _secret_problem(

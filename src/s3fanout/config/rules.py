@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s3fanout.config.replicas import Acl
 from s3fanout.config.settings import Destination, Settings
-from s3fanout.model.keeping import KEEP, Keeping
+from s3fanout.model.keeping import KEEP, SSE_C, Keeping
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
 
 
@@ -45,7 +45,7 @@ def _keeping(destination: Destination) -> Keeping:
     return Keeping(
         attributes=destination.attributes,
         storage_class="" if chosen == KEEP else chosen,
-        encryption=destination.encryption,
+        encryption=SSE_C if destination.customer_key else destination.encryption,
         kms_key=destination.kms_key or "",
         acl="" if destination.acl is Acl.NONE else destination.acl,
         strict=destination.strict,

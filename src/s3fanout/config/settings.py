@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field
 
 from s3fanout.config.aws import AccountId, Aws, KeyArn
 from s3fanout.config.credentials import Credentials, SecretReference, Section
+from s3fanout.config.log import Log
 from s3fanout.config.replicas import Replicas
 from s3fanout.config.values import (
     BucketName,
@@ -68,23 +69,6 @@ class CopyMode(StrEnum):
     STREAM = "stream"
 
 
-class LogFormat(StrEnum):
-    """Form of a log line."""
-
-    AUTO = "auto"
-    TEXT = "text"
-    JSON = "json"
-
-
-class LogLevel(StrEnum):
-    """The least important line that is written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
 class Store(Section):
     """A bucket and how it is reached; ``endpoint`` is ``None`` for AWS."""
 
@@ -110,9 +94,16 @@ class Store(Section):
         description="Where the credentials are found; {} is the standard AWS chain.",
         examples=['{ profile = "prod" }'],
     )
+    customer_key: SecretReference | None = Field(
+        default=None,
+        description="Where a customer's key is found that all objects of the bucket are encrypted "
+        "with (SSE-C), 256 bits as base64; never the key.",
+        examples=['{ env = "PHOTOS_KEY" }'],
+    )
     kms_key: KeyArn | None = Field(
         default=None,
-        description="ARN of the KMS key that encrypts the bucket; deploy generates its grants.",
+        description="ARN of the KMS key that encrypts the bucket, and replicas under "
+        "SSE-KMS; deploy generates its grants.",
         examples=['"arn:aws:kms:us-east-1:123456789012:key/1234abcd"'],
     )
 
@@ -423,18 +414,6 @@ class Limits(Section):
         ge=1,
         le=2_592_000,
         description="The time that deletes are counted over.",
-    )
-
-
-class Log(Section):
-    """What is written to standard error."""
-
-    format: LogFormat = Field(
-        default=LogFormat.AUTO,
-        description="Form of a line; auto: text on a terminal, json elsewhere.",
-    )
-    level: LogLevel = Field(
-        default=LogLevel.INFO, description="The least important line that is written."
     )
 
 

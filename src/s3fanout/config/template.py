@@ -48,7 +48,9 @@ _SET_IN_HEAD: Final = frozenset(
 )
 _SET_IN_AWS_HEAD: Final = _SET_IN_HEAD | {("source", "region"), ("aws", "topology")}
 _DAEMON_SECTIONS: Final = frozenset({"intake", "server", "ledger"})
-_DAEMON_SETTINGS: Final = frozenset({"endpoint", "addressing", "ca_file", "copy", "deletes"})
+_DAEMON_SETTINGS: Final = frozenset(
+    {"endpoint", "addressing", "ca_file", "copy", "customer_key", "deletes"}
+)
 _AWS_SETTINGS: Final = frozenset({"kms_key", "account"})
 _NOTES: Final = {
     f"destinations.{DESTINATION}": "Without an endpoint it is in the source's store: what is left "

@@ -7,7 +7,7 @@
 | redirect, legal hold, retention that has not ended | as they are |
 | SSE-S3 | likewise, but not to AWS, whose buckets do at least that |
 | SSE-KMS | the method, with the destination's key |
-| a customer's key | nothing: it belongs to the bucket |
+| a customer's key | nothing: it is the bucket's; a difference where the destination has none |
 | what the vendor's table says it does not hold | nothing: a difference |
 
 A store that refuses a write names what it does not like, or is asked again without what it may
@@ -22,7 +22,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from s3fanout.model.errors import Refused, StoreError
-from s3fanout.model.keeping import BUCKET, KEEP, Difference, Keeping
+from s3fanout.model.keeping import BUCKET, KEEP, SSE_C, Difference, Keeping
 from s3fanout.model.objects import (
     NO_EXTRAS,
     Encryption,
@@ -78,7 +78,7 @@ def names_of(attributes: ObjectAttributes) -> frozenset[str]:
     asked = {
         Difference.STORAGE_CLASS: extras.storage_class,
         Difference.REDIRECT: extras.redirect,
-        Difference.ENCRYPTION: extras.encryption,
+        Difference.ENCRYPTION: _is_asked_for(extras.encryption),
         Difference.OBJECT_LOCK: extras.lock,
         Difference.ACL: extras.acl,
         Difference.TAGS: attributes.tags,
@@ -119,11 +119,18 @@ def not_held(attributes: ObjectAttributes, vendor: Vendor) -> frozenset[str]:
         classes = vendor.storage_classes.split(", ")
         if extras.storage_class not in classes:
             names.add(Difference.STORAGE_CLASS)
-    if extras.encryption is not None and vendor.encryption:
-        kind = "SSE-KMS" if extras.encryption.method.startswith(_KMS) else "SSE-S3"
+    if _is_asked_for(extras.encryption) and vendor.encryption:
+        is_kms = extras.encryption is not None and extras.encryption.method.startswith(_KMS)
+        kind = "SSE-KMS" if is_kms else "SSE-S3"
         if kind not in vendor.encryption.split(", "):
             names.add(Difference.ENCRYPTION)
     return names_of(attributes) & names
+
+
+def is_left_unprotected(source: ObjectAttributes, keeping: Keeping) -> bool:
+    """Whether a customer's key is to be kept where the destination has none."""
+    encryption = source.extras.encryption
+    return keeping.encryption == KEEP and encryption is not None and encryption.method == SSE_C
 
 
 def blamed(error: StoreError, attributes: ObjectAttributes) -> str | None:
@@ -153,13 +160,22 @@ def is_certain(error: StoreError, attributes: ObjectAttributes) -> bool:
 def suspects(source: Present, attributes: ObjectAttributes, *, copied: bool) -> frozenset[str]:
     """What the object has that some stores drop without a word; ``copied`` is by the store."""
     names = set(names_of(attributes) - {Difference.TAGS})
+    if attributes.extras.encryption is not None:
+        names.add(Difference.ENCRYPTION)
     if not copied:
         names |= {name for name in _RARELY_HELD if name in attributes.headers}
         if not all(attributes.metadata.values()):
             names.add(Difference.METADATA)
-        if source.checksums:
+        if any(checksum.full_object for checksum in source.checksums):
             names.add(Difference.CHECKSUM)
     return frozenset(names)
+
+
+def lost_in_one_piece(source: Present) -> frozenset[str]:
+    """What no object has that is written at once: a checksum of parts becomes one of the whole."""
+    if any(not checksum.full_object for checksum in source.checksums):
+        return frozenset({Difference.CHECKSUM_TYPE})
+    return frozenset()
 
 
 def missing(source: Present, attributes: ObjectAttributes, replica: Present) -> frozenset[str]:
@@ -200,6 +216,8 @@ def _encryption(
     if keeping.encryption == BUCKET:
         return None
     method = keeping.encryption
+    if method == SSE_C:
+        return Encryption(SSE_C)
     if method == KEEP:
         if source is None:
             return None
@@ -213,9 +231,16 @@ def _encryption(
     return Encryption(method, keeping.kms_key, source.bucket_key if source else None)
 
 
+def _is_asked_for(encryption: Encryption | None) -> bool:
+    """Whether a header names it that could be left out: a customer's key is the bucket's."""
+    return encryption is not None and encryption.method != SSE_C
+
+
 def _as_protected(wants: Encryption, has: Encryption | None) -> bool:
     if has is None:
         return False
+    if wants.method == SSE_C:
+        return has.method == SSE_C
     return not wants.method.startswith(_KMS) or has.method.startswith(_KMS)
 
 

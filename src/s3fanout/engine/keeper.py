@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 from s3fanout.decide.keeping import (
     blamed,
     is_certain,
+    is_left_unprotected,
+    lost_in_one_piece,
     may_blame_checksum,
     missing,
     names_of,
@@ -100,6 +102,8 @@ class Keeper:
             source = ObjectAttributes(source.headers, source.metadata, tags, source.extras)
         attributes = wanted(source, self._keeping, vendor=vendor.name, now_ms=self._clock.now_ms())
         lacks = not_held(attributes, vendor)
+        if is_left_unprotected(source, self._keeping):
+            lacks |= {Difference.ENCRYPTION}
         for name in names_of(attributes):
             if self._is_held(name, attributes) is False:
                 lacks |= {name}
@@ -168,10 +172,10 @@ class Keeper:
         No request, or one look at the replica where nothing else says it; ``replica`` is one that
         was made already.
         """
+        lacks = load.lacks | lost_in_one_piece(facts)
         asked = suspects(facts, load.attributes, copied=copied)
         if not asked:
-            return load.lacks
-        lacks = load.lacks
+            return lacks
         if any(self._is_held(each.algorithm, _NOTHING) is False for each in facts.checksums):
             lacks |= asked & {Difference.CHECKSUM}
         lost = (await self._vendor()).loses
@@ -221,7 +225,7 @@ class Keeper:
         Raises:
             NotExact: It does not stay: the destination is strict.
         """
-        if lacks and self._keeping.strict:
+        if self._keeping.strict and lacks - {Difference.CHECKSUM_TYPE}:
             if is_version and written.version_id is not None:
                 await self._destination.delete_version(target, written.version_id)
             else:

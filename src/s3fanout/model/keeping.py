@@ -27,6 +27,10 @@ BUCKET = "bucket"
 """For encryption: none is asked for, so that of the bucket is used."""
 
 
+SSE_C = "SSE-C"
+"""For encryption: by a customer's key, which goes with every request to the bucket."""
+
+
 class Difference(StrEnum):
     """What a replica lacks of what it was to have. Content headers are called by their name."""
 
@@ -48,10 +52,12 @@ class Keeping:
     Attributes:
         attributes: When the source is looked at for it.
         storage_class: Of every replica; ``""`` is the source object's.
-        encryption: ``KEEP``, ``BUCKET``, or a method as ``x-amz-server-side-encryption`` names it.
+        encryption: ``KEEP``, ``BUCKET``, ``SSE_C``, or a method as the header
+            ``x-amz-server-side-encryption`` names it.
         kms_key: The destination's key, for a KMS method; ``""`` is the account's default key.
         acl: Canned ACL of every replica; ``""`` sends none.
-        strict: A replica that lacks anything is a dead letter, and is not left there.
+        strict: A replica that lacks anything is a dead letter, and is not left there. Checksums do
+            not count where one of the whole object stands for one of parts.
     """
 
     attributes: Carry = Carry.AUTO

@@ -6,23 +6,12 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 
-_BYTES = 32
-
 
 @dataclass(frozen=True, slots=True)
 class CustomerKey:
     """A key of 256 bits. It is never printed."""
 
     key: bytes = field(repr=False)
-
-    @staticmethod
-    def parse(text: str) -> CustomerKey | None:
-        """The key that ``text`` is the base64 of; ``None`` if it is none."""
-        try:
-            key = base64.b64decode(text.strip(), validate=True)
-        except ValueError:
-            return None
-        return CustomerKey(key) if len(key) == _BYTES else None
 
     def headers(self, *, of_copy_source: bool = False) -> dict[str, str]:
         """What to send with a request about an object, or about the source of a copy."""
