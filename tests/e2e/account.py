@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from s3fanout.cli.main import root
 from s3fanout.deploy.package import Architecture, Package, build_package
@@ -165,6 +165,10 @@ class Account:
         Raises:
             S3FanoutError: As the command.
         """
+        return self.ended(*arguments).stdout
+
+    def ended(self, *arguments: str) -> Result:
+        """As ``run``, with what it ended with in ``return_value``."""
         with environment(self.server, self.directory):
             answer = CliRunner().invoke(
                 root,
@@ -175,7 +179,7 @@ class Account:
         if isinstance(answer.exception, S3FanoutError):
             raise answer.exception
         assert answer.exception is None, answer.exc_info
-        return answer.stdout
+        return answer
 
     def run_json(self, *arguments: str) -> Any:
         """As ``run``, with ``--json``."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from s3fanout.deploy.apply import BODY_BYTES_MAX
 from s3fanout.model.errors import S3FanoutError
 from tests.e2e.account import Account
+from tests.e2e.policies import allow, user
 from tests.servers.server import Server
 
 pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
@@ -39,29 +37,6 @@ def name(account: Account, bucket_name: Callable[[str], str]) -> str:
     for bucket in (name, f"{name}-a", f"{name}-b", f"{name}-code"):
         account.create_bucket(bucket)
     return name
-
-
-@contextmanager
-def user(account: Account, name: str) -> Iterator[Account]:
-    """A user who may do nothing yet."""
-    iam = account.client("iam")
-    iam.create_user(UserName=name)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    server = replace(
-        account.server, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"]
-    )
-    of_user = Account(server, account.directory)
-    yield of_user
-    of_user.close()
-    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
-    iam.delete_user_policy(UserName=name, PolicyName="p")
-    iam.delete_user(UserName=name)
-
-
-def allow(account: Account, name: str, policy: dict[str, Any]) -> None:
-    account.client("iam").put_user_policy(
-        UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy)
-    )
 
 
 CONFIGURATIONS = {

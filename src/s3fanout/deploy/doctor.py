@@ -2,7 +2,7 @@
 
 | check | asks | fails when |
 |---|---|---|
-| ``stack`` | CloudFormation | it is not in a finished state |
+| ``stack`` | CloudFormation | it is not in a finished state; its last change was undone (warning) |
 | ``region`` | each bucket | it is in another Region than the settings say |
 | ``notification`` | the source | our entry, or the EventBridge flag, is gone or changed |
 | ``subscription`` | the topic | a destination is not subscribed |
@@ -15,7 +15,8 @@
 | ``alarm`` | CloudWatch | one is in alarm (warning) |
 | ``concurrency`` | Lambda | the account's limit is too low for what came in the last hour |
 
-A check that may not be asked is a warning that names the missing permission; the others go on.
+A check that may not be asked is a warning that names the missing permission; the others go on. What
+is asked about and is not there has failed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from s3fanout.deploy.names import DestinationNames
 from s3fanout.deploy.session import asking, error_code
 from s3fanout.deploy.triggers import TriggerState
 from s3fanout.deploy.vitals import HOUR_S, DestinationVitals, observe, require_stack
-from s3fanout.model.errors import S3FanoutError
+from s3fanout.model.errors import S3FanoutError, StoreError
 from s3fanout.service.check import Finding, Grade
 
 OLD_S = 900.0
@@ -45,6 +46,12 @@ BUSY_SHARE = 0.5
 FULL_SHARE = 0.8
 _NOTHING = frozenset(
     {"NoSuchBucket", "NoSuchBucketPolicy", "ServerSideEncryptionConfigurationNotFoundError"}
+)
+_GONE = frozenset(
+    {
+        *("ResourceNotFoundException", "NotFound", "NotFoundException", "NoSuchEntity"),
+        *("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
+    }
 )
 _PROBE = "s3fanout-doctor"
 _READS = ("s3:GetObject", "s3:GetObjectTagging")
@@ -63,12 +70,25 @@ def examine(
                 findings.append(finding)
                 found(finding)
         except S3FanoutError as error:
-            finding = Finding(
-                target, check, Grade.WARNING, error.message, error.hint, code=error.code
-            )
+            finding = _unanswered(target, check, error)
             findings.append(finding)
             found(finding)
     return findings
+
+
+def _unanswered(target: str, check: str, error: S3FanoutError) -> Finding:
+    """Something that was asked about is gone, or could not be asked."""
+    if isinstance(error, StoreError) and error.s3_code in _GONE:
+        return _failed(target, check, error.message, _anew(target))
+    return Finding(target, check, Grade.WARNING, error.message, error.hint, code=error.code)
+
+
+def _anew(destination: str) -> str:
+    return (
+        "CloudFormation does not put back what was changed or removed by hand: let the queue run "
+        f"empty, set enabled = false for {destination}, s3fanout deploy, take that out, s3fanout "
+        "deploy; what was written meanwhile is copied by s3fanout backfill"
+    )
 
 
 Ask = Callable[[], Iterator[Finding]]
@@ -113,6 +133,14 @@ class _Doctor:
         name = self._on.names.stack
         if state.endswith("_COMPLETE") and "ROLLBACK" not in state:
             yield Finding("stack", "stack", Grade.OK, f"{name} is {state}")
+        elif state == "UPDATE_ROLLBACK_COMPLETE":
+            yield Finding(
+                "stack",
+                "stack",
+                Grade.WARNING,
+                f"the last change of {name} failed and was taken back: what was before it works",
+                "see its events in CloudFormation; s3fanout plan shows what is still to be changed",
+            )
         else:
             yield _failed(
                 "stack", "stack", f"{name} is {state}", "see its events in CloudFormation; then "
@@ -191,7 +219,7 @@ class _Doctor:
                 (name, "subscription"),
                 f"{end} is subscribed to {names.topic}",
                 f"{end} is not subscribed to {names.topic}",
-                "s3fanout deploy puts it back",
+                _anew(name),
             )
 
     def _function(self, name: str, of: DestinationNames) -> Iterator[Finding]:
@@ -237,7 +265,7 @@ class _Doctor:
             (name, "permission"),
             f"{of.role} may read the source and write {to.bucket}",
             f"{of.role} lacks {'; '.join(missing)}",
-            "s3fanout deploy puts the policy back; or a permissions boundary takes it away",
+            f"{_anew(name)}; or a permissions boundary takes it away",
         )
         for action, statement in denied:
             yield _failed(
@@ -311,9 +339,7 @@ class _Doctor:
             (name, "trigger"),
             "events start its function" + (f" ({trigger.said})" if trigger.said else ""),
             f"its trigger is {trigger.state}: events wait",
-            f"s3fanout resume {name}"
-            if trigger.state is TriggerState.OFF
-            else "s3fanout deploy puts it back",
+            f"s3fanout resume {name}" if trigger.state is TriggerState.OFF else _anew(name),
         )
 
     def _queue(self, name: str) -> Iterator[Finding]:
