@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -32,9 +32,11 @@ from s3fanout.config.references import check_references, read_customer_key
 from s3fanout.config.rules import rules_of
 from s3fanout.decide.match import may_collide, refusal
 from s3fanout.decide.plan import Way
+from s3fanout.decide.repair import REPAIR_IGNORES
 from s3fanout.engine.comparing import ComparingCopier
 from s3fanout.engine.copier import Copier
 from s3fanout.engine.engine import Engine
+from s3fanout.engine.examiner import Depth
 from s3fanout.engine.exclusive import Attempts, ExclusiveCopier
 from s3fanout.engine.history import HistoryCopier
 from s3fanout.engine.holding import HoldingCopier
@@ -46,7 +48,7 @@ from s3fanout.engine.receive import Receiver
 from s3fanout.engine.remover import Remover
 from s3fanout.engine.settler import GATHER_S, Settler
 from s3fanout.engine.sweep import Sweeper
-from s3fanout.engine.verify import Depth, Verifier
+from s3fanout.engine.verify import Verifier
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
 from s3fanout.model.rules import Deletes, Rule, Versions
@@ -259,8 +261,9 @@ def verifier_of(
     clock: Clock,
     depth: Depth = Depth.LISTING,
     sample: float = 1.0,
+    ignored: Collection[str] = REPAIR_IGNORES,
 ) -> Verifier:
-    """A comparison of one destination with the source.
+    """A comparison of one destination with the source; what ``ignored`` names may differ.
 
     Raises:
         Misconfigured: It has a key template: its replicas do not come in the order of the source.
@@ -277,9 +280,9 @@ def verifier_of(
         replica=stores.open(settings.destinations[rule.destination]),
         ledger=ledger,
         clock=clock,
-        part_bytes=settings.limits.part_size_bytes,
         depth=depth,
         sample=sample,
+        ignored=ignored,
     )
 
 

@@ -38,11 +38,12 @@ from s3fanout.deploy.triggers import Trigger, TriggerState
 from s3fanout.deploy.validate import Arrival
 from s3fanout.deploy.vitals import Alarm, DestinationVitals, QueueVitals
 from s3fanout.engine.backfill import BackfillTally
+from s3fanout.engine.examiner import Depth
 from s3fanout.engine.lane import LaneView
 from s3fanout.engine.receive import Receipt
 from s3fanout.engine.sweep import Repairs
-from s3fanout.engine.verify import Depth, Tally
 from s3fanout.engine.verify import Finding as VerifyFinding
+from s3fanout.engine.verify import Tally
 from s3fanout.model import errors
 from s3fanout.model.errors import Unavailable
 from s3fanout.model.events import ChangeKind

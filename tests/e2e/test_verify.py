@@ -6,8 +6,10 @@ import csv
 import io
 import json
 from contextlib import closing
+from typing import Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 
 from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.evidence import put
@@ -67,3 +69,84 @@ def test_it_reports_what_differs_in_every_form(
     assert installation.command("verify", "--prefix", "z/").code == 0
     assert installation.command("verify", "--sample", "1%").code == 2
     assert not installation.ledger.exists(), "it makes no ledger"
+
+
+USUAL: dict[str, Any] = {
+    "ContentType": "text/plain",
+    "Metadata": {"owner": "ann"},
+    "Tagging": "team=red",
+}
+PLANTED: dict[str, dict[str, Any]] = {
+    "flipped": {"Body": b"Bytes"},
+    "truncated": {"Body": b"byte"},
+    "headers": {"ContentType": "text/html"},
+    "metadata": {"Metadata": {"owner": "bob"}},
+    "tags": {"Tagging": "team=blue"},
+    "untagged": {"Tagging": ""},
+    "storage-class": {"StorageClass": "STANDARD_IA"},
+    "redirect": {"WebsiteRedirectLocation": "/elsewhere"},
+    "same": {},
+}
+
+
+@pytest.mark.parametrize("name", ["moto", "seaweedfs"])
+def test_it_finds_what_was_planted_and_nothing_else(
+    name: str, request: pytest.FixtureRequest, new_place: NewPlace, install: Install
+) -> None:
+    store: Server = request.getfixturevalue(name)
+    source, to = new_place(store, "source"), new_place(store, "paris")
+    installation = install(source=source, destinations={"paris": to})
+    planted = dict(PLANTED)
+    if name == "seaweedfs":
+        del planted["redirect"]  # which it does not hold
+    large = b"x" * (10 << 20)
+    flipped = large[: 9 << 20] + b"y" + large[(9 << 20) + 1 :]
+    with closing(boto3_client(store, "s3")) as client:
+        for key, other in planted.items():
+            written = {"Key": key, "Body": b"bytes", **USUAL}
+            client.put_object(**{"Bucket": source.bucket, **written})
+            client.put_object(**{"Bucket": to.bucket, **written, **other})
+        for place, key, content, part_mib in (
+            (source, "large/same", large, 5),
+            (to, "large/same", large, 6),
+            (source, "large/flipped", large, 5),
+            (to, "large/flipped", flipped, 5),
+        ):
+            config = TransferConfig(multipart_threshold=1, multipart_chunksize=part_mib << 20)
+            client.upload_fileobj(io.BytesIO(content), place.bucket, key, Config=config)
+
+    def found(*arguments: str) -> dict[str, tuple[str, str]]:
+        ended = installation.command("verify", "--format", "ndjson", *arguments)
+        assert ended.code == 4, ended.err
+        rows = [json.loads(line) for line in ended.out.splitlines()]
+        return {
+            row["key"]: (row["standing"], row["code"]) for row in rows if row["kind"] == "finding"
+        }
+
+    by_listing = {
+        "flipped": ("differs", "etag"),
+        "truncated": ("differs", "size"),
+        "storage-class": ("differs", "storage-class"),
+        "large/same": ("unknown", "etag-says-nothing"),
+        "large/flipped": ("unknown", "etag-says-nothing"),
+    }
+    by_looks = {
+        **by_listing,
+        "headers": ("differs", "headers"),
+        "metadata": ("differs", "metadata"),
+        "tags": ("differs", "tags"),
+        "untagged": ("differs", "tags"),
+        **({"redirect": ("differs", "redirect")} if "redirect" in planted else {}),
+    }
+    by_bytes = {
+        **by_looks,
+        "flipped": ("differs", "bytes"),
+        "large/flipped": ("differs", "bytes"),
+    }
+    del by_bytes["large/same"]
+    assert found() == by_listing
+    assert found("--attributes") == by_looks
+    assert found("--deep") == by_bytes
+    names = ("storage-class", "tags", "metadata", "redirect", "content-type")
+    ignored = found("--deep", *(word for name in names for word in ("--ignore", name)))
+    assert set(ignored) == {"flipped", "truncated", "large/flipped"}

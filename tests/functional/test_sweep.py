@@ -50,7 +50,6 @@ def sweeper_of(world: World, told: Swept, *rules: Rule, grace_s: float = 0.0) ->
             replica=world.buckets[rule.destination],
             ledger=world.journal,
             clock=world.clock,
-            part_bytes=1 << 20,
         )
 
     return Sweeper(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,14 +12,28 @@ from s3fanout.adapters.journal.memory import MemoryJournal
 from s3fanout.adapters.store.memory import MemoryStore, MemoryStores, StoredObject
 from s3fanout.decide.compare import Standing
 from s3fanout.engine import listing
-from s3fanout.engine.verify import Depth, Finding, Tally, Verifier
-from s3fanout.model.errors import AccessDenied
+from s3fanout.engine.examiner import READS_AT_ONCE, Depth
+from s3fanout.engine.verify import Finding, Tally, Verifier
+from s3fanout.model.errors import AccessDenied, Unavailable
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import JobState, NewJob, Settlement
-from s3fanout.model.objects import Listed, ListPage, ObjectAttributes
+from s3fanout.model.keeping import Keeping
+from s3fanout.model.objects import (
+    Checksum,
+    ChecksumAlgorithm,
+    Encryption,
+    Extras,
+    Listed,
+    ListPage,
+    ObjectAttributes,
+    ObjectLock,
+    PartBody,
+    Probe,
+)
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
 from tests.functional.clock import VirtualClock
 
+STEP_BYTES = 1000
 RULE = Rule("paris", KeyFilter(exclude_prefixes=("raw/tmp/",)), KeyMap("raw/", "copy/"))
 PLAIN = ObjectAttributes({"content-type": "text/plain"}, {"owner": "ann"}, {"team": "red"})
 
@@ -40,7 +55,9 @@ class Pair:
     def target(key: str) -> str:
         return "copy/" + key.removeprefix("raw/")
 
-    async def know(self, key: str, *, source_etag: str, replica_etag: str) -> None:
+    async def know(
+        self, key: str, *, source_etag: str, replica_etag: str, lacks: tuple[str, ...] = ()
+    ) -> None:
         """Write into the ledger that the key was copied so."""
         await self.ledger.accept([NewJob("paris", key, ChangeKind.CREATED, 1)], now_ms=1)
         (job,) = await self.ledger.claim("paris", 1, now_ms=1)
@@ -54,6 +71,7 @@ class Pair:
                     0,
                     source_etag=source_etag,
                     replica_etag=replica_etag,
+                    differences=lacks,
                 )
             ]
         )
@@ -65,20 +83,23 @@ class Pair:
         prefix: str = "",
         depth: Depth = Depth.LISTING,
         sample: float = 1.0,
+        ignored: Sequence[str] = (),
+        rule: Rule = RULE,
         source: MemoryStore | None = None,
         replica: MemoryStore | None = None,
     ) -> tuple[Tally, dict[str, tuple[str, str]]]:
         """The tally, and sign and code of each finding by key."""
         findings: list[Finding] = []
         verifier = Verifier(
-            rule=RULE,
+            rule=rule,
             source=source or self.source,
             replica=replica or self.replica,
             ledger=self.ledger,
             clock=self.clock,
-            part_bytes=1000,
             depth=depth,
             sample=sample,
+            ignored=ignored,
+            step_bytes=STEP_BYTES,
         )
 
         async def found(some: Sequence[Finding]) -> None:
@@ -117,7 +138,59 @@ class ByDirectory(MemoryStore):
 KEYS = [f"raw/{folder}/{number:03}" for folder in ("a", "a-b", "b", "b!") for number in range(30)]
 
 
-async def test_fifteen_planted_differences_are_found_and_nothing_else() -> None:
+CARRIED = Extras(
+    storage_class="STANDARD_IA",
+    redirect="/there",
+    encryption=Encryption("aws:kms", "key"),
+    lock=ObjectLock("GOVERNANCE", "2030-01-01T00:00:00Z", legal_hold=True),
+)
+FULL = replace(PLAIN, extras=CARRIED)
+SHA256 = Checksum(ChecksumAlgorithm.SHA256, "", full_object=True)
+
+
+def in_parts(content: bytes) -> StoredObject:
+    """An object whose etag says nothing, with all that an object can carry."""
+    return replace(StoredObject.of(content, FULL), etag=f"{len(content):032}-7")
+
+
+def lost_attributes() -> Iterator[tuple[StoredObject, StoredObject, str]]:
+    """Source objects, replicas that lack something, and what."""
+    for extras, code in (
+        (replace(CARRIED, storage_class=""), "storage-class"),
+        (replace(CARRIED, storage_class="GLACIER_IR"), "storage-class"),
+        (replace(CARRIED, redirect=""), "redirect"),
+        (replace(CARRIED, encryption=Encryption("AES256")), "encryption"),
+        (replace(CARRIED, lock=None), "object-lock"),
+        (replace(CARRIED, lock=ObjectLock("GOVERNANCE", "2030-01-01T00:00:00Z")), "object-lock"),
+    ):
+        poor = StoredObject.of(b"abc", replace(PLAIN, extras=extras))
+        yield StoredObject.of(b"abc", FULL), poor, code
+    for headers, metadata, tags, code in (
+        ({"content-type": "text/html"}, {"owner": "ann"}, {"team": "red"}, "headers"),
+        ({"content-type": "text/plain"}, {"owner": "bob"}, {"team": "red"}, "metadata"),
+        ({"content-type": "text/plain"}, {}, {"team": "red"}, "metadata"),
+        ({"content-type": "text/plain"}, {"owner": "ann"}, {"team": "blue"}, "tags"),
+        ({"content-type": "text/plain"}, {"owner": "ann"}, {}, "tags"),
+    ):
+        other = ObjectAttributes(headers, metadata, tags)
+        yield StoredObject.of(b"abc", PLAIN), StoredObject.of(b"abc", other), code
+    summed = StoredObject.of(b"abc", PLAIN, checksums=(SHA256,))
+    yield summed, StoredObject.of(b"abc", PLAIN), "checksum"
+
+
+def flipped_bytes() -> Iterator[tuple[StoredObject, StoredObject, str]]:
+    """Objects of several steps, of which one byte is another in the replica."""
+    for at in (0, STEP_BYTES - 1, 4 * STEP_BYTES, 9 * STEP_BYTES + 5):
+        content = bytearray(b"x" * (9 * STEP_BYTES + 6))
+        good = in_parts(bytes(content))
+        content[at] ^= 1
+        yield good, in_parts(bytes(content)), "bytes"
+
+
+SHOWN_BY_LISTINGS = {"size", "etag", "storage-class", "etag-says-nothing"}
+
+
+async def test_planted_differences_are_found_and_nothing_else() -> None:
     pair = Pair(KEYS)
     source, replica, target = pair.source.objects, pair.replica.objects, pair.target
     planted = iter(KEYS)
@@ -131,19 +204,16 @@ async def test_fifteen_planted_differences_are_found_and_nothing_else() -> None:
     good = source[KEYS[0]]
     spoil(replace(good, content=b"Bytes" + good.content[5:]), "*", "bytes")  # etag kept
     key = KEYS[1]
-    spoil(StoredObject.of(b"Bytes" + source[key].content[5:], PLAIN), "*", "etag")
+    spoil(StoredObject.of(b"Bytes" + source[key].content[5:], PLAIN), "*", "bytes")
     spoil(StoredObject.of(b"trunc", PLAIN), "*", "size")
     spoil(StoredObject.of(source[KEYS[3]].content + b"!", PLAIN), "*", "size")
     spoil(StoredObject.of(b"", PLAIN), "*", "size")
-    for headers, metadata, tags, code in (
-        ({"content-type": "text/html"}, {"owner": "ann"}, {"team": "red"}, "headers"),
-        ({"content-type": "text/plain"}, {"owner": "bob"}, {"team": "red"}, "metadata"),
-        ({"content-type": "text/plain"}, {}, {"team": "red"}, "metadata"),
-        ({"content-type": "text/plain"}, {"owner": "ann"}, {"team": "blue"}, "tags"),
-        ({"content-type": "text/plain"}, {"owner": "ann"}, {}, "tags"),
-    ):
-        content = source[KEYS[len(expected)]].content
-        spoil(StoredObject.of(content, ObjectAttributes(headers, metadata, tags)), "*", code)
+    for ours, theirs, code in (*lost_attributes(), *flipped_bytes()):
+        source[KEYS[len(expected)]] = ours
+        spoil(theirs, "*", code)
+    same = in_parts(b"y" * (3 * STEP_BYTES + 1))
+    source[KEYS[-1]] = same
+    replica[target(KEYS[-1])] = replace(same, etag="0" * 32 + "-9")
     missing = next(planted)
     del replica[target(missing)]
     expected[missing] = ("+", "missing")
@@ -160,25 +230,176 @@ async def test_fifteen_planted_differences_are_found_and_nothing_else() -> None:
     source["raw/tmp/x"] = good  # not wanted by the rule
     replica["copy/tmp/x"] = good
     expected["raw/tmp/x"] = ("-", "filtered-key")
-    assert len(expected) == 15
+    assert len(expected) == 26
 
     before = dict(source), dict(replica)
     tally, found = await pair.verify(depth=Depth.BYTES)
     assert found == expected
-    assert tally.counts[Standing.SAME] == len(KEYS) - 13
+    assert tally.counts[Standing.SAME] == len(KEYS) - 24
     assert (dict(source), dict(replica)) == before
     operations = {*pair.source.requests, *pair.replica.requests}
     assert operations <= {"ListObjectsV2", "HeadObject", "GetObject", "GetObjectTagging"}
 
-    # Without --deep what the listings show is found, and no byte is read.
+    # Looks at attributes find all but the bytes, and say of which they do not know them.
     pair.source.requests.clear()
+    expected[KEYS[1]] = ("*", "etag")
+    expected[KEYS[-1]] = ("?", "etag-says-nothing")
+    _, by_looks = await pair.verify(depth=Depth.ATTRIBUTES)
+    assert by_looks == {key: found for key, found in expected.items() if found[1] != "bytes"}
+    # Without them what the listings show is found, and next to nothing is looked at.
     _, shallow = await pair.verify()
     assert shallow == {
         key: found
         for key, found in expected.items()
-        if found[1] not in {"bytes", "headers", "metadata", "tags"}
+        if found[1]
+        in {*SHOWN_BY_LISTINGS, "filtered-key", "foreign", "missing", "replica-gone", "outdated"}
     }
     assert "GetObject" not in pair.source.requests
+
+
+async def test_what_the_ledger_knows_a_replica_to_lack_is_told_and_makes_no_difference() -> None:
+    pair = Pair(KEYS[:5])
+    known, more, moved, bare, gone = KEYS[:5]
+    for key in (known, more, moved, bare):
+        stored = StoredObject.of(key.encode(), FULL)
+        pair.source.objects[key] = stored
+        poor = replace(PLAIN, extras=replace(CARRIED, storage_class="", redirect=""))
+        pair.replica.objects[pair.target(key)] = StoredObject.of(key.encode(), poor)
+        names = ("redirect", "storage-class") if key != more else ("storage-class",)
+        if key != bare:
+            etag = stored.etag if key != moved else "another"
+            await pair.know(key, source_etag=etag, replica_etag=stored.etag, lacks=names)
+    tally, found = await pair.verify(depth=Depth.ATTRIBUTES)
+    assert found == {
+        known: ("=", "known-difference"),
+        more: ("*", "redirect"),
+        moved: ("*", "storage-class"),
+        bare: ("*", "storage-class"),
+    }
+    assert (tally.counts[Standing.SAME], tally.known) == (2, 1)
+    _, found = await pair.verify(rule=replace(RULE, keeping=Keeping(strict=True)))
+    assert found[known] == ("*", "storage-class"), "strict replicas lack nothing"
+    del pair.replica.objects[pair.target(gone)]
+    tally, found = await pair.verify(depth=Depth.ATTRIBUTES, ignored=("storage-class", "redirect"))
+    assert found == {gone: ("+", "missing")}
+    await pair.know(gone, source_etag="", replica_etag="")
+    for key in (more, moved, bare, gone):
+        del pair.source.objects[key]
+        pair.replica.objects.pop(pair.target(key), None)
+    tally, _ = await pair.verify(depth=Depth.ATTRIBUTES)
+    assert tally.is_equal
+
+
+async def test_tags_are_read_only_where_a_look_says_that_there_are_some() -> None:
+    pair = Pair(KEYS[:3])
+    for key in KEYS[1:3]:
+        pair.source.objects[key] = StoredObject.of(key.encode())
+        pair.replica.objects[pair.target(key)] = StoredObject.of(key.encode())
+    tagged = StoredObject.of(KEYS[2].encode(), ObjectAttributes(tags={"team": "red"}))
+    pair.replica.objects[pair.target(KEYS[2])] = tagged
+    _, found = await pair.verify(depth=Depth.ATTRIBUTES)
+    assert found == {KEYS[2]: ("*", "tags")}
+    for store in (pair.source, pair.replica):
+        assert store.requests["HeadObject"] == 3
+        assert store.requests["GetObjectTagging"] == 2
+
+
+async def test_checksums_and_keys_of_encryption_say_what_etags_do_not() -> None:
+    pair = Pair(KEYS[:4])
+    source, replica = pair.source.objects, pair.replica.objects
+    proven, other, sealed, plain = KEYS[:4]
+    for key in (proven, other):
+        stored = replace(in_parts(b"x" * 3000), checksums=(replace(SHA256, value="aa"),))
+        source[key] = stored
+        value = "aa" if key == proven else "bb"
+        replica[pair.target(key)] = replace(
+            stored, etag="1" * 32 + "-2", checksums=(replace(SHA256, value=value),)
+        )
+    source[sealed] = StoredObject.of(b"y" * 3000, FULL)
+    replica[pair.target(sealed)] = replace(source[sealed], etag="2" * 32)
+    source[plain] = StoredObject.of(b"z" * 3000, PLAIN)
+    replica[pair.target(plain)] = replace(source[plain], etag="3" * 32)
+    _, found = await pair.verify(depth=Depth.ATTRIBUTES)
+    assert found == {
+        other: ("*", "checksum"),
+        sealed: ("?", "etag-says-nothing"),
+        plain: ("*", "etag"),
+    }
+    _, found = await pair.verify()
+    assert found[sealed] == ("?", "etag-says-nothing"), "one look tells that it is encrypted"
+    _, found = await pair.verify(depth=Depth.BYTES)
+    assert found == {}, "equal bytes, whatever the etags and checksums say"
+
+
+async def test_large_objects_are_read_in_step_with_bounded_memory() -> None:
+    pair = Pair(KEYS)
+    content = b"x" * (40 * STEP_BYTES + 1)
+    for key in KEYS:
+        pair.source.objects[key] = in_parts(content)
+        pair.replica.objects[pair.target(key)] = replace(in_parts(content), etag="1" * 32 + "-2")
+
+    class Watched(MemoryStore):
+        """Counts the ranges that are under way."""
+
+        under_way = most = longest = 0
+
+        async def get_range(
+            self,
+            key: str,
+            *,
+            first: int,
+            last: int,
+            if_match: str,
+            version_id: str | None = None,
+        ) -> PartBody:
+            Watched.under_way += 1
+            Watched.most = max(Watched.most, Watched.under_way)
+            Watched.longest = max(Watched.longest, last - first + 1)
+            await asyncio.sleep(0)  # the others may begin
+            Watched.under_way -= 1
+            return await super().get_range(key, first=first, last=last, if_match=if_match)
+
+    stores = pair.source._stores
+    tally, found = await pair.verify(
+        depth=Depth.BYTES, source=Watched(stores, "source"), replica=Watched(stores, "paris")
+    )
+    assert (tally.read, found) == (len(KEYS), {})
+    assert Watched.longest == STEP_BYTES
+    assert Watched.most == 2 * READS_AT_ONCE
+
+
+async def test_an_object_that_is_overwritten_while_it_is_read_is_not_judged() -> None:
+    pair = Pair(KEYS[:2])
+    for key in KEYS[:2]:
+        stored = in_parts(b"x" * 5000)
+        pair.source.objects[key] = pair.replica.objects[pair.target(key)] = stored
+
+    class Moving(MemoryStore):
+        async def get_range(self, key: str, **options: object) -> PartBody:
+            if key == pair.target(KEYS[0]):
+                self.objects[key] = in_parts(b"y" * 5000 + b"!")
+            return await super().get_range(key, **options)  # type: ignore[arg-type]
+
+    _, found = await pair.verify(depth=Depth.BYTES, replica=Moving(pair.source._stores, "paris"))
+    assert found == {KEYS[0]: ("?", "moved")}
+
+
+async def test_a_request_that_fails_once_is_made_again() -> None:
+    pair = Pair(KEYS[:2])
+    failed: set[str] = set()
+
+    class Shaky(MemoryStore):
+        async def head(self, key: str, *, version_id: str | None = None) -> Probe:
+            if key not in failed:
+                failed.add(key)
+                raise Unavailable("busy")
+            return await super().head(key)
+
+    shaky = Shaky(pair.source._stores, "paris")
+    verifying = asyncio.ensure_future(pair.verify(depth=Depth.ATTRIBUTES, replica=shaky))
+    await pair.clock.run_until(verifying.done)
+    assert (await verifying)[1] == {}
+    assert len(failed) == 2
 
 
 async def test_what_two_etags_do_not_say_the_ledger_says_or_nobody() -> None:

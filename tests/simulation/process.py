@@ -178,7 +178,6 @@ class Process:
             replica=self._walked(self.world.places[rule.destination]),
             ledger=self.journal,
             clock=self.world.clock,
-            part_bytes=1,
         )
 
     def _lane(self, place: Place) -> Lane:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3fanout.decide.compare import (
-    Standing,
-    Verdict,
-    compare,
-    compare_attributes,
-    share_wrong_max,
-)
+from s3fanout.decide.compare import Standing, Verdict, compare, share_wrong_max
 from s3fanout.decide.reconcile import Join, Pair
 from s3fanout.decide.repair import is_seen_to
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import JobState, ReplicaRecord
-from s3fanout.model.objects import Listed, ObjectAttributes
+from s3fanout.model.keeping import Carry, Keeping
+from s3fanout.model.objects import Listed
 from s3fanout.model.rules import KeyFilter, Rule
 
 A, B = "a" * 32, "b" * 32
@@ -110,13 +107,40 @@ def test_what_was_copied_since_it_was_seen_is_no_lost_event(
     assert is_seen_to(verdict, source, now) is seen_to
 
 
-def test_attributes_differ_by_name() -> None:
-    ours = ObjectAttributes({"content-type": "a"}, {"x": "1", "y": "2"}, None)
-    theirs = ObjectAttributes({"content-type": "a"}, {"x": "1", "z": "2"}, {"t": "1"})
-    assert compare_attributes(ours, theirs) == Verdict(
-        Standing.DIFFERS, "metadata", "metadata differ: y, z"
-    )
-    assert compare_attributes(ours, ours) is None
+IA, COLD = "STANDARD_IA", "GLACIER"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "keeping", "lacks", "expected"),
+    [
+        (IA, "STANDARD", Keeping(), (), "* storage-class"),
+        (IA, "STANDARD", Keeping(), ("storage-class",), "= known-difference"),
+        (IA, "STANDARD", Keeping(), ("tags",), "* storage-class"),
+        (IA, "STANDARD", Keeping(strict=True), ("storage-class",), "* storage-class"),
+        (IA, "STANDARD", Keeping(storage_class="STANDARD"), (), "= etag"),
+        (IA, IA, Keeping(storage_class=COLD), (), "* storage-class"),
+        (IA, "STANDARD", Keeping(attributes=Carry.COPIED), (), "= etag"),
+        (IA, IA, Keeping(attributes=Carry.COPIED, storage_class=COLD), (), "* storage-class"),
+        (IA, IA, Keeping(), (), "= etag"),
+        (IA, "", Keeping(), (), "= etag"),
+        ("", IA, Keeping(), (), "= etag"),
+    ],
+)
+def test_the_class_that_listings_tell(
+    ours: str, theirs: str, keeping: Keeping, lacks: tuple[str, ...], expected: str
+) -> None:
+    source, replica = (row()._replace(storage_class=name) for name in (ours, theirs))
+    known = replace(record(A, A), differences=lacks)
+    rule = replace(RULE, keeping=keeping)
+    verdict = compare(source, replica, known, rule=rule)
+    assert verdict is not None
+    assert f"{verdict.standing.value} {verdict.code}" == expected
+    ignoring = compare(source, replica, known, rule=rule, ignored={"storage-class"})
+    assert ignoring is not None
+    assert ignoring.is_plainly_same
+    elsewhere = compare(source, replica._replace(etag="x-2"), None, rule=rule)
+    assert elsewhere is not None
+    assert elsewhere.code in {"storage-class", "etag-says-nothing"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from s3fanout.adapters.store.s3_headers import CONTENT_HEADERS
 from s3fanout.cli.options import (
     config_option,
     destination_option,
@@ -18,7 +19,9 @@ from s3fanout.cli.options import (
 )
 from s3fanout.cli.output import Ticker, human_seconds, print_note, write_pieces
 from s3fanout.config.settings import Settings
-from s3fanout.engine.verify import Depth, Tally
+from s3fanout.decide.compare_attributes import COMPARED
+from s3fanout.engine.examiner import Depth
+from s3fanout.engine.verify import Tally
 from s3fanout.model.errors import ExitCode
 from s3fanout.service.verify import (
     Compared,
@@ -29,6 +32,8 @@ from s3fanout.service.verify import (
     report,
 )
 from s3fanout.wiring import Stores, event_loop_factory, open_ledger, system_clock
+
+IGNORABLE = sorted(map(str, (*COMPARED, *CONTENT_HEADERS)))
 
 
 class Share(click.ParamType[float]):
@@ -54,9 +59,17 @@ class Share(click.ParamType[float]):
 @destination_option
 @prefix_option
 @click.option(
-    "--attributes", is_flag=True, help="Compare headers, metadata, number of tags (HEAD)."
+    "--attributes", is_flag=True, help="Compare all attributes, tags and checksums (HEAD)."
 )
-@click.option("--deep", is_flag=True, help="Compare bytes, headers, metadata and tags: reads all.")
+@click.option("--deep", is_flag=True, help="Compare bytes and all attributes: reads all.")
+@click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    type=click.Choice(IGNORABLE),
+    metavar="NAME",
+    help=f"What may differ, any number of times: {', '.join(IGNORABLE)}.",
+)
 @click.option(
     "--sample",
     type=Share(),
@@ -81,6 +94,7 @@ def verify(
     prefix: str,
     attributes: bool,
     deep: bool,
+    ignored: tuple[str, ...],
     sample: float,
     form: str,
     output: Path | None,
@@ -94,7 +108,8 @@ def verify(
     depth = Depth.BYTES if deep else Depth.ATTRIBUTES if attributes else Depth.LISTING
     if sample < 1 and depth is Depth.LISTING:
         raise click.UsageError("--sample goes with --attributes or --deep")
-    scope = Scope([destination] if destination else list(settings.enabled), prefix, depth, sample)
+    names = [destination] if destination else list(settings.enabled)
+    scope = Scope(names, prefix, depth, sample, frozenset(ignored))
     with Findings() as findings, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
         compared = runner.run(_compared(settings, scope, findings))
         pieces = report(ReportFormat(form), compared, findings.documents(), scope)

@@ -12,6 +12,8 @@
 | wanted | there | the ledger says that only the replica has moved | DIFFERS ``replica-changed`` |
 | wanted | there | both etags look like an MD5 | DIFFERS ``etag`` |
 | wanted | there | otherwise (in parts, encrypted, none sent) | UNKNOWN ``etag-says-nothing`` |
+| wanted | there | so far SAME or UNKNOWN; told another class | DIFFERS ``storage-class`` |
+| wanted | there | so far SAME; likewise, but the ledger knows it | SAME ``known-difference`` |
 
 An etag is no hash by contract: objects written in parts or encrypted with KMS have others for equal
 bytes (Amazon S3 API reference, "Object", read 2026-11-24). Equal etags prove equal bytes all the
@@ -25,14 +27,17 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from s3fanout.decide.match import refusal
 from s3fanout.model.jobs import JobState, ReplicaRecord
-from s3fanout.model.objects import Listed, ObjectAttributes
+from s3fanout.model.keeping import Carry, Difference, Keeping
+from s3fanout.model.objects import Listed
 from s3fanout.model.rules import Rule
 
+_OWN_CODES = frozenset(Difference)
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _CONFIDENCE = 0.95
 _BISECTIONS = 60
@@ -63,21 +68,36 @@ class Verdict:
         code: Stable slug of the evidence.
         evidence: One sentence for people.
         drift: Somebody else than us changed or removed the replica.
+        differences: What differs beside the bytes, by ``Difference`` or name of a content header.
     """
 
     standing: Standing
     code: str
     evidence: str
     drift: bool = False
+    differences: tuple[str, ...] = ()
+
+    @property
+    def is_plainly_same(self) -> bool:
+        """Nothing at all is to be told."""
+        return self.standing is Standing.SAME and not self.differences
 
 
 SAME_ETAG = Verdict(Standing.SAME, "etag", "equal etags")
 
 
 def compare(
-    source: Listed | None, replica: Listed | None, record: ReplicaRecord | None, *, rule: Rule
+    source: Listed | None,
+    replica: Listed | None,
+    record: ReplicaRecord | None,
+    *,
+    rule: Rule,
+    ignored: Collection[str] = (),
 ) -> Verdict | None:
-    """The verdict; ``None`` where there is no replica and should be none."""
+    """The verdict; ``None`` where there is no replica and should be none.
+
+    ``ignored`` names what may differ.
+    """
     unwanted = None if source is None else refusal(rule, source.key, source.size_bytes)
     if source is None or unwanted is not None:
         return None if replica is None else _extra(unwanted, record)
@@ -100,8 +120,68 @@ def compare(
             drift,
         )
     if source.etag == replica.etag and source.etag:
-        return SAME_ETAG
-    return _by_ledger(source, replica, record if settled else None) or _by_etags(source, replica)
+        verdict = SAME_ETAG
+    else:
+        known = record if settled else None
+        verdict = _by_ledger(source, replica, known) or _by_etags(source, replica)
+    if verdict.standing not in {Standing.SAME, Standing.UNKNOWN}:
+        return verdict
+    evidence = class_difference(source, replica, rule.keeping)
+    if not evidence or Difference.STORAGE_CLASS in ignored:
+        return verdict
+    known_names = known_differences(record, source, replica, rule.keeping)
+    return with_differences(verdict, {Difference.STORAGE_CLASS: evidence}, known_names)
+
+
+def class_difference(source: Listed, replica: Listed, keeping: Keeping) -> str:
+    """How a replica's storage class is not the one that it is to have, where both are told.
+
+    Where objects are only ``COPIED``, the store chooses it.
+    """
+    if keeping.attributes is Carry.COPIED and not keeping.storage_class:
+        return ""
+    wants, has = keeping.storage_class or source.storage_class, replica.storage_class
+    return f"storage class {wants} wanted, {has} found" if wants and has and wants != has else ""
+
+
+def known_differences(
+    record: ReplicaRecord | None, source: Listed, replica: Listed, keeping: Keeping
+) -> frozenset[str]:
+    """What the ledger recorded that this replica of this source object lacks.
+
+    A strict destination has none: there they count.
+    """
+    if (
+        record is None
+        or keeping.strict
+        or (record.source_etag, record.replica_etag) != (source.etag, replica.etag)
+    ):
+        return frozenset()
+    return frozenset(record.differences)
+
+
+def with_differences(verdict: Verdict, found: Mapping[str, str], known: Collection[str]) -> Verdict:
+    """``verdict`` on the bytes, and what differs beside them: sentences by name.
+
+    What is known does not make a replica differ, but is told.
+    """
+    news = {name: text for name, text in found.items() if name not in known}
+    if news:
+        code = next(iter(news))
+        return Verdict(
+            Standing.DIFFERS,
+            code if code in _OWN_CODES else "headers",
+            "; ".join(news.values()),
+            differences=tuple(news),
+        )
+    if found and verdict.standing is Standing.SAME:
+        return Verdict(
+            Standing.SAME,
+            "known-difference",
+            f"known difference: {', '.join(sorted(found))}",
+            differences=tuple(sorted(found)),
+        )
+    return verdict
 
 
 def _extra(unwanted: str | None, record: ReplicaRecord | None) -> Verdict:
@@ -139,30 +219,13 @@ def _by_etags(source: Listed, replica: Listed) -> Verdict:
         return Verdict(
             Standing.DIFFERS,
             "etag",
-            f"etags {source.etag} and {replica.etag} of equal sizes (with KMS: use --deep)",
+            f"etags {source.etag} and {replica.etag} of equal sizes",
         )
     return Verdict(
         Standing.UNKNOWN,
         "etag-says-nothing",
-        "equal sizes, and etags that say nothing about the bytes: use --deep",
+        "equal sizes, and etags that say nothing about the bytes: use --attributes or --deep",
     )
-
-
-def compare_attributes(source: ObjectAttributes, replica: ObjectAttributes) -> Verdict | None:
-    """What differs in headers, metadata and tags; ``None`` if nothing does.
-
-    Tags are compared where both were read.
-    """
-    for code, ours, theirs in (
-        ("headers", source.headers, replica.headers),
-        ("metadata", source.metadata, replica.metadata),
-        ("tags", source.tags, replica.tags),
-    ):
-        if ours is None or theirs is None or dict(ours) == dict(theirs):
-            continue
-        names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
-        return Verdict(Standing.DIFFERS, code, f"{code} differ: {', '.join(names)}")
-    return None
 
 
 def share_wrong_max(checked: int, wrong: int) -> float:

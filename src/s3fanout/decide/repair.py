@@ -26,8 +26,13 @@ from enum import StrEnum
 from s3fanout.decide.compare import Standing, Verdict
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import JobState, NewJob, ReplicaRecord
+from s3fanout.model.keeping import Difference
 from s3fanout.model.objects import Listed, is_text
 from s3fanout.model.rules import Deletes, Drift, Rule
+
+REPAIR_IGNORES = frozenset({Difference.STORAGE_CLASS})
+"""A lifecycle rule of either bucket moves objects to other classes, again and again: what only
+differs so is reported, and not copied again by itself."""
 
 
 class Left(StrEnum):

@@ -23,13 +23,12 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import IO, Any
 
-from s3fanout.model.errors import ListingUnordered, Throttled, Unavailable
+from s3fanout.engine.patience import patiently
+from s3fanout.model.errors import ListingUnordered, Unavailable
 from s3fanout.model.objects import Listed, ListPage
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
 
-ATTEMPTS_MAX = 6
-RETRY_BASE_S = 0.2
 PARTITIONS_WANTED = 16
 LEVEL_PAGES_MAX = 4
 """A level of more entries is not split further: finding its prefixes would cost a listing."""
@@ -70,18 +69,15 @@ class Partition:
 
 
 async def list_page(side: Side, clock: Clock, partition: Partition, token: str | None) -> ListPage:
-    """One page; what may pass is tried again, ``ATTEMPTS_MAX`` times in all.
+    """One page; what may pass is tried again.
 
     Raises:
         StoreError: The store cannot be listed. The listing is then not complete.
     """
     prefix, delimiter = side.front + partition.prefix, partition.delimiter
-    for attempt in range(1, ATTEMPTS_MAX):
-        try:
-            return await side.store.list_page(prefix, token=token, delimiter=delimiter)
-        except (Unavailable, Throttled) as error:
-            await clock.sleep(error.retry_after_s or RETRY_BASE_S * 2**attempt)
-    return await side.store.list_page(prefix, token=token, delimiter=delimiter)
+    return await patiently(
+        clock, lambda: side.store.list_page(prefix, token=token, delimiter=delimiter)
+    )
 
 
 async def pages(

@@ -4,30 +4,26 @@ Both listings are read in step, partition by partition, some partitions at a tim
 prove to be equal is counted and forgotten; every other pair is looked at again with a ``HEAD`` of
 both sides (up to ``LOOKS_MAX`` of them), because a listing of a bucket in use is never of one
 moment. Requests: one listing of each side per 1,000 keys, two for each pair that is not equal, and
-with ``Depth.BYTES`` two reads for each pair of the sample.
+for each pair of the sample what ``engine.examiner`` says.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from enum import StrEnum
 from zlib import crc32
 
-from s3fanout.decide.compare import (
-    Standing,
-    Verdict,
-    compare,
-    compare_attributes,
-)
+from s3fanout.decide.compare import Standing, Verdict, class_difference, compare
 from s3fanout.decide.match import refusal
 from s3fanout.decide.reconcile import Join, Pair
+from s3fanout.engine.examiner import STEP_BYTES, Depth, Examiner, goes_deeper
 from s3fanout.engine.listing import Partition, Side, in_order, partitions
-from s3fanout.model.errors import ListingUnordered, SourceAbsent, SourceChanged, StoreError
+from s3fanout.model.errors import ListingUnordered, StoreError
 from s3fanout.model.jobs import ReplicaRecord
-from s3fanout.model.objects import Listed, Present, is_text
+from s3fanout.model.keeping import Difference
+from s3fanout.model.objects import Listed, is_text
 from s3fanout.model.rules import Rule
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
@@ -37,21 +33,12 @@ PARTITIONS_AT_ONCE = 4
 LOOKS_AT_ONCE = 16
 LOOKS_MAX = 10_000
 _SAMPLE_STEPS = 1_000_000
-
-
-class Depth(StrEnum):
-    """What is compared beyond listings and ledger."""
-
-    LISTING = "listing"
-    ATTRIBUTES = "attributes"
-    """Content headers, metadata and tags: two ``HEAD`` and the tags of each pair."""
-    BYTES = "bytes"
-    """The bytes too: each pair is read."""
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A pair that is not proven equal.
+    """A pair that is not proven equal, or that is the same but for what the ledger knows.
 
     Attributes:
         destination: Name.
@@ -70,7 +57,7 @@ class Finding:
 
 
 Found = Callable[[Sequence[Finding]], Awaitable[None]]
-"""Is told about pairs that are not proven equal; the comparison waits for it."""
+"""Is told what was found; the comparison waits for it."""
 
 
 @dataclass(slots=True)
@@ -81,6 +68,7 @@ class Tally:
         counts: Pairs by standing.
         size_bytes: Of the source objects that were compared.
         keys: Rows of both listings.
+        known: Of the same ones those with a difference that the ledger knows.
         read, read_wrong: Pairs whose bytes or attributes were compared, and those that differed.
         unlooked: Pairs that were reported as listed, because ``LOOKS_MAX`` were looked at.
     """
@@ -88,6 +76,7 @@ class Tally:
     counts: dict[Standing, int] = field(default_factory=lambda: dict.fromkeys(Standing, 0))
     size_bytes: int = 0
     keys: int = 0
+    known: int = 0
     read: int = 0
     read_wrong: int = 0
     unlooked: int = 0
@@ -109,9 +98,10 @@ class Verifier:
         replica: ObjectStore,
         ledger: Ledger | None,
         clock: Clock,
-        part_bytes: int,
         depth: Depth = Depth.LISTING,
         sample: float = 1.0,
+        ignored: Collection[str] = (),
+        step_bytes: int = STEP_BYTES,
     ) -> None:
         """Bind to a destination.
 
@@ -121,22 +111,32 @@ class Verifier:
             replica: The destination bucket.
             ledger: What was copied, where there is one.
             clock: Times retries.
-            part_bytes: Larger objects are not read as a whole.
             depth: How far to look.
             sample: Which share of the pairs is looked at in depth, 0 to 1; chosen by a checksum of
                 the key, so that the same keys are chosen every time.
+            ignored: What may differ, by ``Difference`` or name of a content header.
+            step_bytes: How much of an object is read at once.
         """
         self._rule = rule
         self._source = Side(source, rule.key_map.strip_prefix)
         self._replica = Side(replica, rule.key_map.add_prefix)
         self._ledger = ledger
         self._clock = clock
-        self._part_bytes = part_bytes
         self._depth = depth
         self._chosen_below = round(sample * _SAMPLE_STEPS)
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._looks_left = LOOKS_MAX
         self._sort = [False, False]
+        self._ignored = frozenset(ignored)
+        self._examiner = Examiner(
+            rule=rule,
+            source=source,
+            replica=replica,
+            records=self._records,
+            clock=clock,
+            ignored=self._ignored,
+            step_bytes=step_bytes,
+        )
         self.tally = Tally()
 
     async def run(
@@ -225,6 +225,8 @@ class Verifier:
         """Count the pairs that their rows prove equal; the others."""
         doubtful: list[Pair] = []
         rule, deep = self._rule, self._depth is not Depth.LISTING
+        any_class = Difference.STORAGE_CLASS in self._ignored
+        as_source = any_class or not rule.keeping.storage_class
         same = size_bytes = 0
         for pair in join.pairs():
             source, replica = pair
@@ -234,6 +236,11 @@ class Verifier:
                 and source.etag == replica.etag
                 and source.etag
                 and source.size_bytes == replica.size_bytes
+                and (
+                    (as_source and source.storage_class == replica.storage_class)
+                    or any_class
+                    or not class_difference(source, replica, rule.keeping)
+                )
                 and refusal(rule, source.key, source.size_bytes) is None
                 and not (deep and self._is_chosen(source.key))
             ):
@@ -257,8 +264,9 @@ class Verifier:
             self.tally.counts[finding.verdict.standing] += 1
             if finding.source is not None:
                 self.tally.size_bytes += finding.source.size_bytes
-            if finding.verdict.standing is not Standing.SAME:
+            if not finding.verdict.is_plainly_same:
                 told.append(finding)
+                self.tally.known += finding.verdict.standing is Standing.SAME
         if told:
             await found(told)
 
@@ -271,84 +279,31 @@ class Verifier:
     async def _finding(self, pair: Pair, record: ReplicaRecord | None) -> Finding | None:
         key = self._key_of(pair)
         target = self._replica.front + key[len(self._source.front) :]
-        verdict = compare(*pair, record, rule=self._rule)
+        verdict = compare(*pair, record, rule=self._rule, ignored=self._ignored)
         if verdict is None:
             return None
+        depth = Depth.LISTING
+        if None not in pair and goes_deeper(verdict) and self._is_chosen(key):
+            depth = self._depth
+        doubted = verdict.standing not in {Standing.SAME, Standing.UNKNOWN}
+        if depth is Depth.LISTING:
+            if not doubted:
+                return Finding(self._rule.destination, key, target, verdict, *pair)
+            if self._looks_left <= 0:
+                self.tally.unlooked += 1
+                return Finding(self._rule.destination, key, target, verdict, *pair)
+            self._looks_left -= 1
         try:
-            if verdict.standing not in {Standing.SAME, Standing.UNKNOWN}:
-                if self._looks_left > 0:
-                    self._looks_left -= 1
-                    async with self._looks:
-                        pair, verdict = await self._look_again(key, target, pair)
-                    if verdict is None:
-                        return None
-                else:
-                    self.tally.unlooked += 1
-            source, replica = pair
-            if (
-                self._depth is not Depth.LISTING
-                and source is not None
-                and replica is not None
-                and verdict.standing in {Standing.SAME, Standing.UNKNOWN}
-                and self._is_chosen(key)
-            ):
-                async with self._looks:
-                    verdict = await self._in_depth(source, target, verdict)
-                self.tally.read += 1
-                self.tally.read_wrong += verdict.standing is Standing.DIFFERS
+            async with self._looks:
+                pair, verdict = await self._examiner.examine(key, target, pair, depth)
         except StoreError as error:
             verdict = Verdict(Standing.ERROR, error.code, error.message)
+        if verdict is None:
+            return None
+        if depth is not Depth.LISTING:
+            self.tally.read += 1
+            self.tally.read_wrong += verdict.standing is Standing.DIFFERS
         return Finding(self._rule.destination, key, target, verdict, *pair)
-
-    async def _look_again(self, key: str, target: str, listed: Pair) -> tuple[Pair, Verdict | None]:
-        """The pair as it is now. The replica first: what is written meanwhile then looks newer."""
-        records = await self._records([key])
-        replica = await self._replica.store.head(target)
-        source = await self._source.store.head(key)
-        pair = (_row(source, listed[0]), _row(replica, listed[1]))
-        return pair, compare(*pair, records.get(key), rule=self._rule)
-
-    async def _in_depth(self, source: Listed, target: str, verdict: Verdict) -> Verdict:
-        """Bytes or attributes compared; ``verdict`` where they say nothing new."""
-        if self._depth is Depth.BYTES:
-            return await self._by_bytes(source, target)
-        ours = await self._source.store.head(source.key)
-        theirs = await self._replica.store.head(target)
-        if not isinstance(ours, Present) or not isinstance(theirs, Present):
-            return Verdict(Standing.UNKNOWN, "moved", "changed while it was compared")
-        if ours.tag_count != theirs.tag_count:
-            return Verdict(
-                Standing.DIFFERS,
-                "tags",
-                f"{ours.tag_count} tags at the source, {theirs.tag_count} on the replica",
-            )
-        return compare_attributes(ours.attributes, theirs.attributes) or verdict
-
-    async def _by_bytes(self, source: Listed, target: str) -> Verdict:
-        if source.size_bytes > self._part_bytes:
-            return Verdict(
-                Standing.UNKNOWN,
-                "too-large",
-                f"{source.size_bytes} bytes, more than limits.part_size: not read",
-            )
-        try:
-            ours = await self._source.store.get(
-                source.key, if_match=source.etag or None, size_bytes_max=self._part_bytes
-            )
-            theirs = await self._replica.store.get(
-                target, if_match=None, size_bytes_max=self._part_bytes
-            )
-        except (SourceChanged, SourceAbsent):
-            return Verdict(Standing.UNKNOWN, "moved", "changed while it was compared")
-        if ours.sha256_hex != theirs.sha256_hex:
-            return Verdict(
-                Standing.DIFFERS,
-                "bytes",
-                f"SHA-256 {ours.sha256_hex[:16]}… and {theirs.sha256_hex[:16]}…",
-            )
-        return compare_attributes(ours.facts.attributes, theirs.facts.attributes) or Verdict(
-            Standing.SAME, "bytes", "equal bytes and attributes"
-        )
 
     def _is_chosen(self, key: str) -> bool:
         return crc32(key.encode("utf-8", "surrogatepass")) % _SAMPLE_STEPS < self._chosen_below
@@ -369,16 +324,6 @@ def name_prefix(rule: Rule, prefix: str) -> str | None:
     return "" if front.startswith(prefix) else None
 
 
-def _row(seen: object, listed: Listed | None) -> Listed | None:
-    if not isinstance(seen, Present):
-        return None
-    row = Listed(seen.key, seen.size_bytes, seen.etag, seen.last_modified_at_ms)
-    return row if listed is None else row._replace(storage_class=listed.storage_class)
-
-
 def _first(group: ExceptionGroup[Exception]) -> Exception:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, ExceptionGroup) else error
-
-
-_BATCH = 500

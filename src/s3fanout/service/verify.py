@@ -12,7 +12,7 @@ import html
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -24,7 +24,8 @@ from s3fanout import __version__
 from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Settings
 from s3fanout.decide.compare import Standing, share_wrong_max
-from s3fanout.engine.verify import Depth, Finding, Tally
+from s3fanout.engine.examiner import Depth
+from s3fanout.engine.verify import Finding, Tally
 from s3fanout.model.objects import Listed
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.system import Clock
@@ -68,13 +69,14 @@ class Scope:
     Attributes:
         destinations: Names.
         prefix: Of source keys.
-        depth, sample: As of ``Verifier``.
+        depth, sample, ignored: As of ``Verifier``.
     """
 
     destinations: Sequence[str]
     prefix: str = ""
     depth: Depth = Depth.LISTING
     sample: float = 1.0
+    ignored: Collection[str] = ()
 
 
 class Findings:
@@ -146,6 +148,7 @@ async def compare_destinations(
             clock=clock,
             depth=scope.depth,
             sample=scope.sample,
+            ignored=scope.ignored,
         )
         tally = await verifier.run(
             scope.prefix,
@@ -171,6 +174,7 @@ def finding_document(finding: Finding) -> Json:
         "code": verdict.code,
         "evidence": verdict.evidence,
         "drift": verdict.drift,
+        "differences": list(verdict.differences),
         "source": _row(finding.source),
         "replica": _row(finding.replica),
     }
@@ -185,8 +189,10 @@ def summary_document(compared: Compared, scope: Scope) -> Json:
         "bucket": compared.bucket,
         "prefix": scope.prefix,
         "depth": str(scope.depth),
+        "ignored": sorted(scope.ignored),
         "equal": tally.is_equal,
         **{standing.word: count for standing, count in tally.counts.items()},
+        "known_differences": tally.known,
         "compared_bytes": tally.size_bytes,
         "listed_keys": tally.keys,
         "unlooked": tally.unlooked,
@@ -233,6 +239,7 @@ def _row(row: Listed | None) -> Json | None:
         "size_bytes": row.size_bytes,
         "etag": row.etag,
         "last_modified_at": rfc3339(row.last_modified_at_ms),
+        "storage_class": row.storage_class or None,
     }
 
 
@@ -259,7 +266,9 @@ def _text(summaries: Sequence[Json], findings: Iterator[Json]) -> Iterator[str]:
             for word, sign in _SIGNS.items()
             if summary[word] or word == "same"
         )
-        yield f"{summary['destination']}: {counts}\n"
+        known = summary["known_differences"]
+        suffix = f" ({known} of the same with a difference that is known)" if known else ""
+        yield f"{summary['destination']}: {counts}{suffix}\n"
         sample: Any = summary["sample"]
         if sample is not None and sample["checked"]:
             yield (
@@ -278,7 +287,7 @@ _WORDS = {
     "error": "failed",
 }
 _COLUMNS = ("standing", "destination", "key", "replica_key", "code", "evidence", "drift")
-_SIDES = ("size_bytes", "etag", "last_modified_at")
+_SIDES = ("size_bytes", "etag", "last_modified_at", "storage_class")
 
 
 def _csv(findings: Iterator[Json]) -> Iterator[str]:
@@ -320,7 +329,8 @@ def _html(summaries: Sequence[Json], findings: Iterator[Json]) -> Iterator[str]:
         f"<title>s3fanout verify: {verdict}</title><style>{_STYLE}</style></head><body>\n"
         f'<h1>Comparison of replicas: <span class="{verdict}">{verdict}</span></h1>\n'
         f"<p>Written by s3fanout {__version__}. Nothing was changed. What was not proven equal is "
-        "listed; what could not be compared never counts as same.</p>\n<h2>Summary</h2>\n"
+        "listed, and what is the same but for a difference that the ledger knows; what could not "
+        "be compared never counts as same.</p>\n<h2>Summary</h2>\n"
     )
     columns = [name for name in summaries[0] if name not in {"kind", "sample"}] if summaries else []
     yield _html_table(columns, ([summary[name] for name in columns] for summary in summaries))

@@ -362,6 +362,7 @@ class MemoryStore:
                 size_bytes=len(objects[key].content),
                 etag=objects[key].etag,
                 last_modified_at_ms=objects[key].last_modified_at_ms,
+                storage_class=objects[key].attributes.extras.storage_class or "STANDARD",
             )
             for key in page
         )
