@@ -263,17 +263,7 @@ def verifier_of(
     sample: float = 1.0,
     ignored: Collection[str] = REPAIR_IGNORES,
 ) -> Verifier:
-    """A comparison of one destination with the source; what ``ignored`` names may differ.
-
-    Raises:
-        Misconfigured: It has a key template: its replicas do not come in the order of the source.
-    """
-    if rule.key_map.template:
-        # Listings are merged in the order of source keys, which a template does not keep.
-        raise Misconfigured(
-            f"{rule.destination} has a key template: its bucket cannot be compared with the source",
-            hint="name the other destinations; s3fanout explain KEY looks at one object",
-        )
+    """A comparison of one destination with the source; what ``ignored`` names may differ."""
     return Verifier(
         rule=rule,
         source=stores.open(settings.source),
@@ -294,12 +284,12 @@ def open_sweeper(
     clock: Clock,
     telemetry: SweepTelemetry,
 ) -> Sweeper | None:
-    """The configured sweep; destinations with a key template are left out."""
+    """The configured sweep."""
     sweep = settings.intake.sweep
     if sweep is None:
         return None
     return Sweeper(
-        rules=[rule for rule in rules_of(settings) if not rule.key_map.template],
+        rules=rules_of(settings),
         verifier_of=lambda rule: verifier_of(settings, stores, ledger, rule, clock=clock),
         books=ledger,
         clock=clock,

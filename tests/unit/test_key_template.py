@@ -102,3 +102,24 @@ def test_the_prefix_is_stripped_first_and_an_empty_replica_key_is_not_wanted() -
     assert refusal(Rule("d", key_map=key_map), "other/a", None) == "filtered-key"
     folder = KeyMap(template="{name}")
     assert refusal(Rule("d", key_map=folder), "a/", None) == "filtered-key"
+
+
+@given(_TEMPLATES, _KEYS)
+@example("{path}a/{name}", "a/a")
+@example("{path}{stem}-c{ext}", "a-c.b")
+@example("{path}{stem}-c{ext}", "a/.profile")
+def test_a_lossless_template_tells_the_source_key(template: str, key: str) -> None:
+    try:
+        parsed = parse_template(template)
+    except ValueError:
+        return
+    if parsed.is_lossless:
+        assert parsed.source_of(parsed.render(key)) == key
+
+
+@pytest.mark.parametrize(
+    ("template", "replica"),
+    [("v1/{key}", "v2/a"), ("{path}v1-{name}", "a/v2-b"), ("{path}{stem}-c{ext}", "a/b.txt")],
+)
+def test_no_key_has_what_the_template_does_not_write(template: str, replica: str) -> None:
+    assert parse_template(template).source_of(replica) is None

@@ -52,6 +52,18 @@ class KeyTemplate:
             text += values[field] + literal
         return text
 
+    def source_of(self, replica_key: str) -> str | None:
+        """The key (stripped) whose replica key this is; ``None`` if no key has it.
+
+        Only of a template that is lossless: with another one many keys may have it.
+        """
+        for pattern in _patterns(self):
+            found = pattern.fullmatch(replica_key)
+            key = "".join(found.groups()) if found else None
+            if key is not None and self.render(key) == replica_key:
+                return key
+        return None
+
     @property
     def is_lossless(self) -> bool:
         """Whether two keys surely never get the same replica key.
@@ -67,6 +79,22 @@ class KeyTemplate:
                 return not {".", "/"} & set(self.literals[2])
             case _:
                 return False
+
+
+_VALUES = {"key": ".*", "path": "(?:.*/)?", "name": "[^/]*", "stem": "[^/]*"}
+
+
+@lru_cache(maxsize=256)
+def _patterns(template: KeyTemplate) -> tuple[re.Pattern[str], ...]:
+    """What replica keys look like: of names with an extension, and without."""
+
+    def pattern(ext: str) -> re.Pattern[str]:
+        text = re.escape(template.literals[0])
+        for field, literal in zip(template.fields, template.literals[1:], strict=True):
+            text += f"({ext if field == 'ext' else _VALUES[field]}){re.escape(literal)}"
+        return re.compile(text, re.DOTALL)
+
+    return (pattern(r"\.[^./]*"), pattern("")) if "ext" in template.fields else (pattern(""),)
 
 
 @lru_cache(maxsize=256)

@@ -18,9 +18,10 @@ import asyncio
 import heapq
 import pickle
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, Any
 
 from s3fanout.engine.patience import patiently
@@ -34,6 +35,8 @@ LEVEL_PAGES_MAX = 4
 """A level of more entries is not split further: finding its prefixes would cost a listing."""
 SORTED_ROWS_MAX = 50_000
 SORTED_PAGE_ROWS = 1000
+
+_Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +217,9 @@ async def in_order(
     """
     if sort:
         with ExitStack() as files:
-            runs = await _runs(side, clock, partition, files)
-            merged = heapq.merge(*runs)
-            while piece := [row for _, row in zip(range(SORTED_PAGE_ROWS), merged, strict=False)]:
+            runs = await _runs(side, clock, partition, files, lambda row: row)
+            merged = map(Listed._make, heapq.merge(*runs))
+            while piece := list(islice(merged, SORTED_PAGE_ROWS)):
                 yield piece
         return
     last = ""
@@ -234,14 +237,33 @@ async def in_order(
             yield rows
 
 
+async def in_order_of(
+    side: Side, clock: Clock, partition: Partition, name_of: Callable[[str], str]
+) -> AsyncGenerator[Sequence[tuple[str, Listed]]]:
+    """The rows of a partition by another name than their key, with that name.
+
+    Raises:
+        StoreError: As ``pages``.
+    """
+    with ExitStack() as files:
+        runs = await _runs(side, clock, partition, files, lambda row: (name_of(row.key), *row))
+        merged = heapq.merge(*runs)
+        while piece := list(islice(merged, SORTED_PAGE_ROWS)):
+            yield [(name, Listed._make(row)) for name, *row in piece]
+
+
 async def _runs(
-    side: Side, clock: Clock, partition: Partition, files: ExitStack
-) -> list[Iterator[Listed]]:
-    """Sorted runs of the listing: all but the last one in files."""
-    runs: list[Iterator[Listed]] = []
-    rows: list[Listed] = []
+    side: Side,
+    clock: Clock,
+    partition: Partition,
+    files: ExitStack,
+    form: Callable[[Listed], _Row],
+) -> list[Iterator[_Row]]:
+    """Sorted runs of the listing, in the form to sort by: all but the last one in files."""
+    runs: list[Iterator[_Row]] = []
+    rows: list[_Row] = []
     async for page in pages(side, clock, partition):
-        rows += page.objects
+        rows += map(form, page.objects)
         if len(rows) >= SORTED_ROWS_MAX:
             file = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is one
             _write_run(file, sorted(rows))
@@ -250,16 +272,16 @@ async def _runs(
     return [*runs, iter(sorted(rows))]
 
 
-def _write_run(file: IO[bytes], rows: Sequence[Listed]) -> None:
+def _write_run(file: IO[bytes], rows: Sequence[_Row]) -> None:
     for start in range(0, len(rows), SORTED_PAGE_ROWS):
         pickle.dump([tuple(row) for row in rows[start : start + SORTED_PAGE_ROWS]], file)
     file.seek(0)
 
 
-def _read_run(file: IO[bytes]) -> Iterator[Listed]:
+def _read_run(file: IO[bytes]) -> Iterator[_Row]:
     while True:
         try:
             rows = pickle.load(file)  # noqa: S301 - written by this process, without a name
         except EOFError:
             return
-        yield from map(Listed._make, rows)
+        yield from rows

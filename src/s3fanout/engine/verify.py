@@ -10,18 +10,19 @@ for each pair of the sample what ``engine.examiner`` says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from zlib import crc32
 
 from s3fanout.decide.compare import Standing, Verdict, class_difference, compare
-from s3fanout.decide.match import refusal
+from s3fanout.decide.match import common_prefix, may_collide, refusal, replica_key
 from s3fanout.decide.reconcile import Join, Pair
+from s3fanout.engine.by_target import by_target, source_key_of
 from s3fanout.engine.examiner import STEP_BYTES, Depth, Examiner, goes_deeper
 from s3fanout.engine.listing import Partition, Side, in_order, partitions
 from s3fanout.model.errors import ListingUnordered, StoreError
-from s3fanout.model.jobs import ReplicaRecord
+from s3fanout.model.jobs import JobState, ReplicaRecord
 from s3fanout.model.keeping import Difference
 from s3fanout.model.objects import Listed, is_text
 from s3fanout.model.rules import Rule
@@ -34,6 +35,7 @@ LOOKS_AT_ONCE = 16
 LOOKS_MAX = 10_000
 _SAMPLE_STEPS = 1_000_000
 _BATCH = 500
+_COLLISION = "key-collision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Tally:
         known: Of the same ones those with a difference that the ledger knows.
         read, read_wrong: Pairs whose bytes or attributes were compared, and those that differed.
         unlooked: Pairs that were reported as listed, because ``LOOKS_MAX`` were looked at.
+        extras_unlooked: Replicas without a source object were not looked for, because a key
+            template does not tell whose they are.
     """
 
     counts: dict[Standing, int] = field(default_factory=lambda: dict.fromkeys(Standing, 0))
@@ -80,6 +84,7 @@ class Tally:
     read: int = 0
     read_wrong: int = 0
     unlooked: int = 0
+    extras_unlooked: bool = False
 
     @property
     def is_equal(self) -> bool:
@@ -119,7 +124,7 @@ class Verifier:
         """
         self._rule = rule
         self._source = Side(source, rule.key_map.strip_prefix)
-        self._replica = Side(replica, rule.key_map.add_prefix)
+        self._replica = Side(replica, common_prefix(rule.key_map))
         self._ledger = ledger
         self._clock = clock
         self._depth = depth
@@ -165,7 +170,15 @@ class Verifier:
         while True:
             known = list(self._sort)
             try:
-                await self._compare_all(names, found, progress)
+                if self._rule.key_map.template:
+                    await self._compare_by_target(names, found, progress)
+                else:
+                    await self._compare_all(names, found, progress)
+            except ListingUnordered:
+                if known == self._sort:
+                    raise
+                self.tally = Tally()
+                restarted()
             except ExceptionGroup as group:
                 error = _first(group)
                 if not isinstance(error, ListingUnordered) or known == self._sort:
@@ -205,10 +218,66 @@ class Verifier:
                     join.offer_source(await self._next(0, sources))
                 if join.wants_replica:
                     join.offer_replica(await self._next(1, replicas))
-                doubtful = self._pass_equal(join)
-                for start in range(0, len(doubtful), _BATCH):
-                    await self._judge(doubtful[start : start + _BATCH], found)
+                await self._judge_all(join.pairs(), found)
                 progress(self.tally)
+
+    async def _compare_by_target(
+        self, names: str, found: Found, progress: Callable[[Tally], None]
+    ) -> None:
+        """As ``_compare_all``, where replica keys are not in the order of source keys."""
+        join, owners, clock = Join(), dict[str, Listed](), self._clock
+        self.tally.extras_unlooked = may_collide(self._rule.key_map)
+        whole = Partition("")
+        async with (
+            aclosing(by_target(self._rule, self._source, clock, names, self._records)) as sources,
+            aclosing(in_order(self._replica, clock, whole, sort=self._sort[1])) as replicas,
+        ):
+            while join.wants_source or join.wants_replica:
+                if join.wants_source:
+                    piece = await anext(sources, None)
+                    join.offer_source(None if piece is None else piece.rows)
+                    if piece is not None:
+                        owners = piece.owners
+                        self.tally.keys += piece.listed
+                        await self._tell([self._refused(*each) for each in piece.refused], found)
+                if join.wants_replica:
+                    join.offer_replica(await self._next(1, replicas))
+                pairs = [
+                    (source and owners[source.key], replica)
+                    for source, replica in join.pairs()
+                    if source is not None or self._is_asked_for(replica, names)
+                ]
+                await self._judge_all(pairs, found)
+                progress(self.tally)
+
+    def _is_asked_for(self, replica: Listed | None, names: str) -> bool:
+        """Whether a replica without a source object is to be told: not if it may be of others."""
+        if replica is None or self.tally.extras_unlooked:
+            return False
+        key = source_key_of(self._rule.key_map, replica.key)
+        return key.startswith(self._source.front + names) if key is not None else not names
+
+    def _refused(self, row: Listed, owner: str) -> Finding:
+        target = replica_key(self._rule.key_map, row.key)
+        verdict = Verdict(Standing.MISSING, _COLLISION, f"its replica key is that of {owner}")
+        return Finding(self._rule.destination, row.key, target, verdict, row, None)
+
+    def _by_template(self, pair: Pair, record: ReplicaRecord | None) -> Finding | None:
+        """What is to be said of a pair of which one side has no other."""
+        (source, replica), key_map = pair, self._rule.key_map
+        if source is not None:
+            refused = may_collide(key_map) and record is not None and _is_refused(record)
+            return self._refused(source, "another object") if refused else None
+        assert replica is not None
+        if source_key_of(key_map, replica.key) is not None:
+            return None
+        verdict = Verdict(Standing.EXTRA, "foreign", "no source key has this replica key")
+        return Finding(self._rule.destination, replica.key, replica.key, verdict, None, replica)
+
+    async def _judge_all(self, pairs: Iterable[Pair], found: Found) -> None:
+        doubtful = self._pass_equal(pairs)
+        for start in range(0, len(doubtful), _BATCH):
+            await self._judge(doubtful[start : start + _BATCH], found)
 
     async def _next(
         self, side: int, listing: AsyncGenerator[Sequence[Listed]]
@@ -221,14 +290,14 @@ class Verifier:
         self.tally.keys += len(rows or ())
         return rows
 
-    def _pass_equal(self, join: Join) -> list[Pair]:
+    def _pass_equal(self, pairs: Iterable[Pair]) -> list[Pair]:
         """Count the pairs that their rows prove equal; the others."""
         doubtful: list[Pair] = []
         rule, deep = self._rule, self._depth is not Depth.LISTING
         any_class = Difference.STORAGE_CLASS in self._ignored
         as_source = any_class or not rule.keeping.storage_class
         same = size_bytes = 0
-        for pair in join.pairs():
+        for pair in pairs:
             source, replica = pair
             if (
                 source is not None
@@ -257,10 +326,11 @@ class Verifier:
         findings = await asyncio.gather(
             *(self._finding(pair, records.get(self._key_of(pair))) for pair in pairs)
         )
+        await self._tell([finding for finding in findings if finding is not None], found)
+
+    async def _tell(self, findings: Sequence[Finding], found: Found) -> None:
         told: list[Finding] = []
         for finding in findings:
-            if finding is None:
-                continue
             self.tally.counts[finding.verdict.standing] += 1
             if finding.source is not None:
                 self.tally.size_bytes += finding.source.size_bytes
@@ -277,8 +347,15 @@ class Verifier:
         return dict(await self._ledger.records(self._rule.destination, known)) if known else {}
 
     async def _finding(self, pair: Pair, record: ReplicaRecord | None) -> Finding | None:
-        key = self._key_of(pair)
-        target = self._replica.front + key[len(self._source.front) :]
+        if self._rule.key_map.template:
+            told = self._by_template(pair, record)
+            if told is not None:
+                return told
+        return await self._compared(pair, record)
+
+    async def _compared(self, pair: Pair, record: ReplicaRecord | None) -> Finding | None:
+        key, name = self._key_of(pair), self._rule.destination
+        target = replica_key(self._rule.key_map, key) if pair[1] is None else pair[1].key
         verdict = compare(*pair, record, rule=self._rule, ignored=self._ignored)
         if verdict is None:
             return None
@@ -288,10 +365,10 @@ class Verifier:
         doubted = verdict.standing not in {Standing.SAME, Standing.UNKNOWN}
         if depth is Depth.LISTING:
             if not doubted:
-                return Finding(self._rule.destination, key, target, verdict, *pair)
+                return Finding(name, key, target, verdict, *pair)
             if self._looks_left <= 0:
                 self.tally.unlooked += 1
-                return Finding(self._rule.destination, key, target, verdict, *pair)
+                return Finding(name, key, target, verdict, *pair)
             self._looks_left -= 1
         try:
             async with self._looks:
@@ -303,7 +380,7 @@ class Verifier:
         if depth is not Depth.LISTING:
             self.tally.read += 1
             self.tally.read_wrong += verdict.standing is Standing.DIFFERS
-        return Finding(self._rule.destination, key, target, verdict, *pair)
+        return Finding(name, key, target, verdict, *pair)
 
     def _is_chosen(self, key: str) -> bool:
         return crc32(key.encode("utf-8", "surrogatepass")) % _SAMPLE_STEPS < self._chosen_below
@@ -313,6 +390,8 @@ class Verifier:
         if source is not None:
             return source.key
         assert replica is not None
+        if self._rule.key_map.template:
+            return source_key_of(self._rule.key_map, replica.key) or replica.key
         return self._source.front + replica.key[len(self._replica.front) :]
 
 
@@ -322,6 +401,11 @@ def name_prefix(rule: Rule, prefix: str) -> str | None:
     if prefix.startswith(front):
         return prefix[len(front) :]
     return "" if front.startswith(prefix) else None
+
+
+def _is_refused(record: ReplicaRecord) -> bool:
+    error = record.error
+    return record.state is JobState.DEAD and error is not None and error.code == _COLLISION
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

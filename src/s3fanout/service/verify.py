@@ -134,7 +134,6 @@ async def compare_destinations(
 
     Raises:
         StoreError: A listing failed.
-        Misconfigured: A destination has a key template.
     """
     compared = []
     for name in scope.destinations:
@@ -196,6 +195,7 @@ def summary_document(compared: Compared, scope: Scope) -> Json:
         "compared_bytes": tally.size_bytes,
         "listed_keys": tally.keys,
         "unlooked": tally.unlooked,
+        "extras_looked_for": not tally.extras_unlooked,
         "began_at": rfc3339(compared.began_at_ms),
         "took_s": round(compared.took_s, 3),
         "sample": None if scope.depth is Depth.LISTING else _sample(tally, scope),
@@ -269,6 +269,8 @@ def _text(summaries: Sequence[Json], findings: Iterator[Json]) -> Iterator[str]:
         known = summary["known_differences"]
         suffix = f" ({known} of the same with a difference that is known)" if known else ""
         yield f"{summary['destination']}: {counts}{suffix}\n"
+        if not summary["extras_looked_for"]:
+            yield f"{summary['destination']}: extra objects were not looked for: {_NO_EXTRAS}\n"
         sample: Any = summary["sample"]
         if sample is not None and sample["checked"]:
             yield (
@@ -278,6 +280,7 @@ def _text(summaries: Sequence[Json], findings: Iterator[Json]) -> Iterator[str]:
             )
 
 
+_NO_EXTRAS = "the key template does not tell whose replica an object is"
 _WORDS = {
     "same": "same",
     "differs": "differ",
@@ -335,10 +338,13 @@ def _html(summaries: Sequence[Json], findings: Iterator[Json]) -> Iterator[str]:
     columns = [name for name in summaries[0] if name not in {"kind", "sample"}] if summaries else []
     yield _html_table(columns, ([summary[name] for name in columns] for summary in summaries))
     for summary in summaries:
+        name = html.escape(str(summary["destination"]))
+        if not summary["extras_looked_for"]:
+            yield f"<p>{name}: extra objects were not looked for: {_NO_EXTRAS}.</p>\n"
         sample: Any = summary["sample"]
         if sample is not None:
             yield (
-                f"<p>{html.escape(str(summary['destination']))}: {sample['checked']} objects, a "
+                f"<p>{name}: {sample['checked']} objects, a "
                 f"share of {sample['share']:.2%}, were compared in depth and {sample['wrong']} were"
                 " wrong. With 95 % confidence at most "
                 f"{sample['wrong_share_max_95']:.4%} of all are.</p>\n"
