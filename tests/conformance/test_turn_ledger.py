@@ -12,6 +12,7 @@ from s3fanout.adapters.system import SystemClock
 from s3fanout.model.events import ChangeKind, OrderPoint
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, Settlement
 from s3fanout.model.turns import Answer, Recorded
+from s3fanout.ports.checkpoints import Checkpoint
 from tests.servers.aws import new_table, transport
 
 if TYPE_CHECKING:
@@ -36,6 +37,25 @@ async def ledger(
         return
     over = transport()
     yield await new_table(server, bucket_name("turns"), over, clock=SystemClock())
+    await over.close()
+
+
+@pytest.mark.stores
+async def test_a_checkpoint_is_kept_and_forgotten_beside_the_records(
+    ministack: Server, bucket_name: Callable[[str], str]
+) -> None:
+    over = transport()
+    ledger = await new_table(ministack, bucket_name("turns"), over, clock=SystemClock())
+    assert await ledger.checkpoint("walk") is None
+    await ledger.keep_checkpoint("walk", Checkpoint("f", 1, "{}"))
+    await ledger.keep_checkpoint("walk", Checkpoint("g", 2, '["ü"]'))
+    await ledger.keep_checkpoint("other", Checkpoint("o", 3, ""))
+    assert await ledger.checkpoint("walk") == Checkpoint("g", 2, '["ü"]')
+    assert await ledger.checkpoint("other") == Checkpoint("o", 3, "")
+    for _ in range(2):
+        await ledger.drop_checkpoint("walk")
+    assert await ledger.checkpoint("walk") is None
+    assert list(await ledger.summaries()) == []
     await over.close()
 
 

@@ -234,6 +234,35 @@ def test_a_message_that_nobody_can_read_is_kept_and_rings(account: Account, sour
     )
 
 
+def test_what_was_there_before_is_copied_by_the_deployed_functions(
+    account: Account, source: str
+) -> None:
+    s3, keys = account.client("s3"), {f"old/{at:03}" for at in range(120)} | {"ü/a b+c"}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: s3.put_object(Bucket=source, Key=key, Body=b"x"), keys))
+    account.run("deploy", "--yes")
+    account.run("pause", "tokyo", "--reason", "maintenance")
+    with pytest.raises(Misconfigured, match="tokyo is paused"):
+        account.run("backfill", "--yes")
+    account.run("resume", "tokyo")
+
+    counted = account.run_json("backfill", "--dry-run")
+    assert [row["queue"] for row in counted["destinations"]] == [len(keys)] * 3
+    assert account.keys(f"{source}-paris") == set(), "a dry run queues nothing"
+    account.run("backfill", "--yes", "--prefix", "old/", "-d", "paris", "--wait")
+    assert account.keys(f"{source}-paris") == {key for key in keys if key.startswith("old/")}
+    queued = account.run_json("backfill", "--yes", "--wait")
+    assert {row["name"]: (row["queue"], row["equal"]) for row in queued["destinations"]} == {
+        "paris": (1, len(keys) - 1),
+        "tokyo": (len(keys), 0),
+        "lima": (len(keys), 0),
+    }
+    for name in ("paris", "tokyo", "lima"):
+        assert account.keys(f"{source}-{name}") == keys
+    records = account.records(f"{source}-fanout")
+    assert [each["state"]["S"] for each in records] == ["settled"] * 3 * len(keys)
+
+
 def test_validate_pause_and_resume(account: Account, source: str) -> None:
     account.run("deploy", "--yes")
     validation = account.run_json("validate")

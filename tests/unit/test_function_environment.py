@@ -53,6 +53,11 @@ def test_settings_survive_the_environment(settings: FunctionSettings) -> None:
     assert from_environment(REGION | settings.to_environment(), "any-name") == settings
 
 
+def test_deletes_are_refused_and_not_ignored() -> None:
+    with pytest.raises(Misconfigured, match="functions replicate no deletes destination=f"):
+        from_environment({"S3FANOUT_RULE": '{"deletes": "replicate"}'}, "f")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -60,6 +65,8 @@ def test_settings_survive_the_environment(settings: FunctionSettings) -> None:
         ("S3FANOUT_RULE", "{"),
         ("S3FANOUT_RULE", "[]"),
         ("S3FANOUT_RULE", '{"filter": {"prefix": "a"}}'),
+        ("S3FANOUT_RULE", '{"prefixes": ["a"]}'),
+        ("S3FANOUT_RULE", '{"deletes": "all"}'),
         ("S3FANOUT_LIMITS", '{"attempts": 1}'),
         ("S3FANOUT_LOOP_GUARD", "on"),
         ("S3FANOUT_CONCURRENCY", "0"),

@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.keeping import Keeping
 from s3fanout.model.limits import Limits
-from s3fanout.model.rules import KeyFilter, KeyMap, Rule
+from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Rule
 from s3fanout.model.topology import Topology
 
 HANDLER = "s3fanout.awslambda.handler.handle"
@@ -73,6 +73,18 @@ class FunctionSettings:
     dead_letter_url: str | None = None
     concurrency: int = CONCURRENCY
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Refuse what functions do not do: a wish that is ignored would pass for fulfilled.
+
+        Raises:
+            Misconfigured: Deletes are to be replicated.
+        """
+        if self.rule.deletes is not Deletes.IGNORE:
+            raise Misconfigured(
+                f"functions replicate no deletes destination={self.rule.destination}",
+                hint='use deletes = "ignore", or a daemon (s3fanout run)',
+            )
 
     @property
     def destination(self) -> str:
@@ -124,6 +136,10 @@ def from_environment(env: Mapping[str, str], function_name: str) -> FunctionSett
     own_region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
     bucket = env.get("S3FANOUT_DESTINATION_BUCKET") or function_name
     rule = _json(env, "S3FANOUT_RULE")
+    if unknown := rule.keys() - {"filter", "key_map", "keeping", "deletes"}:
+        raise Misconfigured(f"unknown fields variable=S3FANOUT_RULE fields={sorted(unknown)}")
+    if rule.get("deletes", "ignore") not in set(Deletes):
+        raise Misconfigured("neither ignore nor replicate variable=S3FANOUT_RULE field=deletes")
     topology = env.get("S3FANOUT_TOPOLOGY") or Topology.CLASSIC
     if topology not in set(Topology):
         raise Misconfigured(
@@ -142,6 +158,7 @@ def from_environment(env: Mapping[str, str], function_name: str) -> FunctionSett
             destination=env.get("S3FANOUT_DESTINATION") or bucket,
             filter=_part(KeyFilter, rule.get("filter", {}), "S3FANOUT_RULE"),
             key_map=_part(KeyMap, rule.get("key_map", {}), "S3FANOUT_RULE"),
+            deletes=Deletes(rule.get("deletes", Deletes.IGNORE)),
             keeping=_part(Keeping, rule.get("keeping", {}), "S3FANOUT_RULE"),
         ),
         loop_guard=_switch(env, "S3FANOUT_LOOP_GUARD"),

@@ -25,6 +25,8 @@ from s3fanout.cli.output import print_json
 from s3fanout.cli.times import Instant
 from s3fanout.config.settings import Settings
 from s3fanout.config.units import parse_size
+from s3fanout.deploy.backfill import fill_deployment
+from s3fanout.deploy.deployment import Deployment, open_deployment
 from s3fanout.deploy.prices import shipped_prices
 from s3fanout.engine.backfill import BackfillTally
 from s3fanout.model.errors import ExitCode
@@ -103,7 +105,7 @@ def backfill(
     """Queue every object that was in the source before, behind live changes.
 
     What the ledger knows to be equal is passed over. Stopped, it goes on where it was. The daemon
-    copies; without one, --run does.
+    copies, or on AWS the functions; without a daemon, --run does.
     """
     settings = load_config(config_path).settings
     known_destination(settings, destination)
@@ -120,7 +122,10 @@ def backfill(
         dry_run=chosen["dry_run"],
         restart=chosen["restart"],
     )
-    if not runs and not request.dry_run:
+    on_aws = settings.aws is not None
+    if runs and on_aws:
+        raise click.UsageError("--run is for a daemon's ledger: on AWS the functions copy")
+    if not runs and not request.dry_run and not on_aws:
         need_daemon(settings, "start it (s3fanout run), or let this command copy: --run")
     if not (yes or request.dry_run) and sys.stdin.isatty():
         names = ", ".join(request.destinations)
@@ -129,8 +134,12 @@ def backfill(
         logs.configure(style=str(settings.log.format), level="warning")
     clock = system_clock()
     began_s = clock.monotonic_s()
+    # Opened before there is an event loop: it makes one of its own to read the credentials.
+    deployment = open_deployment(settings, os.environ) if on_aws else None
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        if runs and not request.dry_run:
+        if deployment is not None:
+            tally, dead = runner.run(_filled_on_aws(deployment, request, waits=waits))
+        elif runs and not request.dry_run:
             tally, dead = runner.run(_filled_and_drained(settings, request))
         else:
             tally, dead = runner.run(_filled(settings, request, waits=waits))
@@ -177,6 +186,19 @@ async def _filled(
         finally:
             ticker.clear()
         return tally, dead
+
+
+async def _filled_on_aws(
+    deployment: Deployment, request: BackfillRequest, *, waits: bool
+) -> tuple[BackfillTally, int]:
+    clock = system_clock()
+    ticker = BackfillProgress(clock, dry_run=request.dry_run)
+    try:
+        return await fill_deployment(
+            deployment, os.environ, request, clock=clock, waits=waits, progress=ticker.tell
+        )
+    finally:
+        ticker.clear()
 
 
 async def _filled_and_drained(

@@ -45,7 +45,7 @@ def deploy(config_path: Path, *, as_json: bool, yes: bool) -> None:
         )
         return
     print_line(f"{found.plan.names.stack} is {'deployed' if done.stack_changed else 'as it was'}")
-    print_line("next: s3fanout validate")
+    print_line("next: s3fanout validate; and for what was there before: s3fanout backfill")
 
 
 @click.command()

@@ -15,6 +15,7 @@ from s3fanout.adapters.store.transport import TransportSettings
 from s3fanout.adapters.store.transport_routed import RoutedTransport
 from s3fanout.adapters.system import SystemRand
 from s3fanout.config.settings import Settings
+from s3fanout.deploy.books import DeployedBooks
 from s3fanout.deploy.names import DestinationNames, Names, names_of
 from s3fanout.deploy.session import AwsSession, asking, open_session
 from s3fanout.deploy.vitals import require_stack
@@ -58,6 +59,16 @@ class Deployment:
         Raises:
             Misconfigured: Topology classic has none.
         """
+        async with self.books() as books:
+            yield books.ledger
+
+    @asynccontextmanager
+    async def books(self) -> AsyncIterator[DeployedBooks]:
+        """Ledger and queues.
+
+        Raises:
+            Misconfigured: Topology classic has neither.
+        """
         if self.names.table is None:
             raise Misconfigured(
                 "topology classic keeps no ledger",
@@ -93,9 +104,11 @@ class Deployment:
                 rand=SystemRand(),
             )
 
-        queue = SqsQueue(SqsMessages(client(SQS)), urls, clock=clock)
+        messages = SqsMessages(client(SQS))
+        queue = SqsQueue(messages, urls, clock=clock)
+        ledger = DynamoDbLedger(client(DYNAMODB), self.names.table, clock=clock, queue=queue)
         try:
-            yield DynamoDbLedger(client(DYNAMODB), self.names.table, clock=clock, queue=queue)
+            yield DeployedBooks(ledger, queue, messages, urls)
         finally:
             await transport.close()
 

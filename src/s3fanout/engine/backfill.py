@@ -11,7 +11,7 @@ killed and starts again repeats one page at most, and its jobs are there already
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,13 +20,13 @@ from s3fanout.decide.backfill import Choice, choose, job_of
 from s3fanout.engine.listing import Partition, Side, partitions, side_by_side
 from s3fanout.model.errors import CheckpointMismatch, Refused
 from s3fanout.model.items import Batch, Item
-from s3fanout.model.jobs import DestinationSummary
+from s3fanout.model.jobs import DestinationSummary, NewJob, ReplicaRecord
 from s3fanout.model.objects import is_text
 from s3fanout.model.rules import Rule
 from s3fanout.ports.checkpoints import Checkpoint, Checkpoints
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
-from s3fanout.ports.queue import Queue
+from s3fanout.ports.queue import Accepted, Queue
 from s3fanout.ports.system import Clock
 
 CHECKPOINT = "backfill"
@@ -34,6 +34,26 @@ LATER_MAX = 10_000
 """Jobs that may wait in one destination's queue; the listing goes on when there are fewer."""
 LOOK_S = 0.5
 PARTITIONS_AT_ONCE = 4
+
+
+class Summaries(Protocol):
+    """The part of the ledger that knows how long the queues are."""
+
+    async def summaries(self) -> Sequence[DestinationSummary]:
+        """See ``Ledger``."""
+        ...
+
+
+class BackfillBooks(Summaries, Checkpoints, Protocol):
+    """What a backfill needs of queue and ledger."""
+
+    async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:
+        """See ``Queue``."""
+        ...
+
+    async def records(self, destination: str, keys: Sequence[str]) -> Mapping[str, ReplicaRecord]:
+        """See ``Ledger``."""
+        ...
 
 
 class Books(Queue, Ledger, Checkpoints, Protocol):
@@ -121,13 +141,14 @@ class Backfill:
         self,
         *,
         rules: Sequence[Rule],
-        books: Books,
+        books: BackfillBooks,
         clock: Clock,
         fingerprint: str,
         since_at_ms: int | None = None,
         rate_per_s: float | None = None,
         bytes_per_s: float | None = None,
         requests_of: Callable[[str, int | None], int] = lambda _name, _size_bytes: 1,
+        later_max: int = LATER_MAX,
         dry_run: bool = False,
     ) -> None:
         """Prepare a walk.
@@ -141,6 +162,7 @@ class Backfill:
             rate_per_s: Most objects queued in a second.
             bytes_per_s: Most bytes of objects queued in a second.
             requests_of: What copying an object of a size to a destination costs.
+            later_max: Jobs of it that may wait in one destination's queue.
             dry_run: Only count.
         """
         self._rules = tuple(rules)
@@ -151,6 +173,7 @@ class Backfill:
         self._rate_per_s = rate_per_s
         self._bytes_per_s = bytes_per_s
         self._requests_of = requests_of
+        self._later_max = later_max
         self._dry_run = dry_run
         self.tally = BackfillTally()
 
@@ -268,23 +291,27 @@ class Backfill:
             progress(self.tally)
 
         names = [rule.destination for rule in self._rules]
-        await wait_for_room(self._books, names, self._clock, looked=looked)
+        await wait_for_room(
+            self._books, names, self._clock, looked=looked, later_max=self._later_max
+        )
 
 
 async def wait_for_room(
-    ledger: Ledger,
+    ledger: Summaries,
     destinations: Sequence[str],
     clock: Clock,
     *,
     looked: Callable[[Sequence[DestinationSummary]], None] = lambda _: None,
+    later_max: int = LATER_MAX,
 ) -> None:
-    """Until at most ``LATER_MAX`` jobs that were seen in listings wait in each queue.
+    """Until at most ``later_max`` jobs that were seen in listings wait in each queue.
 
     Args:
         ledger: Knows.
         destinations: Whose queues.
         clock: Times the looks.
         looked: Told of those that are not paused, at each look.
+        later_max: As above.
     """
     while True:
         summaries = [
@@ -293,6 +320,6 @@ async def wait_for_room(
             if summary.destination in destinations and summary.paused_at_ms is None
         ]
         looked(summaries)
-        if all(summary.later <= LATER_MAX for summary in summaries):
+        if all(summary.later <= later_max for summary in summaries):
             return
         await clock.sleep(LOOK_S)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypedDict
 
 from s3fanout.adapters.inventory import Inventory, keys_of_file
 from s3fanout.adapters.inventory_download import fetch_inventory
@@ -17,9 +18,11 @@ from s3fanout.decide.backfill import Choice, requests_of
 from s3fanout.decide.cost import Prices, copies_dollars
 from s3fanout.engine.backfill import (
     CHECKPOINT,
+    LATER_MAX,
     Backfill,
+    BackfillBooks,
     BackfillTally,
-    Books,
+    Summaries,
     listed,
 )
 from s3fanout.engine.engine import Engine
@@ -62,29 +65,35 @@ class BackfillRequest:
     restart: bool = False
 
 
+class _How(TypedDict):
+    clock: Clock
+    progress: Callable[[BackfillTally], None]
+    later_max: int
+
+
 async def fill(
     settings: Settings,
     stores: Stores,
-    books: Books,
+    books: BackfillBooks,
     request: BackfillRequest,
     *,
     clock: Clock,
     progress: Callable[[BackfillTally], None],
+    later_max: int = LATER_MAX,
 ) -> BackfillTally:
-    """Queue what ``request`` names.
+    """Queue what ``request`` names; at most ``later_max`` jobs of it wait in one queue.
 
     Raises:
         InventoryBroken, CheckpointMismatch, Misconfigured: Nothing was queued.
         StoreError, LedgerUnavailable: What was queued stays; it can go on.
     """
+    how: _How = {"clock": clock, "progress": progress, "later_max": later_max}
     if request.inventory is None:
-        return await _fill(settings, stores, books, request, None, clock=clock, progress=progress)
+        return await _fill(settings, stores, books, request, None, **how)
     with TemporaryDirectory(prefix="s3fanout-inventory-") as folder:
         manifest = await _manifest(settings, stores, request.inventory, Path(folder))
         inventory = Inventory.open(manifest, source_bucket=settings.source.bucket)
-        return await _fill(
-            settings, stores, books, request, inventory, clock=clock, progress=progress
-        )
+        return await _fill(settings, stores, books, request, inventory, **how)
 
 
 async def _manifest(settings: Settings, stores: Stores, named: str, folder: Path) -> Path:
@@ -105,12 +114,13 @@ async def _manifest(settings: Settings, stores: Stores, named: str, folder: Path
 async def _fill(
     settings: Settings,
     stores: Stores,
-    books: Books,
+    books: BackfillBooks,
     request: BackfillRequest,
     inventory: Inventory | None,
     *,
     clock: Clock,
     progress: Callable[[BackfillTally], None],
+    later_max: int,
 ) -> BackfillTally:
     rules = [rule_of(name, settings.destinations[name]) for name in request.destinations]
     backfill = Backfill(
@@ -122,6 +132,7 @@ async def _fill(
         rate_per_s=request.rate_per_s,
         bytes_per_s=request.bytes_per_s,
         requests_of=_requests_of(settings),
+        later_max=later_max,
         dry_run=request.dry_run,
     )
     if request.restart and not request.dry_run:
@@ -137,7 +148,7 @@ async def _fill(
 
 
 async def drain(
-    books: Books,
+    books: Summaries,
     engine: Engine | None,
     destinations: Sequence[str],
     *,

@@ -93,6 +93,14 @@ class SqsMessages:
             for message in answer.get("Messages") or ()
         ]
 
+    async def count(self, queue_url: str) -> int:
+        """Messages in the queue, in hand or not; about so many, says SQS. One request."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        names.append("ApproximateNumberOfMessagesDelayed")
+        body = {"QueueUrl": queue_url, "AttributeNames": names}
+        answer = await self._call("GetQueueAttributes", body)
+        return sum(int(answer["Attributes"][name]) for name in names)
+
     async def delete(self, queue_url: str, handles: Sequence[str]) -> None:
         """Forget messages."""
         await self._batches(

@@ -20,6 +20,9 @@ from s3fanout.adapters.journal.dynamodb_items import (
     MALFORMED_COUNT,
     PAUSED,
     Item,
+    checkpoint_item,
+    checkpoint_key,
+    checkpoint_of,
     key_of,
     malformed_item,
     malformed_of,
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
         Settlement,
     )
     from s3fanout.model.uploads import ReplicaUpload
+    from s3fanout.ports.checkpoints import Checkpoint
     from s3fanout.ports.ledger import FailureSelection
     from s3fanout.ports.queue import Queue
     from s3fanout.ports.system import Clock
@@ -69,7 +73,7 @@ _READ_BATCH = 100
 
 
 class DynamoDbLedger:
-    """``Ledger``, ``TurnLedger`` and ``Uploads`` on one table."""
+    """``Ledger``, ``TurnLedger``, ``Uploads`` and ``Checkpoints`` on one table."""
 
     def __init__(
         self, client: JsonClient, table: str, *, clock: Clock, queue: Queue | None
@@ -293,6 +297,17 @@ class DynamoDbLedger:
 
     async def forget_upload(self, destination: str, key: str) -> None:
         await self._call("DeleteItem", {"Key": upload_key(destination, key)})
+
+    async def checkpoint(self, name: str) -> Checkpoint | None:
+        request = {"Key": checkpoint_key(name), "ConsistentRead": True}
+        item = (await self._call("GetItem", request)).get("Item")
+        return checkpoint_of(item) if item else None
+
+    async def keep_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
+        await self._call("PutItem", {"Item": checkpoint_item(name, checkpoint)})
+
+    async def drop_checkpoint(self, name: str) -> None:
+        await self._call("DeleteItem", {"Key": checkpoint_key(name)})
 
     async def _dead(self, selection: FailureSelection) -> AsyncIterator[ReplicaRecord]:
         conditions = [f"begins_with({SUBJECT}, :prefix)"]

@@ -16,6 +16,7 @@ from s3fanout.model.jobs import (
 )
 from s3fanout.model.turns import Recorded
 from s3fanout.model.uploads import ReplicaUpload
+from s3fanout.ports.checkpoints import Checkpoint
 
 Item = dict[str, Any]
 """Attribute name to DynamoDB's typed value, ``{"S": "text"}``."""
@@ -24,6 +25,7 @@ KEY_PREFIX = "key:"
 UPLOAD_PREFIX = "upload:"
 PAUSED = "paused"
 MALFORMED = "malformed"
+CHECKPOINT = "checkpoint"
 MALFORMED_COUNT: Item = {SUBJECT: {"S": "malformed-count"}, DESTINATION: {"S": "-"}}
 
 _ERROR = ("error_code", "error_message", "error_hint", "error_at_ms")
@@ -158,6 +160,30 @@ def upload_of(item: Item) -> ReplicaUpload:
         upload_id=item["upload_id"]["S"],
         fingerprint=item["fingerprint"]["S"],
         part_bytes=int(item["part_bytes"]["N"]),
+    )
+
+
+def checkpoint_key(name: str) -> Item:
+    """Key of a checkpoint."""
+    return {SUBJECT: {"S": CHECKPOINT}, DESTINATION: {"S": name}}
+
+
+def checkpoint_item(name: str, checkpoint: Checkpoint) -> Item:
+    """How far a walk came."""
+    return {
+        **checkpoint_key(name),
+        "fingerprint": typed(checkpoint.fingerprint),
+        "kept_at_ms": typed(checkpoint.kept_at_ms),
+        "position": typed(checkpoint.position),
+    }
+
+
+def checkpoint_of(item: Item) -> Checkpoint:
+    """The checkpoint again."""
+    return Checkpoint(
+        _text(item, "fingerprint") or "",
+        _int(item, "kept_at_ms") or 0,
+        _text(item, "position") or "",
     )
 
 
