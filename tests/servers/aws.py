@@ -141,11 +141,13 @@ class FunctionWorld:
         }
         return FunctionSettings(**values | changes)
 
-    def function(self, over: Transport | None = None, **changes: Any) -> Function:
-        """A warm function, over a transport of its own."""
+    def function(
+        self, over: Transport | None = None, *, server: Server | None = None, **changes: Any
+    ) -> Function:
+        """A warm function, over a transport of its own; ``server``: as it sees the emulator."""
         made = Function(
             self.settings(**changes),
-            environment_of(self.server),
+            environment_of(server or self.server),
             transport=over or transport(),
             write=self._write,
         )

@@ -9,6 +9,7 @@ JSON to ``/-faults``; each value is a probability per request:
 | ``latency`` | up to half a second more |
 | ``slow_down`` | 503 ``SlowDown`` at once; the store never hears of it |
 | ``internal`` | 500 at once; likewise |
+| ``throttled`` | DynamoDB's refusal of too many requests, at once; only its requests |
 | ``reset`` | the connection ends before the store hears of it |
 | ``lost`` | the store does it, and the connection ends before the answer (done, not acknowledged) |
 | ``cut`` | the connection ends in the middle of the answer |
@@ -31,7 +32,7 @@ from pathlib import Path
 from s3fanout.adapters.store.leashed_process import LeashedProcess
 from tests.servers.server import LOOPBACK, Server, closed_port, serving
 
-FAULTS = ("latency", "slow_down", "internal", "reset", "lost", "cut", "corrupt")
+FAULTS = ("latency", "slow_down", "internal", "throttled", "reset", "lost", "cut", "corrupt")
 CONTROL = "/-faults"
 HEAD_BYTES_MAX = 1 << 20
 _NO_BODY = frozenset({"204", "304"})
@@ -145,6 +146,9 @@ class _Proxy:
             return _error("503 Slow Down", "SlowDown", request)
         if self._happens("internal"):
             return _error("500 Internal Server Error", "InternalError", request)
+        if b"DynamoDB_20120810." in request.head and self._happens("throttled"):
+            body = b'{"__type":"x#ProvisionedThroughputExceededException","message":"slower"}'
+            return b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
         return None
 
     def _corrupted(self, request: _Message) -> bytes:

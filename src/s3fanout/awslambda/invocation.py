@@ -255,19 +255,21 @@ class Invocations:
         if not tasks:
             return []
         margin_s = min(MARGIN_S, time_s * MARGIN_SHARE)
-        await asyncio.wait(tasks, timeout=max(0.1, time_s - margin_s))
+        _, late = await asyncio.wait(tasks, timeout=max(0.1, time_s - margin_s))
+        for task in late:
+            task.cancel()
+        # Whatever came of one, none is left running behind the answer.
+        await asyncio.gather(*tasks, return_exceptions=True)
         results: list[Delivered | None] = []
         for task, group in zip(tasks, groups, strict=True):
-            if task.done():
+            if task not in late:
                 results.append(task.result())
                 continue
-            task.cancel()
             self._report.say("out-of-time", {"key": group.job.key}, level="warning")
             results.append(None)
             for message in group.messages:
                 # What was asked of the store may land yet; whoever tries next must come after it.
                 message.stays = True
-        await asyncio.gather(*tasks, return_exceptions=True)
         return results
 
     async def _deliver(self, group: _Group, stop_at_s: float) -> Delivered | None:
