@@ -96,6 +96,17 @@ def alarm_of_dead_letters(account: Account, source: str, letters: int) -> str:
     return str(alarm["StateValue"])
 
 
+def allow_batches(account: Account, source: str, name: str) -> None:
+    """The emulator asks for a permission of the batch's name, AWS for ``sqs:SendMessage``."""
+    queue = f"arn:aws:sqs:{REGION}:000000000000:{source}-fanout-{name}"
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": queue}
+    account.client("iam").put_role_policy(
+        RoleName=f"{source}-fanout-{name}-role",
+        PolicyName="emulator",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+
+
 def metrics_in_log(account: Account, source: str, name: str) -> list[dict[str, Any]]:
     """What a function wrote in the embedded metric format."""
     logs = account.client("logs")
@@ -261,6 +272,45 @@ def test_what_was_there_before_is_copied_by_the_deployed_functions(
         assert account.keys(f"{source}-{name}") == keys
     records = account.records(f"{source}-fanout")
     assert [each["state"]["S"] for each in records] == ["settled"] * 3 * len(keys)
+
+
+def test_lost_events_are_healed_by_the_schedule_and_counted(account: Account, source: str) -> None:
+    path = account.directory / "s3fanout.toml"
+    swept = 'intake.sweep = { interval = "1s", grace = "0s" }\n'
+    path.write_text(path.read_text("utf-8") + swept, "utf-8")
+    account.run("deploy", "--yes")
+    for name in ("paris", "tokyo", "lima"):
+        allow_batches(account, source, name)
+    s3, events = account.client("s3"), account.client("events")
+    s3.put_object(Bucket=source, Key="told", Body=b"x")
+    until(lambda: account.keys(f"{source}-lima") == {"told"}, what="an event", within_s=WITHIN_S)
+    s3.put_bucket_notification_configuration(Bucket=source, NotificationConfiguration={})
+    lost = {f"lost/{at}" for at in range(20)} | {"ü b+c"}
+    for key in lost:
+        s3.put_object(Bucket=source, Key=key, Body=b"y")
+
+    def tick(name: str) -> Any:
+        """Start the function as the schedule does, but for its answer."""
+        rule = f"{source}-fanout-{name}-sweep"
+        assert events.describe_rule(Name=rule)["ScheduleExpression"] == "rate(5 minutes)"
+        (target,) = events.list_targets_by_rule(Rule=rule)["Targets"]
+        answer = account.client("lambda").invoke(
+            FunctionName=target["Arn"], Payload=target["Input"].encode()
+        )
+        return json.loads(answer["Payload"].read())
+
+    for name in ("paris", "tokyo", "lima"):
+        assert tick(name) == {"seen": len(lost) + 1, "healed": len(lost)}
+    for name in ("paris", "tokyo", "lima"):
+        until(
+            lambda name=name: account.keys(f"{source}-{name}") == {"told", *lost},  # type: ignore[misc]
+            what=f"{name} has what was lost",
+            within_s=WITHIN_S,
+        )
+    assert len(account.records(f"{source}-fanout")) == 3 * (len(lost) + 1)
+    until(lambda: tick("lima")["healed"] == 0, what="nothing is left to heal", within_s=WITHIN_S)
+    (line, *_) = [each for each in metrics_in_log(account, source, "lima") if "Healed" in each]
+    assert line["Healed"] == len(lost)
 
 
 def test_validate_pause_and_resume(account: Account, source: str) -> None:

@@ -41,6 +41,7 @@ VARIANTS = {
         'aws.topology = "durable"',
         'aws.event_route = "eventbridge"\naws.kms_key = "new"\naws.alarm_email = "a@b.example"',
     ),
+    "swept": THREE + '[intake.sweep]\ninterval = "1d"\n',
     "new-key": THREE.replace('aws.topology = "durable"', 'aws.kms_key = "new"\naws.batch = 100'),
     "given-keys": THREE.replace(
         'aws.topology = "durable"',
@@ -141,6 +142,22 @@ def test_the_loop_guard_brings_its_grants_and_only_where_it_is_on() -> None:
     document = bucket_document(lima, "123456789012")
     allowed = [action for statement in document["Statement"] for action in statement["Action"]]
     assert {"s3:GetObjectTagging", "s3:ListBucket"} <= set(allowed)
+
+
+def test_a_sweep_is_a_schedule_for_the_functions_that_are_there() -> None:
+    swept = template_of(settings_of(VARIANTS["swept"]))["Resources"]
+    usual = template_of(settings_of(THREE))["Resources"]
+    more = {name: body for name, body in swept.items() if name not in usual}
+    assert sorted(body["Type"] for body in more.values()) == [
+        *["AWS::Events::Rule"] * 3,
+        *["AWS::Lambda::Permission"] * 3,
+    ]
+    rule = next(body["Properties"] for name, body in more.items() if name.endswith("Sweep"))
+    assert json.loads(rule["Targets"][0]["Input"]) == {
+        "s3fanout_sweep": {"interval_s": 86400.0, "grace_s": 60.0}
+    }
+    plan = blueprint(settings_of(VARIANTS["swept"]))
+    assert "CompareWithLedger" in {grant.sid for grant in grants(plan, next(plan.branches()))}
 
 
 def test_eventbridge_may_use_the_key_without_a_condition() -> None:

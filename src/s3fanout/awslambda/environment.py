@@ -39,6 +39,9 @@ HANDLER = "s3fanout.awslambda.handler.handle"
 CONCURRENCY = 16
 """Copies wait for S3, not for the processor: a small function keeps this many in flight."""
 
+SWEEP = "s3fanout_sweep"
+"""In the event that a schedule starts a function with: ``{"interval_s": …, "grace_s": …}``."""
+
 Part = TypeVar("Part", KeyFilter, KeyMap, Keeping, Limits)
 
 

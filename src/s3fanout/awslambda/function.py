@@ -22,8 +22,8 @@ from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.transport import Transport, TransportSettings
 from s3fanout.adapters.store.transport_routed import RoutedTransport
 from s3fanout.adapters.system import SystemClock, SystemRand
-from s3fanout.awslambda.environment import FunctionSettings
-from s3fanout.awslambda.invocation import Invocations
+from s3fanout.awslambda.environment import SWEEP, FunctionSettings
+from s3fanout.awslambda.invocation import PARTS_SHARE, Invocations
 from s3fanout.awslambda.report import Report
 from s3fanout.decide.plan import Way
 from s3fanout.engine.comparing import ComparingCopier
@@ -34,6 +34,7 @@ from s3fanout.engine.holding import HoldingCopier
 from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.turns import TurnTaker
+from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import MIB
 from s3fanout.model.vendors import Vendor, VendorName, vendor_named
 
@@ -117,11 +118,45 @@ class Function:
         self.report.request_id = request_id
         records = event.get("Records") or ()
         try:
+            if SWEEP in event:
+                return await self._sweep(event[SWEEP], time_s=time_s)
             if records and records[0].get("eventSource") == "aws:sqs":
                 return await self._invocations.batch(records, time_s=time_s)
             return await self._invocations.event(event, time_s=time_s)
         finally:
             self.report.flush()
+
+    async def _sweep(self, asked: Mapping[str, float], *, time_s: float) -> dict[str, Any]:
+        """Go on with the sweep: list, compare with the ledger, queue what events missed.
+
+        Raises:
+            Misconfigured: There is no ledger or no queue (topology classic).
+            S3FanoutError: It could not; the next run goes on.
+        """
+        # Only the schedule needs these: a copy should not wait for them in a cold function.
+        from s3fanout.adapters.aws.books import AwsBooks  # noqa: PLC0415
+        from s3fanout.adapters.aws.sqs_queue import SqsQueue  # noqa: PLC0415
+        from s3fanout.engine.ledger_sweep import LedgerSweep  # noqa: PLC0415
+
+        settings, url = self._settings, self._settings.queue_url
+        if self._ledger is None or url is None or settings.source_bucket is None:
+            raise Misconfigured("a sweep needs the ledger and the queue of topology durable")
+        messages = SqsMessages(self._client(SQS))
+        urls = {settings.destination: url}
+        sweep = LedgerSweep(
+            rule=settings.rule,
+            source=self._store(settings.source_bucket, settings.source_region),
+            books=AwsBooks(
+                self._ledger, SqsQueue(messages, urls, clock=self._clock), messages, urls
+            ),
+            clock=self._clock,
+            interval_s=asked["interval_s"],
+            grace_s=asked["grace_s"],
+        )
+        stop_at_s = self._clock.monotonic_s() + time_s * PARTS_SHARE
+        now, healed = await sweep.run(stop_at_s=stop_at_s)
+        self.report.swept(seen=now.seen, healed=healed, is_complete=now.ended_at_ms is not None)
+        return {"seen": now.seen, "healed": healed}
 
     def deliverer(self, source_bucket: str) -> Deliverer:
         """What copies from one bucket, as the daemon does; made once."""

@@ -26,6 +26,7 @@ _UNITS = {
     "DeadLetters": "Count",
     MALFORMED: "Count",
     "Unwanted": "Count",
+    "Healed": "Count",
 }
 _ACTIONS = {
     JobState.SETTLED: "replicated",
@@ -128,6 +129,13 @@ class Report:
 
     def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
         del destination, is_open, reason
+
+    def swept(self, *, seen: int, healed: int, is_complete: bool) -> None:
+        """One run of the sweep; ``seen`` counts the whole pass, ``healed`` this run."""
+        fields = {"seen": seen, "healed": healed, "complete": is_complete}
+        self.say("swept", fields, level="warning" if healed else "info")
+        if healed:
+            self.count("Healed", healed)
 
     def flush(self) -> None:
         """The line of metrics, if there is anything to count; begins again at nothing."""

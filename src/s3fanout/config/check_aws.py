@@ -13,6 +13,7 @@
 | no ``customer_key`` | error: the functions have none |
 | ``limits.request_timeout`` ≤ ``aws.timeout`` | error: a function would end before its request |
 | a ``key`` template loses nothing of the key | error: claims of replica keys need the daemon |
+| ``[intake.sweep]`` only with topology durable | error: classic has no ledger to compare with |
 | ``alarm_email`` only with topology durable | warning: classic has no alarms |
 """
 
@@ -107,6 +108,13 @@ def _route(settings: Settings, aws: Aws) -> Iterator[Problem]:
         yield Problem(
             "aws.event_route",
             "eventbridge needs queues, and topology classic has none",
+            'use topology "durable"',
+            related=("aws.topology",),
+        )
+    if settings.intake.sweep is not None:
+        yield Problem(
+            "intake.sweep",
+            "has no effect, topology classic has no ledger to compare with",
             'use topology "durable"',
             related=("aws.topology",),
         )

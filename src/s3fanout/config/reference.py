@@ -115,9 +115,9 @@ Errors:
   `request_timeout`, `part_size` above `stream_memory`.
 - With `[aws]`: a source or destination that is not on AWS; a destination with credentials of its
   own, or with `deletes = "replicate"` or `versions = "all"`; `event_route = "eventbridge"` with
-  topology classic; `attempts_max` below 5 with topology durable; a `kms_key` of another Region than
-  its bucket, or `aws.kms_key` than the source; `request_timeout` above `aws.timeout`; a `key` that
-  may give two objects one key.
+  topology classic; `[intake.sweep]` with topology classic; `attempts_max` below 5 with topology
+  durable; a `kms_key` of another Region than its bucket, or `aws.kms_key` than the source;
+  `request_timeout` above `aws.timeout`; a `key` that may give two objects one key.
 
 Warnings:
 

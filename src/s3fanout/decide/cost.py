@@ -43,7 +43,7 @@ _LONG_POLL_S = 20
 _ALARMS_PER_DESTINATION = 5
 _REPLICATION_METRICS_PER_RULE = 3
 _FUNCTION_METRICS = 7
-"""Names in ``awslambda.report``; those that never count anything cost nothing."""
+"""Names in ``awslambda.report`` but ``Healed``; those that never count anything cost nothing."""
 
 
 class Design(StrEnum):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from s3fanout.adapters.aws.books import AwsBooks
 from s3fanout.adapters.aws.json_client import DYNAMODB, SQS, JsonClient, Service
 from s3fanout.adapters.aws.sqs_messages import SqsMessages
 from s3fanout.adapters.aws.sqs_queue import SqsQueue
@@ -15,7 +16,6 @@ from s3fanout.adapters.store.transport import TransportSettings
 from s3fanout.adapters.store.transport_routed import RoutedTransport
 from s3fanout.adapters.system import SystemRand
 from s3fanout.config.settings import Settings
-from s3fanout.deploy.books import DeployedBooks
 from s3fanout.deploy.names import DestinationNames, Names, names_of
 from s3fanout.deploy.session import AwsSession, asking, open_session
 from s3fanout.deploy.vitals import require_stack
@@ -63,7 +63,7 @@ class Deployment:
             yield books.ledger
 
     @asynccontextmanager
-    async def books(self) -> AsyncIterator[DeployedBooks]:
+    async def books(self) -> AsyncIterator[AwsBooks]:
         """Ledger and queues.
 
         Raises:
@@ -108,7 +108,7 @@ class Deployment:
         queue = SqsQueue(messages, urls, clock=clock)
         ledger = DynamoDbLedger(client(DYNAMODB), self.names.table, clock=clock, queue=queue)
         try:
-            yield DeployedBooks(ledger, queue, messages, urls)
+            yield AwsBooks(ledger, queue, messages, urls)
         finally:
             await transport.close()
 

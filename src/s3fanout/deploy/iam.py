@@ -99,7 +99,7 @@ def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
     if branch.to.loop_guard:
         yield from _guard_grants(branch)
     if plan.is_durable:
-        yield from _durable_grants(branch)
+        yield from _durable_grants(plan, branch)
     else:
         yield Grant(
             "StartItself",
@@ -125,7 +125,7 @@ def _guard_grants(branch: Branch) -> Iterator[Grant]:
     )
 
 
-def _durable_grants(branch: Branch) -> Iterator[Grant]:
+def _durable_grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
     queue, dead = branch.logical("Queue"), branch.logical("DeadLetters")
     yield Grant(
         "TakeMessages",
@@ -151,6 +151,13 @@ def _durable_grants(branch: Branch) -> Iterator[Grant]:
         (att(LEDGER),),
         "remembers large copies, for the invocation that goes on with them",
     )
+    if plan.settings.intake.sweep is not None:
+        yield Grant(
+            "CompareWithLedger",
+            ("dynamodb:BatchGetItem",),
+            (att(LEDGER),),
+            "looks up what a sweep lists",
+        )
     yield Grant(
         "KeepMalformed",
         ("dynamodb:BatchWriteItem",),

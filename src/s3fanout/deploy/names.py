@@ -39,6 +39,7 @@ class DestinationNames:
         function, role, log_group: Of its function.
         queue, dead_letters: Its SQS queues; ``None`` with topology classic.
         rule: Its EventBridge rule; ``None`` unless that is the route.
+        sweep: The rule of the schedule that starts its sweep; ``None`` without one.
         alarm: Prefix of its alarms; ``None`` with topology classic.
     """
 
@@ -50,6 +51,7 @@ class DestinationNames:
     queue: str | None = None
     dead_letters: str | None = None
     rule: str | None = None
+    sweep: str | None = None
     alarm: str | None = None
 
 
@@ -170,6 +172,7 @@ def _destination(
         queue=fitted(own, QUEUE_MAX, "_-"),
         dead_letters=fitted(f"{own}-dead-letters", QUEUE_MAX, "_-"),
         rule=fitted(own, RULE_MAX, "_-") if is_ruled else None,
+        sweep=fitted(f"{own}-sweep", RULE_MAX, "_-") if settings.intake.sweep else None,
         alarm=own,
     )
 

@@ -182,9 +182,10 @@ def _route_needs(plan: Blueprint, here: str, deployed: Json | None) -> Iterator[
             ("*",),
             "looks after the subscriptions (SNS has no ARN of a subscription in policies)",
         )
-    rules = [each.rule for each in plan.names.destinations.values()]
+    every = plan.names.destinations.values()
+    rules = [name for each in every for name in (each.rule, each.sweep) if name is not None]
     rules += _there(deployed, "Rule")
-    if any(rules):
+    if rules:
         yield Need(
             _prefixed(
                 *("events", "PutRule", "DescribeRule", "DeleteRule", "PutTargets"),

@@ -168,7 +168,7 @@ def _crossing(
     Topology classic has no queues for two routes to lead to.
     """
     resources: Json = (before or {}).get("Resources", {})
-    has_rules = any(each["Type"] == "AWS::Events::Rule" for each in resources.values())
+    has_rules = any("EventPattern" in each.get("Properties", ()) for each in resources.values())
     had = {EventRoute.SNS: TOPIC in resources, EventRoute.EVENTBRIDGE: has_rules}
     wanted = plan.aws.event_route
     leaving = next((route for route, there in had.items() if there and route is not wanted), None)

@@ -10,7 +10,7 @@ import json
 from typing import Final
 
 from s3fanout.config.settings import Settings
-from s3fanout.deploy import alarms, dashboard, events, functions, iam, keys, ledger, queues
+from s3fanout.deploy import alarms, dashboard, events, functions, iam, keys, ledger, queues, sweeps
 from s3fanout.deploy.blueprint import LEDGER, TOPIC, Blueprint, blueprint
 from s3fanout.deploy.intrinsics import Json, ref
 from s3fanout.model.topology import EventRoute
@@ -44,7 +44,7 @@ def template_of(settings: Settings, leaving: EventRoute | None = None) -> Json:
         if plan.is_durable:
             resources |= queues.of_branch(plan, branch)
         resources[branch.logical("Role")] = iam.role(plan, branch)
-        for one in (functions, events, alarms):
+        for one in (functions, events, alarms, sweeps):
             resources |= one.of_branch(plan, branch)
     return {
         "AWSTemplateFormatVersion": "2010-09-09",

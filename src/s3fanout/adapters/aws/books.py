@@ -1,4 +1,4 @@
-"""Ledger and queues of a deployment as one: what a backfill writes into."""
+"""Ledger and queues of a deployment as one: what a backfill and a sweep write into."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s3fanout.ports.checkpoints import Checkpoint
 from s3fanout.ports.queue import Accepted
 
 
-class DeployedBooks:
+class AwsBooks:
     """``engine.backfill.BackfillBooks`` of a deployment."""
 
     def __init__(
