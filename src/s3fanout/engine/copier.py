@@ -25,6 +25,7 @@ from s3fanout.decide.plan import (
     plan_copy,
 )
 from s3fanout.decide.proof import contradiction, proof_of_parts
+from s3fanout.engine.doubts import Etags
 from s3fanout.engine.keeper import Keeper, Load
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.remover import Held, Removed, Remover
@@ -32,7 +33,7 @@ from s3fanout.engine.uploader import Made, Source, Unfinished, Uploader
 from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import Limits
-from s3fanout.model.objects import Present, Probe, Written
+from s3fanout.model.objects import Body, Present, Probe, Written
 from s3fanout.model.rules import Rule
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
@@ -120,6 +121,7 @@ class Copier:
         self._takers_of = takers_of
         self._conditions_honoured = conditions_honoured
         self._limits = limits
+        self._etags = Etags()
         self._wrote: dict[str, str] = {}
         """By source key; see ``take_written``."""
 
@@ -267,6 +269,7 @@ class Copier:
             # Encrypted by KMS, or a store with other etags: then the size must do, beside the
             # digest that the store itself checked on receipt.
             replica = await self._check(job, target, body.facts, written.etag)
+            await self._settle_doubt(job, target, body, replica, written.etag)
         return Replicated(
             body.facts.etag,
             body.facts.size_bytes,
@@ -343,9 +346,42 @@ class Copier:
         wrong = contradiction(source, replica)
         if not wrong and isinstance(replica, Present):
             return replica
-        if isinstance(replica, Present) and written_etag and replica.etag == written_etag:
-            if job.pinned_version_id is not None and replica.version_id is not None:
-                await self._destination.delete_version(target, replica.version_id)
-            else:
-                await self._destination.delete(target, if_match=written_etag)
+        if isinstance(replica, Present):
+            await self._remove(job, target, replica, written_etag)
         raise ReplicaMismatch(wrong, operation="HeadObject")
+
+    async def _settle_doubt(
+        self, job: Job, target: str, body: Body, replica: Present, written_etag: str
+    ) -> None:
+        """Read back a replica whose etag is another digest than that of what was sent.
+
+        Raises:
+            ReplicaMismatch: Its bytes are others. It was removed, if it is what we wrote.
+        """
+        if replica.etag != written_etag or not self._etags.doubt(
+            replica, written_etag, body.md5_hex
+        ):
+            return
+        is_as_sent = await self._etags.is_as_sent(
+            body,
+            lambda: self._destination.get(
+                target,
+                if_match=written_etag,
+                size_bytes_max=self._limits.part_bytes,
+                version_id=job.pinned_version_id and replica.version_id,
+            ),
+        )
+        if not is_as_sent:
+            await self._remove(job, target, replica, written_etag)
+            raise ReplicaMismatch(
+                "the destination holds other bytes than were sent", operation="GetObject"
+            )
+
+    async def _remove(self, job: Job, target: str, replica: Present, written_etag: str) -> None:
+        """Take away a replica that is not what was read, if it is what we wrote."""
+        if not written_etag or replica.etag != written_etag:
+            return
+        if job.pinned_version_id is not None and replica.version_id is not None:
+            await self._destination.delete_version(target, replica.version_id)
+        else:
+            await self._destination.delete(target, if_match=written_etag)

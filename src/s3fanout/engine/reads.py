@@ -20,6 +20,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from s3fanout.engine.doubts import Etags
 from s3fanout.engine.looks import SharedLooks
 from s3fanout.engine.part_reads import PartReads
 from s3fanout.model.objects import Body
@@ -61,6 +62,7 @@ class SharedReads:
         self.looks = SharedLooks(source, clock=clock)
         self.parts = PartReads(source, budget_bytes=budget_bytes // 2, clock=clock)
         self._source = source
+        self._etags = Etags()
         self._budget_bytes = budget_bytes // 2
         self._part_bytes = part_bytes
         self._entries: OrderedDict[_Pinned, _Entry] = OrderedDict()
@@ -144,8 +146,10 @@ class SharedReads:
             await self._freed.wait()
         key, etag, version_id = pinned
         task = asyncio.get_running_loop().create_task(
-            self._source.get(
-                key, if_match=etag, size_bytes_max=self._part_bytes, version_id=version_id
+            self._etags.read(
+                lambda: self._source.get(
+                    key, if_match=etag, size_bytes_max=self._part_bytes, version_id=version_id
+                )
             )
         )
         outdated = self._entries.get(pinned)
