@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,10 +59,12 @@ def run(*, topology: Topology, objects: int, exits: bool, keep: bool, as_json: b
             print_arrivals(arrivals)
         code = _replicate(deployment, objects, as_json=as_json)
         if keep:
-            _introduce(running, config_path, kept=True)
+            # With --json, standard output is one document.
+            say = print_note if as_json else print_line
+            _introduce(running, config_path, kept=True, say=say)
             return code
         if not exits:
-            _introduce(running, config_path, kept=False)
+            _introduce(running, config_path, kept=False, say=print_line)
             _until_interrupted()
         print_note("destroying the deployment …")
         name = deployment.names.stack
@@ -130,7 +132,9 @@ def _show(deployment: Deployment, lines: Sequence[LogLine]) -> None:
     out_console().print(deployment_table(document))
 
 
-def _introduce(running: Emulator, config_path: Path, *, kept: bool) -> None:
+def _introduce(
+    running: Emulator, config_path: Path, *, kept: bool, say: Callable[[str], None]
+) -> None:
     for line in (
         "",
         f"The emulator runs at {running.endpoint}. Ask from another terminal:",
@@ -150,7 +154,7 @@ def _introduce(running: Emulator, config_path: Path, *, kept: bool) -> None:
         else "Ctrl-C destroys the deployment and ends the emulator.",
         "",
     ):
-        print_line(line)
+        say(line)
 
 
 def _until_interrupted() -> None:
