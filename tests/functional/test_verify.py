@@ -30,7 +30,7 @@ from s3fanout.model.objects import (
     PartBody,
     Probe,
 )
-from s3fanout.model.rules import KeyFilter, KeyMap, Rule
+from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Rule, Versions
 from tests.functional.clock import VirtualClock
 
 STEP_BYTES = 1000
@@ -468,3 +468,29 @@ async def test_a_listing_that_fails_is_no_answer() -> None:
 
     with pytest.raises(AccessDenied):
         await pair.verify(replica=Broken(pair.source._stores, "paris"))
+
+
+async def test_where_every_version_counts_each_is_looked_for() -> None:
+    pair = Pair(KEYS[:4])
+    stores = pair.source._stores
+    source = stores.create_bucket("source", versioned=True)
+    replica = stores.create_bucket("paris", versioned=True)
+    short, flipped, marker = KEYS[:3]
+    for key in KEYS[:4]:
+        for content in (b"one", b"two", b"three"):
+            source.objects[key] = StoredObject.of(content)
+            other = key == flipped and content == b"two"
+            if (key, content) != (short, b"two"):
+                replica.objects[pair.target(key)] = StoredObject.of(b"TWO" if other else content)
+        if key == marker:
+            del source.objects[key]
+            source.objects[key] = StoredObject.of(b"four")
+            replica.objects[pair.target(key)] = StoredObject.of(b"four")
+    rule = replace(RULE, versions=Versions.ALL)
+    assert (await pair.verify(rule=rule))[1] == {}, "no listing tells it"
+    expected = {short: ("*", "history"), flipped: ("*", "history")}
+    _, found = await pair.verify(rule=rule, depth=Depth.ATTRIBUTES)
+    assert found == expected, "delete markers count only where deletes are replicated"
+    rule = replace(rule, deletes=Deletes.REPLICATE)
+    _, found = await pair.verify(rule=rule, depth=Depth.BYTES)
+    assert found == expected | {marker: ("*", "history")}

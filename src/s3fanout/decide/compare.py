@@ -5,6 +5,7 @@
 | not wanted, or none | none | – | nothing to say (``None``) |
 | not wanted, or none | there | – | EXTRA |
 | wanted | none | – | MISSING |
+| wanted | there | the ledger wrote it, of an earlier state | DIFFERS ``outdated`` |
 | wanted | there | sizes differ | DIFFERS ``size`` |
 | wanted | there | etags are equal and not empty | SAME ``etag`` |
 | wanted | there | the ledger wrote exactly these two etags | SAME ``ledger`` |
@@ -84,6 +85,11 @@ class Verdict:
 
 
 SAME_ETAG = Verdict(Standing.SAME, "etag", "equal etags")
+OUTDATED = Verdict(
+    Standing.DIFFERS,
+    "outdated",
+    "the replica is an older state: the source changed after it was written",
+)
 
 
 def compare(
@@ -111,6 +117,8 @@ def compare(
                 Standing.MISSING, "replica-gone", "was copied, and removed by somebody else", True
             )
         return Verdict(Standing.MISSING, "missing", _state_of(record))
+    if settled and _is_older(source, replica, record):
+        return OUTDATED
     if source.size_bytes != replica.size_bytes:
         drift = was_equal and record is not None and record.replica_etag != replica.etag
         return Verdict(
@@ -200,13 +208,19 @@ def _state_of(record: ReplicaRecord | None) -> str:
     )
 
 
+def _is_older(source: Listed, replica: Listed, record: ReplicaRecord | None) -> bool:
+    """Whether the replica is what the ledger wrote of another state, or of an earlier one."""
+    if record is None or not replica.etag or replica.etag == source.etag:
+        return False
+    written = record.replica_etag == replica.etag and record.source_etag != source.etag
+    return written or replica.etag in record.earlier_etags
+
+
 def _by_ledger(source: Listed, replica: Listed, record: ReplicaRecord | None) -> Verdict | None:
     if record is None or not record.source_etag or not record.replica_etag:
         return None
     if record.source_etag != source.etag:
-        return Verdict(
-            Standing.DIFFERS, "outdated", "the source changed after the replica was written"
-        )
+        return OUTDATED
     if record.replica_etag != replica.etag:
         return Verdict(
             Standing.DIFFERS, "replica-changed", "somebody else wrote the replica since", True
@@ -215,7 +229,7 @@ def _by_ledger(source: Listed, replica: Listed, record: ReplicaRecord | None) ->
 
 
 def _by_etags(source: Listed, replica: Listed) -> Verdict:
-    if _MD5.fullmatch(source.etag) and _MD5.fullmatch(replica.etag):
+    if is_md5(source.etag) and is_md5(replica.etag):
         return Verdict(
             Standing.DIFFERS,
             "etag",
@@ -226,6 +240,11 @@ def _by_etags(source: Listed, replica: Listed) -> Verdict:
         "etag-says-nothing",
         "equal sizes, and etags that say nothing about the bytes: use --attributes or --deep",
     )
+
+
+def is_md5(etag: str) -> bool:
+    """Whether an etag looks like one."""
+    return _MD5.fullmatch(etag) is not None
 
 
 def share_wrong_max(checked: int, wrong: int) -> float:

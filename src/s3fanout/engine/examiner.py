@@ -6,6 +6,7 @@
 | attributes | two ``HEAD``; two for tags if one side says that it has some |
 | bytes, of an object of at most ``STEP_BYTES`` | two ``GET``; the tags as above |
 | bytes, of a larger one | two ``HEAD``, and two ranged ``GET`` for each ``STEP_BYTES``; the tags |
+| either, where every version counts | one listing of the versions of each side more |
 
 Memory: bytes are read on both sides in step, ``READS_AT_ONCE`` steps at a time whatever the number
 and size of the objects: twice that many pieces of ``STEP_BYTES``, 64 MiB.
@@ -17,6 +18,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from s3fanout.decide.compare import (
@@ -31,13 +33,15 @@ from s3fanout.decide.compare_attributes import (
     by_checksums,
     etag_is_hash,
 )
+from s3fanout.decide.compare_histories import compare_histories
 from s3fanout.decide.reconcile import Pair
+from s3fanout.decide.versions import wanted
 from s3fanout.engine.patience import patiently
 from s3fanout.model.errors import Refused, SourceAbsent, SourceChanged
 from s3fanout.model.jobs import ReplicaRecord
 from s3fanout.model.keeping import Difference
-from s3fanout.model.objects import Absent, Listed, Present, Probe
-from s3fanout.model.rules import Rule
+from s3fanout.model.objects import Absent, Listed, Present, Probe, Version
+from s3fanout.model.rules import Rule, Versions
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
 
@@ -48,6 +52,9 @@ STEPS_AT_ONCE = 4
 
 ATTEMPTS_MAX = 3
 """Of one request. A store that is down fails the listing; here every object would wait for it."""
+
+VERSIONS_MAX = 10_000
+"""Of one key, about 3 MB."""
 
 Answer = TypeVar("Answer")
 Records = Callable[[Sequence[str]], Awaitable[Mapping[str, ReplicaRecord]]]
@@ -152,6 +159,8 @@ class Examiner:
             if by_class:
                 found.setdefault(Difference.STORAGE_CLASS, by_class)
             verdict = with_differences(verdict, found, self._known(record, pair))
+        if self._rule.versions is Versions.ALL and verdict.standing is Standing.SAME:
+            verdict = await self._by_history(ours.facts, theirs.facts) or verdict
         return pair, verdict
 
     async def _head(self, store: ObjectStore, key: str) -> _Seen:
@@ -190,6 +199,31 @@ class Examiner:
             return facts
         tags = await self._asked(lambda: store.get_tags(facts.key))
         return replace(facts, attributes=replace(facts.attributes, tags=tags))
+
+    async def _by_history(self, ours: Present, theirs: Present) -> Verdict | None:
+        replica = await self._history(self._replica, theirs.key)
+        source = await self._history(self._source, ours.key)
+        if source is None or replica is None:
+            return Verdict(
+                Standing.UNKNOWN, "history-too-long", f"more than {VERSIONS_MAX} versions"
+            )
+        return compare_histories(
+            wanted(source, ours.key, self._rule),
+            replica,
+            etags_are_hashes=etag_is_hash(ours) and etag_is_hash(theirs),
+        )
+
+    async def _history(self, store: ObjectStore, key: str) -> list[Version] | None:
+        """All versions, newest first; ``None`` if there are more than we hold."""
+        found: list[Version] = []
+        token: str | None = None
+        while len(found) <= VERSIONS_MAX:
+            page = await self._asked(partial(store.list_versions, key, token=token))
+            found += page.versions
+            token = page.next_token
+            if token is None:
+                return found
+        return None
 
     async def _by_bytes(self, ours: _Seen, theirs: _Seen, key: str, target: str) -> Verdict:
         if ours.content is not None and theirs.content is not None:
