@@ -292,6 +292,11 @@ class FunctionWorld:
     def _jump(self) -> None:
         self.clock.jumped_ms += self.rng.randint(-3_600_000, 3_600_000)
 
+    def said(self, line: str) -> None:
+        """A function's log line."""
+        if '"error_code": "defect"' in line:
+            self.loop.fail(f"no defects: {line}")
+
     def landed(self, key: str, stored: StoredObject) -> None:
         """A replica appeared."""
         if stored not in self.history[key]:
@@ -371,7 +376,7 @@ class Invocation:
         report = FunctionReport(
             function="f",
             destination="a",
-            write=lambda _line: None,
+            write=world.said,
             now_ms=world.clock.now_ms,
         )
         keeper = Keeper(

@@ -22,7 +22,7 @@ KEPT = {
 MUTANT_SEEDS_MAX = 1500
 
 
-@pytest.mark.parametrize("first", [0, 200])
+@pytest.mark.parametrize("first", [0])
 def test_a_fixed_budget_of_seeds(first: int) -> None:
     assert [report for report in run_functions(first, 200) if report.error] == []
 
