@@ -331,7 +331,7 @@ class SlowParts:
         answer = await self._inner.request(method, base, raw_path, query, *rest, **more)
         if method == "PUT" and (number := re.search(r"partNumber=(\d+)", query)):
             self.parts.append(int(number[1]))
-            await asyncio.sleep(self._seconds)
+            await asyncio.sleep(self._seconds)  # a slow store: the length of time is the input
         return answer
 
     async def close(self) -> None:

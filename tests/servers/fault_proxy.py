@@ -139,7 +139,7 @@ class _Proxy:
             EOFError: There is none: the connection ends.
         """
         if self._happens("latency"):
-            await asyncio.sleep(self._chance.uniform(0.0, 0.5))
+            await asyncio.sleep(self._chance.uniform(0.0, 0.5))  # it is the fault
         if self._happens("reset"):
             raise EOFError
         if self._happens("slow_down"):

@@ -54,31 +54,37 @@ def seaweedfs(
         memory_mib: What its garbage collector is to stay below. With 256 a copy cost it 4.4 ms of
             CPU after some thousand objects, and 1.7 with 2,048: it did little else than collect.
     """
-    identities = directory / "identities.json"
-    identities.write_text(json.dumps(_IDENTITIES), "utf-8")
     if webhook_url is not None:
         toml = f'[notification.webhook]\nenabled = true\nendpoint = "{webhook_url}"\n'
         (directory / "notification.toml").write_text(toml, "utf-8")
-    with claimed_base() as base:
-        process = LeashedProcess(
-            [_program(), *_arguments(base, identities)],
-            directory=directory,
-            environment={
-                "PATH": os.environ.get("PATH", os.defpath),
-                "HOME": str(directory),
-                "GOMEMLIMIT": f"{memory_mib}MiB",
-            },
-            log=directory / "server.log",
+    with claimed_base() as base, seaweedfs_at(base, directory, memory_mib=memory_mib) as server:
+        yield server
+
+
+@contextmanager
+def seaweedfs_at(base: int, directory: Path, *, memory_mib: int = 512) -> Iterator[Server]:
+    """A server on ports that are claimed already; on files of an earlier one it has its objects."""
+    identities = directory / "identities.json"
+    identities.write_text(json.dumps(_IDENTITIES), "utf-8")
+    process = LeashedProcess(
+        [_program(), *_arguments(base, identities)],
+        directory=directory,
+        environment={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(directory),
+            "GOMEMLIMIT": f"{memory_mib}MiB",
+        },
+        log=directory / "server.log",
+    )
+    # A request without credentials: 403 from S3; 200 would be an answer without access control.
+    with serving(process, base, is_ready=lambda status: status == 403):
+        yield Server(
+            name="seaweedfs",
+            endpoint=f"http://{LOOPBACK}:{base}",
+            access_key=ACCESS_KEY,
+            secret_key=SECRET_KEY,
+            pid=process.pid,
         )
-        # A request without credentials: 403 from S3; 200 would be an answer without access control.
-        with serving(process, base, is_ready=lambda status: status == 403):
-            yield Server(
-                name="seaweedfs",
-                endpoint=f"http://{LOOPBACK}:{base}",
-                access_key=ACCESS_KEY,
-                secret_key=SECRET_KEY,
-                pid=process.pid,
-            )
 
 
 def _program() -> str:

@@ -458,7 +458,7 @@ class SteppedStore:
         self._invocation, self._world, self._store = invocation, invocation.world, store
         self.bucket = store.bucket
 
-    async def head(self, key: str) -> Probe:
+    async def head(self, key: str, **_: object) -> Probe:
         await self._sent()
         found = await self._store.head(key)
         await self._invocation.breathe()

@@ -487,3 +487,30 @@ def test_replaced_waiting_jobs_leave_nothing_behind() -> None:
     assert len(backlog._by_due) < 100
     assert backlog.due_at_ms() == START_MS + 999
     assert [job.fence for job in backlog.take(9, now_ms=START_MS + 999)] == [999]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_what_failed_while_the_clock_was_ahead_is_due_when_it_is_right(
+    path: Path, clock: StandingClock, *, restart: bool
+) -> None:
+    clock.advance(20 * 60_000)
+    async with opened(path, clock) as journal:
+        await journal.accept([new_job("k")], now_ms=clock.now_ms())
+        (job,) = await journal.claim("a", 1, now_ms=clock.now_ms())
+        now_ms = clock.now_ms()
+        later = settlement(
+            job, JobState.WAITING, at_ms=now_ms, due_at_ms=now_ms + 5000, error=BROKEN
+        )
+        await journal.settle([later])
+        clock.advance(-20 * 60_000)
+        if not restart:
+            await claimed_at_last(journal, clock)
+    if restart:
+        async with opened(path, clock) as journal:
+            await claimed_at_last(journal, clock)
+
+
+async def claimed_at_last(journal: SqliteJournal, clock: StandingClock) -> None:
+    async with asyncio.timeout(10):
+        while not await journal.claim("a", 1, now_ms=clock.now_ms()):
+            await asyncio.sleep(0)

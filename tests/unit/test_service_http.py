@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,6 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from multidict import CIMultiDict
 
 from s3fanout.engine.receive import Receipt
 from s3fanout.model.errors import LedgerUnavailable
@@ -81,8 +83,11 @@ async def open_client(
     *,
     token: str | None = TOKEN,
     webhook_path: str | None = "/events",
+    body_s: float = 60.0,
 ) -> Client:
-    app = application(daemon, token=token, webhook_path=webhook_path, body_bytes_max=100)
+    app = application(
+        daemon, token=token, webhook_path=webhook_path, body_bytes_max=100, body_s=body_s
+    )
     return await stack.enter_async_context(TestClient(TestServer(app)))
 
 
@@ -186,6 +191,53 @@ async def test_a_body_beyond_the_limit_is_refused(client: Client, daemon: Answer
     assert "body_max" in error["hint"]
     assert daemon.bodies == []
     assert (await client.post("/events", data=b"x" * 100, headers=BEARER)).status == 200
+
+
+async def test_two_tokens_are_none(client: Client, daemon: AnsweringDaemon) -> None:
+    twice = [("Authorization", f"Bearer {TOKEN}"), ("Authorization", f"Bearer {TOKEN}")]
+    for headers in (twice, [twice[0], ("Authorization", "Bearer wrong")]):
+        answer = await client.post("/events", data=b"{}", headers=CIMultiDict(headers))
+        assert answer.status == 401
+    assert daemon.bodies == []
+
+
+async def test_a_header_that_is_too_long_is_refused(
+    client: Client, daemon: AnsweringDaemon
+) -> None:
+    answer = await client.post(
+        "/events", data=b"{}", headers={"Authorization": "Bearer " + "x" * 100_000}
+    )
+    assert answer.status == 400
+    assert daemon.bodies == []
+
+
+async def in_pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def test_bodies_in_chunks_are_bounded_too(client: Client, daemon: AnsweringDaemon) -> None:
+    answer = await client.post("/events", data=in_pieces(*[b"x" * 40] * 3), headers=BEARER)
+    assert answer.status == 413
+    assert daemon.bodies == []
+    answer = await client.post("/events", data=in_pieces(b"{", b"}"), headers=BEARER)
+    assert answer.status == 200
+    assert daemon.bodies == [b"{}"]
+
+
+async def test_a_body_that_does_not_come_is_given_up(
+    stack: AsyncExitStack, daemon: AnsweringDaemon
+) -> None:
+    client = await open_client(stack, daemon, body_s=0.01)
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        f"POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n"
+        f"authorization: Bearer {TOKEN}\r\n\r\nslow".encode()
+    )
+    answer = await reader.read()  # To the end: the connection is given up, too.
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert daemon.bodies == []
 
 
 async def test_a_ledger_that_fails_asks_the_sender_to_come_again(

@@ -121,7 +121,7 @@ def _some_text(value: str) -> str:
     return value
 
 
-_BUCKET: Final = re.compile(r"(?!\.{1,2}$)[^\s/\\?#%:\x00-\x1f\x7f-\U0010ffff]{1,255}")
+_BUCKET: Final = re.compile(r"(?!\.{1,2}$)[^\s/\\?#%:@\x00-\x1f\x7f-\U0010ffff]{1,255}")
 
 
 def _bucket(value: str) -> str:
@@ -130,7 +130,7 @@ def _bucket(value: str) -> str:
         raise ValueError("must not be empty")
     if _BUCKET.fullmatch(value) is None:
         raise ValueError(
-            "not a bucket name: at most 255 ASCII characters, without spaces and / \\ ? # % :"
+            "not a bucket name: at most 255 ASCII characters, without spaces and / \\ ? # % : @"
         )
     return value
 

@@ -13,6 +13,7 @@ S3FanoutError
 ├── MalformedEvent         a message cannot be understood            kept with its payload
 └── StoreError             an object store said no
     ├── Unavailable        no answer, or 5xx: try again              back-off, counts as an attempt
+    │   └── OutOfFiles     no file descriptor left for a connection  likewise
     ├── Throttled          slow down: 503 SlowDown, 429              slower, never counts
     ├── SourceChanged      412 on a pinned read                      read again and plan again
     ├── SourceAbsent       the source object was *confirmed* gone    settle: nothing to copy
@@ -177,6 +178,16 @@ class Unavailable(StoreError):
 
     code = "unavailable"
     default_hint = "is the endpoint up and reachable? retries continue by themselves"
+
+
+class OutOfFiles(Unavailable):
+    """This process may open no more files or connections."""
+
+    code = "out-of-files"
+    default_hint = (
+        "raise the limit of open files (ulimit -n, LimitNOFILE=) or lower limits.concurrency; "
+        "it goes on by itself"
+    )
 
 
 class Throttled(StoreError):

@@ -2,7 +2,7 @@
 
 | path | auth | answers |
 |---|---|---|
-| ``POST`` webhook path | token | 200 accepted, 202 kept as malformed, 401, 413, 503 try again |
+| ``POST`` webhook path | token | 200 accepted, 202 kept as malformed, 401, 408, 413, 503 again |
 | ``GET /healthz`` | – | 200 while the process works |
 | ``GET /readyz`` | – | 200 while events are taken in and outcomes written, else 503 and why |
 | ``GET /metrics`` | – | Prometheus text |
@@ -37,6 +37,8 @@ LOG = logging.getLogger(__name__)
 
 FAILURES_MAX = 1000
 RETRY_AFTER_S = 5
+BODY_S = 60.0
+"""A sender that trickles its bytes must not hold a connection and its memory for ever."""
 
 
 class Daemon(Protocol):
@@ -55,7 +57,12 @@ class Daemon(Protocol):
 
 
 def application(
-    daemon: Daemon, *, token: str | None, webhook_path: str | None, body_bytes_max: int
+    daemon: Daemon,
+    *,
+    token: str | None,
+    webhook_path: str | None,
+    body_bytes_max: int,
+    body_s: float = BODY_S,
 ) -> web.Application:
     """The whole HTTP side.
 
@@ -64,11 +71,12 @@ def application(
         token: Required of senders and API users; ``None`` for none.
         webhook_path: Where events are posted; ``None`` without webhook intake.
         body_bytes_max: Larger bodies are refused unread.
+        body_s: How long a body may take to come.
     """
     app = web.Application(client_max_size=body_bytes_max, middlewares=[_errors_as_json])
     guarded = _Guard(token)
     if webhook_path is not None:
-        app.router.add_post(webhook_path, guarded(_webhook(daemon)))
+        app.router.add_post(webhook_path, guarded(_webhook(daemon, body_s)))
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz(daemon))
     app.router.add_get("/metrics", _metrics(daemon))
@@ -89,7 +97,9 @@ class _Guard:
 
     def __call__(self, handler: Handler) -> Handler:
         async def checked(request: web.Request) -> web.StreamResponse:
-            if self._token is not None and not self._admits(request.headers.get("Authorization")):
+            # Two of them may mean two things to us and to a proxy in front: neither counts.
+            given = request.headers.getall("Authorization", [])
+            if self._token is not None and (len(given) != 1 or not self._admits(given[0])):
                 return _problem(
                     HTTPStatus.UNAUTHORIZED,
                     "unauthorized",
@@ -102,8 +112,8 @@ class _Guard:
 
         return checked
 
-    def _admits(self, header: str | None) -> bool:
-        scheme, _, given = (header or "").partition(" ")
+    def _admits(self, header: str) -> bool:
+        scheme, _, given = header.partition(" ")
         candidate = given.strip().encode("utf-8", "surrogateescape")  # as aiohttp decoded it
         if scheme.lower() == "basic":
             try:
@@ -115,9 +125,19 @@ class _Guard:
         return self._token is not None and hmac.compare_digest(candidate, self._token)
 
 
-def _webhook(daemon: Daemon) -> Handler:
+def _webhook(daemon: Daemon, body_s: float) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        body = await request.read()
+        try:
+            async with asyncio.timeout(body_s):
+                body = await request.read()
+        except TimeoutError:
+            return _problem(
+                HTTPStatus.REQUEST_TIMEOUT,
+                "too-slow",
+                f"the body did not come within {body_s:.0f} s",
+                "nothing was accepted: send it again",
+                {"Connection": "close"},
+            )
         if daemon.draining:
             return _try_again("the daemon is stopping")
         try:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 DUPLICATE = 0
 STALE = -1
 REFUSED = 0
+CLOCK_SLACK_MS = 1000
+"""A clock that goes back by less needs no mending: a moment later all is as it was meant."""
 
 _FENCES_RESERVED = 1 << 20
 """A run of fences is set aside in the file before any of it is used: a process that starts over, or
@@ -285,6 +287,14 @@ class LedgerFile:
             (destination,),
         )
         return row is not None and bool(row[0])
+
+    def mend_due_times(self, now_ms: int) -> int:
+        """Make due what failed in the future: the clock was wrong then. Returns how many."""
+        return self.connection.execute(
+            "UPDATE replica SET due_at_ms = ?1 WHERE settled_at_ms IS NULL AND state = 1"
+            " AND destination_id IN (SELECT id FROM destination) AND error_at_ms > ?2",
+            (now_ms, now_ms + CLOCK_SLACK_MS),
+        ).rowcount
 
     def keep_malformed(self, letters: Sequence[Malformed], route: str, now_ms: int) -> None:
         """Keep messages, all or none.

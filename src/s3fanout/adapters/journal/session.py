@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from s3fanout.adapters.journal import reads, schema
 from s3fanout.adapters.journal.backlog import Backlog
-from s3fanout.adapters.journal.file import LedgerFile
+from s3fanout.adapters.journal.file import CLOCK_SLACK_MS, LedgerFile
 from s3fanout.adapters.journal.ownership import Ownership
 from s3fanout.adapters.journal.wakeups import Wakeups
 from s3fanout.adapters.journal.writer import Change, Look, Writer, unavailable
@@ -114,6 +114,9 @@ class Session:
         self._looked_at_s = clock.monotonic_s()
         self._looking = False
         self._closed = False
+        self._seen_at_ms = clock.now_ms()
+        if opened.ownership is not None:
+            self._mend_due_times(self._seen_at_ms)
 
     async def close(self) -> None:
         """Write what was submitted, then let go of the file. Idempotent."""
@@ -209,12 +212,27 @@ class Session:
 
     def _look_outside(self) -> None:
         """Have the file looked at for changes by other processes, if it is time to."""
-        now_s = self._clock.monotonic_s()
+        now_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
+        if self._ownership is not None and now_ms < self._seen_at_ms - CLOCK_SLACK_MS:
+            self._seen_at_ms = now_ms
+            self._mend_due_times(now_ms)
+        self._seen_at_ms = max(self._seen_at_ms, now_ms)
         if self._looking or self._closed or now_s - self._looked_at_s < OUTSIDE_POLL_S:
             return
         self._looked_at_s = now_s
         self._looking = True
         self._submit(Look(_outside, self._looked))
+
+    def _mend_due_times(self, now_ms: int) -> None:
+        """A clock that was ahead left times at which nothing would happen for long."""
+
+        def apply(outcome: int | Exception) -> None:
+            if not isinstance(outcome, Exception) and outcome:
+                for name, backlog in self._backlogs.items():
+                    backlog.forget()
+                    self._wakeups.wake(name)
+
+        self._submit(Change(lambda file: file.mend_due_times(now_ms), apply))
 
     def _looked(self, outcome: tuple[int, dict[str, float | None]] | Exception) -> None:
         self._looking = False

@@ -193,7 +193,7 @@ def classify(target: Target, answer: Response | Unavailable, *, now_ms: int) -> 
         now_ms: Wall clock, for a ``Retry-After`` that is a date.
     """
     if isinstance(answer, Unavailable):
-        return Unavailable(
+        return type(answer)(
             _text(answer.message, target),
             operation=target.operation,
             status=answer.status,

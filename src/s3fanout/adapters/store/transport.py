@@ -7,8 +7,11 @@ exact bytes of the path.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from s3fanout.model.errors import OutOfFiles, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +59,15 @@ class Response(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     oversized: bool = False
+
+
+def unanswered(error: Exception, *, maybe_applied: bool) -> Unavailable:
+    """Our error for a failed connection or request."""
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return OutOfFiles("no file descriptor is left for a connection", maybe_applied=False)
+    return Unavailable(
+        f"no answer error={type(error).__name__} cause={str(error)!r}", maybe_applied=maybe_applied
+    )
 
 
 class Transport(Protocol):

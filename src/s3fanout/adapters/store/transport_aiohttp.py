@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import yarl
 
-from s3fanout.adapters.store.transport import Response
+from s3fanout.adapters.store.transport import Response, unanswered
 from s3fanout.model.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -103,9 +103,8 @@ class AiohttpTransport:
             ) as answer:
                 return await _read(answer, response_bytes_max)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Unavailable(
-                f"no answer error={type(error).__name__} cause={str(error)!r}",
-                maybe_applied=bool(sent) or not isinstance(error, _NEVER_SENT),
+            raise unanswered(
+                error, maybe_applied=bool(sent) or not isinstance(error, _NEVER_SENT)
             ) from error
         except ValueError as error:
             raise Unavailable(f"request cannot be sent reason={str(error)!r}") from error

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpResponseParser
 
-from s3fanout.adapters.store.transport import Response
+from s3fanout.adapters.store.transport import Response, unanswered
 from s3fanout.model.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -341,9 +341,7 @@ class DirectTransport:
                     connection, origin.host, origin.port, ssl=origin.tls
                 )
         except (OSError, TimeoutError, ValueError) as error:
-            raise Unavailable(
-                f"no answer error={type(error).__name__} cause={str(error)!r}", maybe_applied=False
-            ) from error
+            raise unanswered(error, maybe_applied=False) from error
         return made
 
 
