@@ -14,7 +14,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from s3fanout.decide.backfill import Choice, choose, job_of
 from s3fanout.engine.listing import Partition, Side, partitions, side_by_side
@@ -181,7 +181,8 @@ class Backfill:
         """The position to go on from; ``None`` begins at the start.
 
         Raises:
-            CheckpointMismatch: The checkpoint is of another configuration or input.
+            CheckpointMismatch: The checkpoint is of another configuration, input or version, or
+                damaged.
         """
         kept = await self._books.checkpoint(CHECKPOINT)
         if kept is None or self._dry_run:
@@ -190,18 +191,12 @@ class Backfill:
             raise CheckpointMismatch(
                 "an unfinished backfill is of another configuration or of other arguments"
             )
-        document = json.loads(kept.position)
-        self.tally = BackfillTally(
-            document["items"],
-            {
-                name: {Choice(word): count for word, count in choices.items()}
-                for name, choices in document["choices"].items()
-            },
-            document["queued_bytes"],
-            document["requests"],
-            resumed=True,
-        )
-        position: str = document["position"]
+        try:
+            self.tally, position = _restored(json.loads(kept.position))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CheckpointMismatch(
+                f"the checkpoint of an unfinished backfill cannot be read: {type(error).__name__}"
+            ) from error
         return position
 
     async def run(
@@ -323,3 +318,27 @@ async def wait_for_room(
         if all(summary.later <= later_max for summary in summaries):
             return
         await clock.sleep(LOOK_S)
+
+
+def _restored(document: dict[str, Any]) -> tuple[BackfillTally, str]:
+    """What a checkpoint says.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: Not what ``Backfill`` writes.
+    """
+    numbers = [document["items"], *document["queued_bytes"].values()]
+    numbers += [*document["requests"].values()]
+    choices = {
+        name: {Choice(word): count for word, count in counts.items()}
+        for name, counts in document["choices"].items()
+    }
+    numbers += [count for counts in choices.values() for count in counts.values()]
+    position = document["position"]
+    if not isinstance(position, str) or not all(type(number) is int for number in numbers):
+        raise TypeError("not the types of a checkpoint")
+    if min(numbers) < 0:
+        raise ValueError("less than nothing")
+    tally = BackfillTally(
+        document["items"], choices, document["queued_bytes"], document["requests"], resumed=True
+    )
+    return tally, position
