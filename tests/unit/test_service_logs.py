@@ -114,3 +114,13 @@ def test_the_style_follows_the_stream_unless_it_is_given(
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().startswith("{") == is_json
     assert "hello" in stream.getvalue()
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+@pytest.mark.parametrize("evil", ["\x1b]0;owned\x07", "\x9b31m", "\u202egnp.exe", "nul\0byte"])
+def test_no_log_lets_a_key_speak_to_the_terminal(formatter: logging.Formatter, evil: str) -> None:
+    made = record("failed key=%s", evil, path=evil)
+    error = ValueError(evil)
+    made.exc_info = (ValueError, error, None)
+    text = formatter.format(made)
+    assert [each for each in text if not each.isprintable() and each != "\n"] == []

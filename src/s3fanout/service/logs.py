@@ -35,7 +35,9 @@ class TextFormatter(logging.Formatter):
         line = f"{_at(record)[11:19]} {record.levelname.lower():7} {record.getMessage()}{extra}"
         line = printable(line)
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            # Its lines are ours; what they quote of a key is not.
+            traced = self.formatException(record.exc_info).split("\n")
+            line += "\n" + "\n".join(map(printable, traced))
         return line
 
 
