@@ -42,12 +42,10 @@ from s3fanout.engine.history import HistoryCopier
 from s3fanout.engine.holding import HoldingCopier
 from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.lane import Lane
-from s3fanout.engine.leftovers import UploadSweeper
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
 from s3fanout.engine.remover import Remover
 from s3fanout.engine.settler import GATHER_S, Settler
-from s3fanout.engine.sweep import Sweeper
 from s3fanout.engine.verify import Verifier
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
@@ -67,7 +65,7 @@ from s3fanout.ports.queue import Queue
 from s3fanout.ports.removals import Removals
 from s3fanout.ports.replica_keys import ReplicaKeys
 from s3fanout.ports.system import Clock
-from s3fanout.ports.telemetry import SweepTelemetry, Telemetry
+from s3fanout.ports.telemetry import Telemetry
 from s3fanout.ports.uploads import KnownUploads, Uploads
 
 
@@ -262,6 +260,7 @@ def verifier_of(
     depth: Depth = Depth.LISTING,
     sample: float = 1.0,
     ignored: Collection[str] = REPAIR_IGNORES,
+    keys_per_s: float | None = None,
 ) -> Verifier:
     """A comparison of one destination with the source; what ``ignored`` names may differ."""
     return Verifier(
@@ -273,46 +272,8 @@ def verifier_of(
         depth=depth,
         sample=sample,
         ignored=ignored,
+        keys_per_s=keys_per_s,
     )
-
-
-def open_sweeper(
-    settings: config.Settings,
-    stores: Stores,
-    ledger: Journal,
-    *,
-    clock: Clock,
-    telemetry: SweepTelemetry,
-) -> Sweeper | None:
-    """The configured sweep."""
-    sweep = settings.intake.sweep
-    if sweep is None:
-        return None
-    return Sweeper(
-        rules=rules_of(settings),
-        verifier_of=lambda rule: verifier_of(settings, stores, ledger, rule, clock=clock),
-        books=ledger,
-        clock=clock,
-        telemetry=telemetry,
-        interval_s=sweep.interval_s,
-        grace_s=sweep.grace_s,
-    )
-
-
-def open_upload_sweepers(
-    settings: config.Settings, stores: Stores, ledger: Journal, *, clock: Clock
-) -> list[UploadSweeper]:
-    """What takes unfinished uploads away, one for each destination."""
-    return [
-        UploadSweeper(
-            rule=rule,
-            destination=stores.open(settings.destinations[rule.destination]),
-            books=ledger,
-            clock=clock,
-            abort_after_s=settings.destinations[rule.destination].abort_uploads_after_s,
-        )
-        for rule in rules_of(settings)
-    ]
 
 
 async def build(

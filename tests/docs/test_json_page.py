@@ -149,7 +149,7 @@ def test_status() -> None:
         malformed=0,
         daemon_pid=None,
         now_ms=6,
-        sweep=SweepView(60.0, 1.0, {"paris": SweepRecord(is_running=True)}),
+        sweep=SweepView(60.0, 1.0, {"paris": SweepRecord(is_running=True)}, recent_s=1.0),
     )
     assert fields(document) == listed("status")
 
@@ -169,6 +169,7 @@ def test_status_has_the_same_fields_without_a_daemon_or_an_error() -> None:
         "destinations[].last_error",
         "destinations[].sweep",
         "sweep",
+        "sweep.recent",
     }
 
 

@@ -27,7 +27,7 @@ def test_without_any_event_the_sweep_is_the_intake(
     installation = install(
         source=source,
         destinations=destinations,
-        settings='intake.sweep = { interval = "1s", grace = "0s" }\n',
+        settings='intake.sweep = { interval = "1s", grace = "0s", recent = "1s", rate = 5000 }\n',
     )
     installation.start()
     installation.wait_replicated(30)
@@ -36,6 +36,9 @@ def test_without_any_event_the_sweep_is_the_intake(
     ended = installation.command("reconcile", "--yes", "--json")
     assert [row["left_foreign"] for row in ended.json["destinations"]] == [0, 0, 0]
     installation.stop()
+    sweep = installation.read("status")["sweep"]
+    assert sweep["recent"]["last_keys"] == 31
+    assert sweep["healed_total"] == 3 * 32
     assert installation.command("verify").code == 0
     check_equal(source, *destinations.values())
 

@@ -79,6 +79,15 @@ def sweep_lines(document: Json) -> list[str]:
         else f"at the latest {human_seconds(sweep['worst_lag_s'])} later"
     )
     lines = [f"sweep: {sweep['healed_total']:,} healed; a change without an event heals {late}"]
+    recent = sweep["recent"]
+    if recent is not None and recent["worst_lag_s"] is not None:
+        failed = f"; the last look failed: {printable(recent['failure'])}"
+        lines.append(
+            f"  what was written within a day: at the latest "
+            f"{human_seconds(recent['worst_lag_s'])} later; {recent['last_keys']:,} keys in "
+            f"{human_seconds(recent['last_took_s'])}, {recent['healed']:,} healed"
+            + (failed if recent["failure"] else "")
+        )
     destinations: Any = document["destinations"]
     lines += [f"  {row['name']}: {_passes(row['sweep'])}" for row in destinations if row["sweep"]]
     return lines

@@ -107,6 +107,7 @@ class Verifier:
         sample: float = 1.0,
         ignored: Collection[str] = (),
         step_bytes: int = STEP_BYTES,
+        keys_per_s: float | None = None,
     ) -> None:
         """Bind to a destination.
 
@@ -121,7 +122,10 @@ class Verifier:
                 the key, so that the same keys are chosen every time.
             ignored: What may differ, by ``Difference`` or name of a content header.
             step_bytes: How much of an object is read at once.
+            keys_per_s: Most rows of both listings in a second.
         """
+        self._keys_per_s = keys_per_s
+        self._began_s = clock.monotonic_s()
         self._rule = rule
         self._source = Side(source, rule.key_map.strip_prefix)
         self._replica = Side(replica, common_prefix(rule.key_map))
@@ -288,6 +292,11 @@ class Verifier:
             self._sort[side] = True
             raise
         self.tally.keys += len(rows or ())
+        if self._keys_per_s is not None:
+            passed_s = self._clock.monotonic_s() - self._began_s
+            early_s = self.tally.keys / self._keys_per_s - passed_s
+            if early_s > 0:
+                await self._clock.sleep(early_s)
         return rows
 
     def _pass_equal(self, pairs: Iterable[Pair]) -> list[Pair]:

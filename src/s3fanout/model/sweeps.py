@@ -6,6 +6,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
+RECENT = "recent"
+"""Name of the checkpoint of looks at what was written lately."""
+
 
 @dataclass(frozen=True, slots=True)
 class SweepRecord:

@@ -15,6 +15,18 @@ class SweepTelemetry(Protocol):
         ...
 
 
+class RecentTelemetry(Protocol):
+    """As ``Telemetry``, of looks at what was written lately."""
+
+    def healed(self, destination: str, count: int) -> None:
+        """A look queued jobs: changes that no event told of."""
+        ...
+
+
+class LostTelemetry(SweepTelemetry, RecentTelemetry, Protocol):
+    """Of everything that looks for lost events."""
+
+
 class Telemetry(Protocol):
     """Called synchronously on the engine's thread: implementations must be quick."""
 

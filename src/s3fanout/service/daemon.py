@@ -29,7 +29,8 @@ from s3fanout.service.http import application
 from s3fanout.service.metrics import Metrics
 from s3fanout.service.poller import Poller
 from s3fanout.service.status import Json, look_at_sweep, record_document, rfc3339, status_document
-from s3fanout.wiring import Components, build, open_sweeper, open_upload_sweepers
+from s3fanout.service.sweeps import open_sweeps, open_upload_sweepers
+from s3fanout.wiring import Components, build
 
 LOG = logging.getLogger(__name__)
 
@@ -75,15 +76,14 @@ class RunningDaemon:
             raise
         components.engine.start()
         await _offer_backfill(settings, components)
-        sweeper = open_sweeper(
+        for sweep in open_sweeps(
             settings,
             components.stores,
             components.ledger,
             clock=components.clock,
             telemetry=metrics,
-        )
-        if sweeper is not None:
-            daemon._sweeps.append(asyncio.create_task(sweeper.run(), name="sweep"))
+        ):
+            daemon._sweeps.append(asyncio.create_task(sweep.run(), name="sweep"))
         leftovers = open_upload_sweepers(
             settings, components.stores, components.ledger, clock=components.clock
         )

@@ -116,6 +116,9 @@ class Metrics:
         self._drifted.labels(destination).inc(drifted)
         self._sweeps.labels(destination).inc()
 
+    def healed(self, destination: str, count: int) -> None:
+        self._healed.labels(destination).inc(count)
+
     def throttled(self, destination: str, *, concurrency: int) -> None:
         self._throttled.labels(destination).inc()
         self._concurrency.labels(destination).set(concurrency)

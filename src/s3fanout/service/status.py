@@ -16,7 +16,7 @@ from s3fanout.config.settings import Settings
 from s3fanout.engine.lane import LaneView
 from s3fanout.model.jobs import DestinationSummary, ErrorRecord, MalformedRecord, ReplicaRecord
 from s3fanout.model.removals import DeleteGuard
-from s3fanout.model.sweeps import SweepRecord, checkpoint_name, worst_lag_s
+from s3fanout.model.sweeps import RECENT, SweepRecord, checkpoint_name, worst_lag_s
 from s3fanout.ports.checkpoints import Checkpoints
 
 SCHEMA_VERSION = 1
@@ -30,11 +30,14 @@ class SweepView:
     Attributes:
         interval_s, grace_s: As configured.
         records: By destination that is swept; ``None`` before its first pass.
+        recent_s, recent: How often it is looked at what was written lately, if so; and the looks.
     """
 
     interval_s: float
     grace_s: float
     records: Mapping[str, SweepRecord | None]
+    recent_s: float | None = None
+    recent: SweepRecord | None = None
 
     @property
     def worst_lag_s(self) -> float | None:
@@ -49,10 +52,11 @@ async def look_at_sweep(settings: Settings, ledger: Checkpoints) -> SweepView | 
         return None
     records: dict[str, SweepRecord | None] = {}
     for rule in rules_of(settings):
-        if not rule.key_map.template:
-            kept = await ledger.checkpoint(checkpoint_name(rule.destination))
-            records[rule.destination] = None if kept is None else SweepRecord.of(kept.position)
-    return SweepView(sweep.interval_s, sweep.grace_s, records)
+        kept = await ledger.checkpoint(checkpoint_name(rule.destination))
+        records[rule.destination] = None if kept is None else SweepRecord.of(kept.position)
+    kept = await ledger.checkpoint(RECENT)
+    recent = None if kept is None else SweepRecord.of(kept.position)
+    return SweepView(sweep.interval_s, sweep.grace_s, records, sweep.recent_s, recent)
 
 
 def lag_s(summary: DestinationSummary, now_ms: int) -> float:
@@ -130,7 +134,24 @@ def _sweep(sweep: SweepView) -> Json:
         "interval_s": sweep.interval_s,
         "grace_s": sweep.grace_s,
         "worst_lag_s": sweep.worst_lag_s,
-        "healed_total": sum(each.healed_total for each in sweep.records.values() if each),
+        "healed_total": sum(
+            each.healed_total for each in (*sweep.records.values(), sweep.recent) if each
+        ),
+        "recent": None if sweep.recent_s is None else _recent(sweep, sweep.recent_s),
+    }
+
+
+def _recent(sweep: SweepView, every_s: float) -> Json:
+    record = sweep.recent or SweepRecord()
+    return {
+        "every_s": every_s,
+        "worst_lag_s": worst_lag_s([sweep.recent], interval_s=every_s, grace_s=sweep.grace_s),
+        "failure": record.failure or None,
+        "last_ended_at": rfc3339(record.ended_at_ms),
+        "last_took_s": round(record.took_ms / 1000, 3),
+        "last_keys": record.keys_all,
+        "healed": record.healed,
+        "healed_total": record.healed_total,
     }
 
 

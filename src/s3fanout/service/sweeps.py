@@ -1,0 +1,66 @@
+"""What the daemon does again and again beside events: passes, looks, and old uploads."""
+
+from __future__ import annotations
+
+from s3fanout.config.rules import rules_of
+from s3fanout.config.settings import Settings
+from s3fanout.engine.leftovers import UploadSweeper
+from s3fanout.engine.recent import RecentLook
+from s3fanout.engine.sweep import Sweeper
+from s3fanout.ports.system import Clock
+from s3fanout.ports.telemetry import LostTelemetry
+from s3fanout.wiring import Journal, Stores, verifier_of
+
+
+def open_sweeps(
+    settings: Settings,
+    stores: Stores,
+    ledger: Journal,
+    *,
+    clock: Clock,
+    telemetry: LostTelemetry,
+) -> list[Sweeper | RecentLook]:
+    """What looks for lost events, as configured."""
+    sweep = settings.intake.sweep
+    if sweep is None:
+        return []
+    passes = Sweeper(
+        rules=rules_of(settings),
+        verifier_of=lambda rule: verifier_of(
+            settings, stores, ledger, rule, clock=clock, keys_per_s=sweep.rate
+        ),
+        books=ledger,
+        clock=clock,
+        telemetry=telemetry,
+        interval_s=sweep.interval_s,
+        grace_s=sweep.grace_s,
+    )
+    if sweep.recent_s is None:
+        return [passes]
+    looks = RecentLook(
+        rules=rules_of(settings),
+        source=stores.open(settings.source),
+        books=ledger,
+        clock=clock,
+        telemetry=telemetry,
+        every_s=sweep.recent_s,
+        grace_s=sweep.grace_s,
+        keys_per_s=sweep.rate,
+    )
+    return [passes, looks]
+
+
+def open_upload_sweepers(
+    settings: Settings, stores: Stores, ledger: Journal, *, clock: Clock
+) -> list[UploadSweeper]:
+    """What takes unfinished uploads away, one for each destination."""
+    return [
+        UploadSweeper(
+            rule=rule,
+            destination=stores.open(settings.destinations[rule.destination]),
+            books=ledger,
+            clock=clock,
+            abort_after_s=settings.destinations[rule.destination].abort_uploads_after_s,
+        )
+        for rule in rules_of(settings)
+    ]
