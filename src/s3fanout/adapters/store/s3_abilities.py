@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 ALGORITHMS = (ChecksumAlgorithm.CRC64NVME, ChecksumAlgorithm.CRC32C, ChecksumAlgorithm.CRC32)
 """Those that S3 keeps of a whole object that was uploaded in parts."""
 _CONTENT = b"s3fanout check"
-_BAD_REQUEST = 400
 
 
 class Kept(StrEnum):
@@ -106,8 +105,8 @@ async def _takes_part(store: S3Store, key: str, headers: Mapping[str, str]) -> b
             body=_CONTENT,
             body_sha256_hex=hashlib.sha256(_CONTENT).hexdigest(),
         )
-    except StoreError as error:
-        if error.status != _BAD_REQUEST:
+    except (Refused, Unavailable) as error:
+        if not error.status:
             raise
         return False
     finally:
