@@ -17,6 +17,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -40,7 +41,7 @@ pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
 CONFIG = """
 source.bucket = "{name}"
 aws.topology = "durable"
-destinations.a = {{ bucket = "{name}-a", include = {{ prefixes = ["raw/"] }} }}
+destinations.a = {{ bucket = "{name}-a", acl = "keep", include = {{ prefixes = ["raw/"] }} }}
 """
 KEY = "raw/ü"
 PLAN = blueprint(parse("schema = 1" + CONFIG.format(name="x-x"), path=Path("c"), env={}).settings)
@@ -229,6 +230,7 @@ def in_destination(operation: str, **arguments: Any) -> Callable[[World], None]:
     return ask
 
 
+HOUR = {"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(hours=1)}
 TAGS = {"TagSet": [{"Key": "t", "Value": "1"}]}
 REQUESTS: dict[tuple[str, str], Callable[[World], None]] = {
     ("WriteLogs", "logs:CreateLogStream"): write_log,
@@ -238,6 +240,14 @@ REQUESTS: dict[tuple[str, str], Callable[[World], None]] = {
     ("TellAbsentFromDenied", "s3:ListBucket"): in_source("list_objects_v2", MaxKeys=1),
     ("WriteReplicas", "s3:PutObject"): in_destination("put_object", Body=b"x"),
     ("WriteReplicas", "s3:PutObjectTagging"): in_destination("put_object_tagging", Tagging=TAGS),
+    ("ReadLocks", "s3:GetObjectRetention"): in_source("get_object_retention", Key=KEY),
+    ("ReadLocks", "s3:GetObjectLegalHold"): in_source("get_object_legal_hold", Key=KEY),
+    ("WriteLocks", "s3:PutObjectRetention"): in_destination("put_object_retention", Retention=HOUR),
+    ("WriteLocks", "s3:PutObjectLegalHold"): in_destination(
+        "put_object_legal_hold", LegalHold={"Status": "OFF"}
+    ),
+    ("ReadAcls", "s3:GetObjectAcl"): in_source("get_object_acl", Key=KEY),
+    ("WriteAcls", "s3:PutObjectAcl"): in_destination("put_object_acl", ACL="private"),
     ("LookAtReplicas", "s3:GetObject"): in_destination("head_object"),
     ("ContinueLargeCopies", "s3:AbortMultipartUpload"): abort_upload,
     ("ContinueLargeCopies", "s3:ListMultipartUploadParts"): list_parts,

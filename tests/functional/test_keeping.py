@@ -219,3 +219,62 @@ async def test_an_archived_source_is_a_dead_letter_that_says_so(world_of: MakeWo
     assert record.error is not None
     assert (record.state, record.error.code) == (JobState.DEAD, "refused:InvalidObjectState")
     assert isinstance(world.source.objects["key"], StoredObject)
+
+
+@pytest.mark.parametrize("way", [Way.SERVER, Way.STREAM])
+@pytest.mark.parametrize("limits", [Limits(), PARTS])
+async def test_an_acl_is_read_and_kept_only_where_that_is_asked_for(
+    world_of: MakeWorld, way: Way, limits: Limits
+) -> None:
+    keep = Keeping(acl="keep")
+    world = world_of(To("a", way, store=OTHER, keeping=keep), To("b", way), limits=limits)
+    public = ObjectAttributes(extras=Extras(acl="public-read"))
+    await world.receive(world.put("key", b"content", public))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].acl == "public-read"
+    assert world.buckets["b"].objects["key"].acl == ""
+    assert world.source.requests["GetObjectAcl"] == 1
+    assert world.known("a", "key").differences == ()
+
+
+async def test_grants_that_no_canned_acl_has_are_a_difference(world_of: MakeWorld) -> None:
+    class Granting:
+        def __init__(self, store: ObjectStore) -> None:
+            self._store = store
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._store, name)
+
+        async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
+            return None
+
+    keep = Keeping(acl="keep")
+    world = world_of(To("a", store=OTHER, keeping=keep))
+    world.copiers["a"]._source = Granting(world.source)  # type: ignore[assignment]
+    await world.receive(world.put("key"))
+    await world.rest()
+    assert world.known("a", "key").differences == ("acl",)
+
+
+async def test_a_bucket_with_acls_switched_off_is_a_difference_only_for_what_is_not_private(
+    world_of: MakeWorld,
+) -> None:
+    def no_acls(extras: Extras) -> str:
+        return "AccessControlListNotSupported" if extras.acl else ""
+
+    keep = Keeping(acl="keep")
+    world = world_of(To("a", store=OTHER, keeping=keep, wrap=picky(no_acls)))
+    await world.receive(world.put("private"))
+    public = ObjectAttributes(extras=Extras(acl="public-read"))
+    await world.receive(world.put("public", b"content", public))
+    await world.rest()
+    assert world.known("a", "private").differences == ()
+    assert world.known("a", "public").differences == ("acl",)
+
+
+async def test_locks_stay_behind_where_a_destination_says_so(world_of: MakeWorld) -> None:
+    world = world_of(To("a", store=OTHER, keeping=Keeping(lock=False)))
+    await world.receive(world.put("key", b"content", SPECIAL))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].attributes.extras == replace(EXTRAS, lock=None)
+    assert world.known("a", "key").differences == ()

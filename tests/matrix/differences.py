@@ -76,7 +76,7 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known(
         "acl",
-        "Grants of the source are not read: a destination's `acl` sets a canned one.",
+        'The ACL of the source is read only with `acl = "keep"`.',
         "unnamed: acl",
     ),
 )

@@ -26,7 +26,12 @@ from s3fanout.model.errors import (
 )
 
 NOW_MS = 1_795_395_600_000
-READS = (Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING)
+READS = (
+    Operation.HEAD_OBJECT,
+    Operation.GET_OBJECT,
+    Operation.GET_TAGGING,
+    Operation.GET_ACL,
+)
 WRITES = (
     Operation.PUT_OBJECT,
     Operation.COPY_OBJECT,
@@ -326,6 +331,7 @@ def test_a_hint_says_what_to_do(
 def test_a_denial_names_the_permission_that_is_missing(operation: Operation) -> None:
     permission = {
         Operation.GET_TAGGING: "s3:GetObjectTagging",
+        Operation.GET_ACL: "s3:GetObjectAcl",
         Operation.PUT_OBJECT: "s3:PutObject",
         Operation.COPY_OBJECT: "s3:PutObject",
         Operation.DELETE_OBJECT: "s3:DeleteObject",

@@ -13,6 +13,7 @@ from s3fanout.cli.output import print_json, print_line, print_note, print_table
 from s3fanout.config.units import format_size, parse_size
 from s3fanout.decide.cost import Design, Estimate, Load, Prices, Workload, estimates, unlisted
 from s3fanout.deploy.prices import shipped_prices
+from s3fanout.model.keeping import Carry
 from s3fanout.service.status import SCHEMA_VERSION, Json
 
 TITLES = {
@@ -80,7 +81,10 @@ def cost(
     if source is None:
         settings = load_config(config_path).settings
         source = settings.source.region
-        destinations = [to.region for to in settings.enabled.values()]
+        enabled = settings.enabled.values()
+        destinations = [to.region for to in enabled]
+        looking = [to for to in enabled if to.attributes is not Carry.COPIED]
+        function["looks"] = len(looking) / len(enabled)
     workload = Workload(loads=loads, source=source, destinations=tuple(destinations), **function)
     prices = shipped_prices()
     found = estimates(workload, prices)

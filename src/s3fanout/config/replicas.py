@@ -27,6 +27,7 @@ Acl = StrEnum(
     "Acl",
     {
         "NONE": "none",
+        "KEEP": KEEP,
         "PRIVATE": "private",
         "PUBLIC_READ": "public-read",
         "PUBLIC_READ_WRITE": "public-read-write",
@@ -69,9 +70,15 @@ class Replicas(Section):
         description="Encryption of the replicas at rest: that of the source object (keep), of the "
         "destination's bucket (bucket), or a method; those of KMS use kms_key.",
     )
+    object_lock: Switch = Field(
+        default=True,
+        description="Keep retention and legal hold, where the bucket has object lock.",
+    )
     acl: Acl = Field(
         default=Acl.NONE,
-        description="Canned ACL that replicas are written with; none: the bucket's rules hold.",
+        description="Canned ACL that replicas are written with; none: the bucket's rules hold; "
+        "keep: the source object's, read with one request more for each replica, where a canned "
+        "one is equal to it.",
     )
     strict: Switch = Field(
         default=False,

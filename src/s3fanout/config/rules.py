@@ -48,5 +48,6 @@ def _keeping(destination: Destination) -> Keeping:
         encryption=SSE_C if destination.customer_key else destination.encryption,
         kms_key=destination.kms_key or "",
         acl="" if destination.acl is Acl.NONE else destination.acl,
+        lock=destination.object_lock,
         strict=destination.strict,
     )

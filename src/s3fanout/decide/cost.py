@@ -7,6 +7,7 @@ out: the storage of the source and of the replicas, and the PUT that made the so
 | item | durable | classic | S3 Replication | with RTC |
 |---|---|---|---|---|
 | one PUT or COPY per replica (parts above ``COPY_MAX_BYTES``) | yes | yes | yes | yes |
+| one look at the source per replica, where asked for | yes | yes | – | – |
 | transfer between Regions, per byte and destination | yes | yes | yes | yes |
 | RTC transfer fee, per byte and destination | – | – | – | yes |
 | replication metrics, per rule | – | – | – | yes |
@@ -79,6 +80,7 @@ class Workload:
         messages_per_invocation: Events that an invocation of the durable design gets; classic
             always gets one.
         log_bytes: Log text per replica, with the lines that Lambda adds.
+        looks: Share of the replicas for which the source is looked at first.
         ledger_item_bytes: One item, as DynamoDB counts (with its 100 bytes of overhead).
     """
 
@@ -91,6 +93,7 @@ class Workload:
     copy_s: float = 0.15
     messages_per_invocation: float = 1.0
     log_bytes: int = 1100
+    looks: float = 1.0
     ledger_item_bytes: int = 600
 
     @property
@@ -185,9 +188,13 @@ TRANSFER = "transfer between Regions"
 def estimates(workload: Workload, prices: Prices) -> tuple[Estimate, ...]:
     """Every design, in the order of ``Design``."""
     every = (_writes(workload, prices), _transfer(workload, prices))
+    looks = workload.replicas_per_month * workload.looks
+    look_price = 1000 * prices.flat["s3_get_per_thousand"]
+    looked = _per_million("source looks", looks, "requests", look_price)
     by_design = {
         Design.DURABLE: (
             *every,
+            looked,
             _event(workload, prices, workload.event_route),
             *_queues(workload, prices),
             *_functions(workload, prices, workload.messages_per_invocation),
@@ -197,6 +204,7 @@ def estimates(workload: Workload, prices: Prices) -> tuple[Estimate, ...]:
         ),
         Design.CLASSIC: (
             *every,
+            looked,
             _event(workload, prices, "sns"),
             *_functions(workload, prices, 1.0),
             *_logs(workload, prices),

@@ -5,6 +5,7 @@
 | content headers, metadata, tags | as they are |
 | storage class | the destination's setting, or the object's own |
 | redirect, legal hold, retention that has not ended | as they are |
+| ACL | the destination's setting; with ``keep`` the canned one that it is equal to |
 | SSE-S3 | likewise, but not to AWS, whose buckets do at least that |
 | SSE-KMS | the method, with the destination's key |
 | a customer's key | nothing: it is the bucket's; a difference where the destination has none |
@@ -66,8 +67,8 @@ def wanted(
         storage_class=_class(keeping.storage_class or source.extras.storage_class),
         redirect=source.extras.redirect,
         encryption=_encryption(source.extras.encryption, keeping, vendor),
-        lock=_lock(source.extras.lock, now_ms),
-        acl=keeping.acl,
+        lock=_lock(source.extras.lock, now_ms) if keeping.lock else None,
+        acl=source.extras.acl if keeping.acl == KEEP else keeping.acl,
     )
     return replace(source, extras=NO_EXTRAS if extras == NO_EXTRAS else extras)
 

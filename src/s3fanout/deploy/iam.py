@@ -14,6 +14,10 @@ from typing import Any
 from s3fanout.config.keyspace import KeySpace, replica_keys, wanted_keys
 from s3fanout.deploy.blueprint import LEDGER, Blueprint, Branch
 from s3fanout.deploy.intrinsics import Json, arn, att, bucket_arn, document, resource
+from s3fanout.model.keeping import KEEP
+
+_LOCKS = ("s3:PutObjectRetention", "s3:PutObjectLegalHold")
+_ACLS = ("s3:PutObjectAcl",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
     )
     if branch.to.loop_guard:
         yield from _guard_grants(branch)
+    yield from _keeping_grants(plan, branch)
     if plan.is_durable:
         yield from _durable_grants(plan, branch)
     else:
@@ -123,6 +128,24 @@ def _guard_grants(branch: Branch) -> Iterator[Grant]:
         (bucket_arn(branch.to.bucket),),
         "without it S3 answers 403, not 404, for a replica that is not there yet",
     )
+
+
+def _keeping_grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
+    sources = _objects(plan.settings.source.bucket, wanted_keys(branch.rule))
+    replicas = _objects(branch.to.bucket, replica_keys(branch.rule))
+    keeping = branch.rule.keeping
+    if keeping.lock:
+        yield Grant(
+            "ReadLocks",
+            ("s3:GetObjectRetention", "s3:GetObjectLegalHold"),
+            sources,
+            "without them S3 does not show retention and legal hold",
+        )
+        yield Grant("WriteLocks", _LOCKS, replicas, "keeps retention and legal hold")
+    if keeping.acl == KEEP:
+        yield Grant("ReadAcls", ("s3:GetObjectAcl",), sources, "reads the ACLs that it keeps")
+    if keeping.acl:
+        yield Grant("WriteAcls", _ACLS, replicas, "writes replicas with an ACL")
 
 
 def _durable_grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
@@ -219,6 +242,8 @@ def bucket_document(branch: Branch, account: str) -> Json:
     ]
     actions = ["s3:PutObject", "s3:PutObjectTagging", "s3:GetObject"]
     actions += ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    actions += _LOCKS if branch.rule.keeping.lock else ()
+    actions += _ACLS if branch.rule.keeping.acl else ()
     if branch.to.loop_guard:
         actions.append("s3:GetObjectTagging")
     allow = {"Effect": "Allow", "Principal": {"AWS": role_arn}}

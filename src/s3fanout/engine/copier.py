@@ -7,7 +7,7 @@ again. It never settles a replica on a state of the source that it has not pinne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from s3fanout.decide.match import replica_key
@@ -207,7 +207,7 @@ class Copier:
         target = replica_key(self._rule.key_map, job.key)
         facts = plan.facts
         written, load = await self._keeper.write(
-            await self._keeper.load(facts),
+            await self._load(job, facts),
             lambda attributes: self._destination.copy(
                 target,
                 source_bucket=self._source.bucket,
@@ -256,7 +256,7 @@ class Copier:
         if checksum is not None:
             bare = replace(body, facts=replace(body.facts, checksums=()))
         written, load = await self._keeper.write(
-            await self._keeper.load(body.facts),
+            await self._load(job, body.facts),
             lambda attributes: self._keeper.checked(
                 checksum,
                 lambda sent: self._destination.put(target, body if sent else bare, attributes),
@@ -291,7 +291,7 @@ class Copier:
             else {}
         )
         target = replica_key(self._rule.key_map, job.key)
-        load = await self._keeper.load(facts, tags)
+        load = await self._load(job, facts, tags)
         made = await self._uploader.replicate(
             job, target, Source(facts, load, job.pinned_version_id), stop_at_s=stop_at_s
         )
@@ -309,6 +309,15 @@ class Copier:
             f"written in parts, {proof_of_parts(facts, replica, sent_etag=made.sent_etag)}",
             differences=await self._settled(job, lacks, target, written),
             replica_version_id=written.version_id,
+        )
+
+    async def _load(
+        self, job: Job, facts: Present | None, tags: Mapping[str, str] | None = None
+    ) -> Load:
+        return await self._keeper.load(
+            facts,
+            tags,
+            read_acl=lambda: self._source.get_acl(job.key, version_id=job.pinned_version_id),
         )
 
     async def _differences(

@@ -7,7 +7,7 @@ attribute, and an object without special attributes none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from s3fanout.decide.keeping import (
@@ -24,7 +24,7 @@ from s3fanout.decide.keeping import (
     without,
 )
 from s3fanout.model.errors import NotExact, StoreError
-from s3fanout.model.keeping import Carry, Difference, Keeping
+from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
 from s3fanout.model.objects import ChecksumAlgorithm, ObjectAttributes, Present
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ WHOLE_IN_PARTS = frozenset(
     {ChecksumAlgorithm.CRC64NVME, ChecksumAlgorithm.CRC32C, ChecksumAlgorithm.CRC32}
 )
 """Algorithms of which S3 keeps one of the whole object however it was uploaded."""
+_SHOWN = frozenset({"public-read", "public-read-write", "authenticated-read"})
+"""Canned ACLs whose grants are the same whoever asks."""
 _NOTHING = ObjectAttributes()
 
 
@@ -78,18 +80,27 @@ class Keeper:
         self._clock = clock
         self._held: dict[tuple[str, str], tuple[bool, float]] = {}
         """By attribute and what was asked for: whether it is held, and when that was seen."""
+        self._reads_acl = keeping.acl == KEEP
         self._is_usual = keeping == Keeping(attributes=keeping.attributes, strict=keeping.strict)
 
     async def must_look(self) -> bool:
         """Whether the source must be looked at before the store copies an object."""
-        if self._keeping.strict or self._keeping.attributes is Carry.ALL:
+        if self._keeping.strict or self._keeping.attributes is Carry.ALL or self._reads_acl:
             return True
         if self._keeping.attributes is Carry.COPIED:
             return False
         return not (await self._vendor()).copies_keep_class
 
-    async def load(self, facts: Present | None, tags: Mapping[str, str] | None = None) -> Load:
+    async def load(
+        self,
+        facts: Present | None,
+        tags: Mapping[str, str] | None = None,
+        *,
+        read_acl: Callable[[], Awaitable[str | None]],
+    ) -> Load:
         """What to send with the replica of an object; without ``facts`` only what is set.
+
+        ``read_acl`` asks the source for its ACL, and is called only where that is to be kept.
 
         Raises:
             NotExact: The destination is known not to hold it, and is strict.
@@ -99,9 +110,15 @@ class Keeper:
         vendor = await self._vendor()
         source = _NOTHING if facts is None else facts.attributes
         if tags is not None:
-            source = ObjectAttributes(source.headers, source.metadata, tags, source.extras)
+            source = replace(source, tags=tags)
+        lacks: frozenset[str] = frozenset()
+        if self._reads_acl and facts is not None:
+            acl = await read_acl()
+            if acl is None:
+                lacks = frozenset({Difference.ACL})
+            source = replace(source, extras=replace(source.extras, acl=acl or ""))
         attributes = wanted(source, self._keeping, vendor=vendor.name, now_ms=self._clock.now_ms())
-        lacks = not_held(attributes, vendor)
+        lacks |= not_held(attributes, vendor)
         if is_left_unprotected(source, self._keeping):
             lacks |= {Difference.ENCRYPTION}
         for name in names_of(attributes):
@@ -186,6 +203,8 @@ class Keeper:
             replica = probe if isinstance(probe, Present) else None
         if replica is not None:
             seen = missing(facts, load.attributes, replica)
+            if await self._lost_acl(load.attributes, target):
+                seen |= {Difference.ACL}
             for name in asked:
                 self._remember(name, load.attributes, held=name not in seen)
             return lacks | (seen & asked)
@@ -201,6 +220,8 @@ class Keeper:
             for name in names_of(load.attributes)
             if self._is_held(name, load.attributes) is False
         }
+        if await self._lost_acl(load.attributes, target):
+            refused.add(Difference.ACL)
         lacks = load.lacks | refused | missing(facts, load.attributes, replica)
         tags = load.attributes.tags
         if (
@@ -210,6 +231,11 @@ class Keeper:
         ):
             lacks |= {Difference.TAGS}
         return lacks
+
+    async def _lost_acl(self, attributes: ObjectAttributes, target: str) -> bool:
+        """Whether the replica grants less; one request if an ACL was asked for that shows."""
+        acl = attributes.extras.acl
+        return acl in _SHOWN and await self._destination.get_acl(target) != acl
 
     async def settled(
         self, lacks: frozenset[str], target: str, written: Written, *, is_version: bool

@@ -55,7 +55,9 @@ class Keeping:
         encryption: ``KEEP``, ``BUCKET``, ``SSE_C``, or a method as the header
             ``x-amz-server-side-encryption`` names it.
         kms_key: The destination's key, for a KMS method; ``""`` is the account's default key.
-        acl: Canned ACL of every replica; ``""`` sends none.
+        acl: Canned ACL of every replica; ``KEEP`` reads that of the source object; ``""`` sends
+            none.
+        lock: Whether retention and legal hold are kept.
         strict: A replica that lacks anything is a dead letter, and is not left there. Checksums do
             not count where one of the whole object stands for one of parts.
     """
@@ -65,4 +67,5 @@ class Keeping:
     encryption: str = KEEP
     kms_key: str = ""
     acl: str = ""
+    lock: bool = True
     strict: bool = False

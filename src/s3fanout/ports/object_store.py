@@ -93,6 +93,16 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
+        """The canned ACL that the current object's is equal to: ``""`` is ``private``.
+
+        ``None`` for grants that no canned ACL has. One request.
+
+        Raises:
+            SourceAbsent: Confirmed absence.
+        """
+        ...
+
     async def first_part(
         self, key: str, *, if_match: str, version_id: str | None = None
     ) -> FirstPart | None:

@@ -60,6 +60,7 @@ class Operation(StrEnum):
     HEAD_OBJECT = "HeadObject"
     GET_OBJECT = "GetObject"
     GET_TAGGING = "GetObjectTagging"
+    GET_ACL = "GetObjectAcl"
     PUT_OBJECT = "PutObject"
     COPY_OBJECT = "CopyObject"
     DELETE_OBJECT = "DeleteObject"
@@ -101,7 +102,9 @@ _OF_BUCKET = (
     Operation.GET_VERSIONING,
     Operation.HEAD_BUCKET,
 )
-_READS = frozenset({Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING})
+_READS = frozenset(
+    {Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING, Operation.GET_ACL}
+)
 _HAS_SOURCE = _READS | {Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY}
 _PINNED = _HAS_SOURCE | {Operation.DELETE_OBJECT}
 
@@ -109,6 +112,7 @@ _ACTIONS = {
     Operation.HEAD_OBJECT: "s3:GetObject, and s3:ListBucket so that a missing object shows as such",
     Operation.GET_OBJECT: "s3:GetObject (s3:GetObjectVersion for versions)",
     Operation.GET_TAGGING: "s3:GetObjectTagging (s3:GetObjectVersionTagging if versioned)",
+    Operation.GET_ACL: "s3:GetObjectAcl",
     Operation.PUT_OBJECT: "s3:PutObject, and s3:PutObjectTagging for objects with tags",
     Operation.COPY_OBJECT: "s3:PutObject and s3:PutObjectTagging here, and s3:GetObject and "
     "s3:GetObjectTagging on the source",

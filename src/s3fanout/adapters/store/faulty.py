@@ -168,6 +168,11 @@ class FaultyStore:
             "GetObjectTagging", key, lambda: self._store.get_tags(key, version_id=version_id)
         )
 
+    async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
+        return await self._play(
+            "GetObjectAcl", key, lambda: self._store.get_acl(key, version_id=version_id)
+        )
+
     async def first_part(
         self, key: str, *, if_match: str, version_id: str | None = None
     ) -> FirstPart | None:

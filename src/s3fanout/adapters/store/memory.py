@@ -71,6 +71,7 @@ class StoredObject:
     last_modified_at_ms: int
     checksums: tuple[Checksum, ...] = ()
     layout: FirstPart | None = None
+    acl: str = ""
 
     @staticmethod
     def of(
@@ -93,6 +94,7 @@ class StoredObject:
             ),
             last_modified_at_ms=now_ms // 1000 * 1000,
             checksums=checksums,
+            acl=kept.extras.acl,
         )
 
 
@@ -211,6 +213,10 @@ class MemoryStore:
         operation = "GetObjectTagging"
         stored = _pinned(self._request(operation, key), key, None, operation, version_id)
         return dict(stored.attributes.tags or {})
+
+    async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
+        operation = "GetObjectAcl"
+        return _pinned(self._request(operation, key), key, None, operation, version_id).acl
 
     async def first_part(
         self, key: str, *, if_match: str, version_id: str | None = None

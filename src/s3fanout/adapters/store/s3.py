@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.classify import Operation, Target, classify, classify_document
+from s3fanout.adapters.store.s3_acl import parse_canned_acl
 from s3fanout.adapters.store.s3_client import copy_source, of_version
 from s3fanout.adapters.store.s3_headers import (
     SHOW_CHECKSUMS,
@@ -124,6 +125,11 @@ class S3Store(S3Multipart, S3Versions):
         if answer.headers.get("content-length") == "0":
             return {}  # Ceph RGW 16, of an object in parts whose tags it lost (probed, 2026-11).
         return parse_tags(answer.body)
+
+    async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
+        query = [("acl", ""), *of_version(version_id)]
+        answer = await self.send(Operation.GET_ACL, "GET", key, query=query)
+        return parse_canned_acl(answer.body)
 
     async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
         operation = Operation.PUT_OBJECT
