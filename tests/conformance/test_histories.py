@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-FIRST = VersionRecord("v1", "etag-1", "r1")
-MARKER = VersionRecord("v2", MARKER_ETAG, "r2")
-PENDING = VersionRecord("v3", "etag-3", "")
-DONE = VersionRecord("v3", "etag-3", "r3")
+FIRST = VersionRecord("v1", "etag-1", 1, "r1")
+MARKER = VersionRecord("v2", MARKER_ETAG, 0, "r2")
+PENDING = VersionRecord("v3", "etag-3", 3, "")
+DONE = VersionRecord("v3", "etag-3", 3, "r3")
 
 
 @pytest.fixture(params=JOURNALS)

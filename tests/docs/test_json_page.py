@@ -207,7 +207,7 @@ async def test_explain() -> None:
             return opened[to.bucket]
 
     histories = MemoryHistories()
-    await histories.keep_versions("paris", KEY, [VersionRecord("v1", "etag", "r1")])
+    await histories.keep_versions("paris", KEY, [VersionRecord("v1", "etag", 1, "r1")])
     document: Any = await explain_key(
         settings,
         Opened(),  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from s3fanout.adapters.journal.memory import MemoryJournal
 from s3fanout.model.errors import LedgerUnavailable
 from s3fanout.model.events import Malformed
+from s3fanout.model.histories import VersionRecord
 from s3fanout.model.jobs import Job, NewJob, Settlement
 from s3fanout.model.limits import Limits
 from s3fanout.ports.checkpoints import Checkpoint
@@ -83,6 +84,18 @@ class SimJournal(MemoryJournal):
         )
         await self._confirm()
         return admitted
+
+    async def keep_versions(
+        self, destination: str, key: str, records: Sequence[VersionRecord]
+    ) -> None:
+        await self._commit()
+        await super().keep_versions(destination, key, records)
+        await self._confirm()
+
+    async def forget_version(self, destination: str, key: str, source_version_id: str) -> None:
+        await self._commit()
+        await super().forget_version(destination, key, source_version_id)
+        await self._confirm()
 
     async def keep_malformed(
         self, letters: Sequence[Malformed], *, route: str, now_ms: int

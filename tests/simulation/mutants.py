@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from s3fanout.decide.versions import HistoryPlan
 from s3fanout.engine.backfill import Backfill
 from s3fanout.engine.copier import Copier, Outcome, Replicated
+from s3fanout.engine.history import HistoryCopier
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receipt, Receiver
@@ -239,6 +241,32 @@ class _OnceEach:
         return accepted
 
 
+class _WritesWithoutAWord(HistoryCopier):
+    """The ledger learns of a version only after it was written."""
+
+    async def _keep(self, run: Any, *records: Any) -> None:
+        await super()._keep(run)
+
+
+class _NewestFirst(HistoryCopier):
+    """Versions are written in the order of the listing."""
+
+    async def _plan(self, job: Job) -> Any:
+        plan = await super()._plan(job)
+        if not isinstance(plan, HistoryPlan):
+            return plan
+        return replace(plan, steps=plan.steps[::-1])
+
+
+class _RemovesOnlyFromTheLedger(HistoryCopier):
+    """A version that is gone is forgotten, and stays."""
+
+    async def _remove(self, run: Any, record: Any) -> None:
+        await self._histories.forget_version(
+            run.job.destination, run.job.key, record.source_version_id
+        )
+
+
 def parts(**mine: type) -> type[Parts]:
     """The production engine with some parts of one's own."""
     return type("Mutated", (Parts,), mine)
@@ -270,5 +298,8 @@ MUTANTS = (
     Mutant("watermark past an error", parts(backfill=_PastAnError), "nothing lost"),
     Mutant("sweep past an error", parts(sweeper=_ForgetsRefused), "heals in time"),
     Mutant("one sweep only", parts(sweeper=_SweepsOnce), "heals in time"),
+    Mutant("no word before a version", parts(history=_WritesWithoutAWord), "one each, in order"),
+    Mutant("versions newest first", parts(history=_NewestFirst), "one each, in order"),
+    Mutant("versions only forgotten", parts(history=_RemovesOnlyFromTheLedger), "converges"),
     Mutant("attributes of another read", parts(reads=_TornReads), "never torn"),
 )

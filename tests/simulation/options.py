@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from s3fanout.decide.plan import Way
 from s3fanout.model.limits import Limits
-from s3fanout.model.rules import Deletes
+from s3fanout.model.rules import Deletes, Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Place:
         lies: Ignores copy and delete conditions without a word (and the engine does not trust it).
         opaque: Its etags are no digests.
         spoils: How often it stores fewer bytes than it was given, without a word.
+        versions, version_deletes: As of its rule; ``versions`` is the same for all of a run.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Place:
     opaque: bool
     spoils: float
     concurrency: int
+    versions: Versions = Versions.LATEST
+    version_deletes: Deletes = Deletes.IGNORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Options:
         loses: How often a message is lost for good; then the sweep is on.
         sweep_s, grace_s: Of the sweep; 0 leaves it off.
         before: Objects that were there before s3fanout; a backfill fetches them.
+        purges: How often a change removes a version for good, where all versions count.
     """
 
     seed: int
@@ -87,6 +91,12 @@ class Options:
     sweep_s: float = 0.0
     grace_s: float = 0.0
     before: int = 0
+    purges: float = 0.0
+
+    @property
+    def histories(self) -> bool:
+        """Whether every version counts."""
+        return self.places[0].versions is Versions.ALL
 
 
 def draw(seed: int) -> Options:
@@ -154,8 +164,33 @@ def draw(seed: int) -> Options:
         gather_s=rng.choice((0.0, 0.01)),
         large=rng.choice((0, 0, 300)),
     )
-    # Every fourth seed, so that kept ones stay what they were.
+    # Certain seeds, so that kept ones stay what they were.
+    if seed % 8 == 7:
+        return _with_histories(options)
     return _with_walks(options) if seed % 4 == 2 else options
+
+
+def _with_histories(options: Options) -> Options:
+    """With versioned buckets, and every version replicated."""
+    rng = random.Random(f"histories {options.seed}")
+    purges = rng.choice((0.0, 0.2, 0.4))
+    follows = Deletes.REPLICATE if purges else rng.choice(tuple(Deletes))
+    places = tuple(
+        # What a store spoils is seen by other seeds, and would be a version more here.
+        replace(place, versions=Versions.ALL, version_deletes=follows, spoils=0.0)
+        for place in options.places
+    )
+    return replace(
+        options,
+        places=places,
+        purges=purges,
+        writes=options.writes * 2,
+        keys=min(options.keys, 2),
+        # Equal versions could not be told apart, and somebody else's are a dead letter.
+        reverts=0.0,
+        retags=0.0,
+        foreigners=0,
+    )
 
 
 def _with_walks(options: Options) -> Options:

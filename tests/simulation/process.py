@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from s3fanout.engine.backfill import Backfill, listed
 from s3fanout.engine.copier import Copier
 from s3fanout.engine.engine import Engine
+from s3fanout.engine.history import HistoryCopier
 from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
@@ -41,6 +42,7 @@ class Parts:
     """What the engine is built of; mutants put their own in."""
 
     copier: type[Copier] = Copier
+    history: type[HistoryCopier] = HistoryCopier
     remover: type[Remover] = Remover
     receiver: type[Receiver] = Receiver
     settler: type[Settler] = Settler
@@ -184,8 +186,9 @@ class Process:
         world, limits = self.world, self.world.options.limits
         destination = cast("ObjectStore", SimStore(world, self, world.buckets[place.name], place))
         alike = [other.name for other in world.options.places if other.way is place.way]
+        rule = rule_of(place)
         copier = world.parts.copier(
-            rule=rule_of(place),
+            rule=replace(rule, deletes=Deletes.IGNORE) if world.options.histories else rule,
             way=place.way,
             source=self.source,
             destination=destination,
@@ -207,7 +210,7 @@ class Process:
         return world.parts.lane(
             place.name,
             store=destination,
-            copier=copier,
+            copier=self._history(place, copier, destination) if world.options.histories else copier,
             queue=self.journal,
             settler=self.settler,
             clock=world.clock,
@@ -215,6 +218,19 @@ class Process:
             telemetry=self,
             limits=limits,
             concurrency=place.concurrency,
+        )
+
+    def _history(self, place: Place, copier: Copier, destination: ObjectStore) -> HistoryCopier:
+        return self.world.parts.history(
+            copier,
+            rule=rule_of(place),
+            source=self.source,
+            destination=destination,
+            ledger=self.journal,
+            histories=self.journal,
+            removals=self.journal,
+            clock=self.world.clock,
+            limits=self.world.options.limits,
         )
 
     # Telemetry
@@ -244,6 +260,8 @@ def rule_of(place: Place) -> Rule:
         key_map=KeyMap("", place.prefix),
         deletes=Deletes(place.deletes),
         drift=Drift.REPAIR,
+        versions=place.versions,
+        version_deletes=place.version_deletes,
     )
 
 

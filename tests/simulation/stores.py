@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from s3fanout.adapters.store.memory import MemoryStore
+from s3fanout.adapters.store.memory import MemoryStore, StoredObject
+from s3fanout.adapters.store.memory_versions import VersionedObjects
 from s3fanout.decide.plan import Way
 from s3fanout.model.errors import (
     AccessDenied,
@@ -24,6 +25,7 @@ from s3fanout.model.errors import (
     Throttled,
     Unavailable,
 )
+from tests.simulation.histories import HistoryAudit, entries_of
 
 if TYPE_CHECKING:
     from tests.simulation.options import Place
@@ -35,6 +37,7 @@ WRITES = frozenset(
         "put",
         "copy",
         "delete",
+        "delete_version",
         "create_upload",
         "upload_part",
         "upload_part_copy",
@@ -78,6 +81,11 @@ class SimStore:
 
         return call
 
+    async def keeps_versions(self) -> Any:
+        return await self._call(
+            "keeps_versions", lambda _: self._store.keeps_versions(), "", (), {}
+        )
+
     async def close(self) -> None:
         """Nothing is held."""
 
@@ -93,6 +101,8 @@ class SimStore:
         self._process.check()
         if operation == "list_page":
             options = {**options, "limit": 2}
+        elif operation == "list_versions":
+            options = {**options, "limit": 3}
         if self._is_engines:
             world.requested(self._name, operation, key)
         arrives = False
@@ -152,7 +162,7 @@ class SimStore:
         options: dict[str, Any],
     ) -> Any:
         world, place = self._world, self._place
-        if self._is_engines and not world.calm and world.chance(world.options.moves_meanwhile):
+        if key and self._is_engines and world.moves_now():
             world.audit.faults += 1
             world.change(options.get("source_key", world.source_key(place, key)))
         if place is None:
@@ -170,6 +180,11 @@ class SimStore:
                 for name, value in options.items()
             }
         before = self._store.objects.get(key)
+        if operation == "delete_version":
+            for entry in entries_of(self._store.objects, key):
+                if entry.version_id == args[0]:
+                    assert isinstance(world.audit, HistoryAudit)
+                    world.audit.removed(place, key, entry)
         answer = await method(key, *args, **options)
         if operation in {"put", "copy", "complete_upload"}:
             answer = self._altered(operation, key, answer)
@@ -183,11 +198,11 @@ class SimStore:
         world, place, objects = self._world, self._place, self._store.objects
         assert place is not None
         if place.opaque:
-            objects[key] = replace(objects[key], etag=f"opaque-{world.number()}")
+            _amend(objects, key, replace(objects[key], etag=f"opaque-{world.number()}"))
         checked = operation == "put" or place.way is Way.SERVER
         if place.spoils and checked and not world.calm and world.chance(place.spoils):
             world.audit.faults += 1
-            objects[key] = replace(objects[key], content=objects[key].content[:-1])
+            _amend(objects, key, replace(objects[key], content=objects[key].content[:-1]))
         # The memory store answers with the source's etag, which is another one if it is opaque.
         return replace(answer, etag=objects[key].etag)
 
@@ -206,3 +221,13 @@ class SimStore:
         except (StopIteration, StoreError):
             return
         raise AssertionError("a memory store suspended")
+
+
+def _amend(objects: dict[str, StoredObject], key: str, stored: StoredObject) -> None:
+    """Put ``stored`` in place of the current object: no version more."""
+    if isinstance(objects, VersionedObjects):
+        entries = objects.history[key]
+        entries[-1] = replace(entries[-1], stored=stored)
+        dict.__setitem__(objects, key, stored)
+    else:
+        objects[key] = stored

@@ -18,15 +18,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from s3fanout.adapters.store.memory import MemoryStore, MemoryStores, StoredObject
+from s3fanout.adapters.store.memory_versions import VersionedObjects
 from s3fanout.decide.plan import Way
 from s3fanout.model.objects import ObjectAttributes
 from s3fanout.ports.ledger import FailureSelection
 from tests.simulation.audit import Audit
+from tests.simulation.histories import HistoryAudit, entries_of
 from tests.simulation.loop import SimClock, SimLoop, Stuck
 from tests.simulation.options import Options, Place
 from tests.simulation.process import SOURCE, Parts, Process
 
 REST_S_MAX = 1500.0
+MOVES_MAX = 12
 PASS_S = 45.0
 """No pass of the sweep takes longer in calm, one that began in the storm included."""
 
@@ -46,22 +49,24 @@ class World:
         self.events = 0
         self.story: list[str] | None = None
         self._numbers = 0
+        self._moves = 0
         self.script: list[Callable[[], object]] = []
         """What happens first, one after the other, each when the one before has come to rest."""
         self.effects = 0
         self.crash_at = 0
         """Number of the effect at which the process is killed; 0 for never."""
         home = MemoryStores(self.clock, part_bytes_min=1)
-        self.source = home.create_bucket(SOURCE)
+        versioned = options.histories
+        self.source = home.create_bucket(SOURCE, versioned=versioned)
         self.places = {place.name: place for place in options.places}
         self.buckets: dict[str, MemoryStore] = {
             place.name: (
                 home if place.way is Way.SERVER else MemoryStores(self.clock, part_bytes_min=1)
-            ).create_bucket(place.name)
+            ).create_bucket(place.name, versioned=versioned)
             for place in options.places
         }
         self.keys = [f"k{number}" for number in range(options.keys)]
-        self.audit = Audit(self)
+        self.audit = HistoryAudit(self) if versioned else Audit(self)
         self.backfilled = True
         self.turned_back_s = 0.0
         """How far the wall clock jumped, all in all."""
@@ -78,6 +83,14 @@ class World:
 
     def chance(self, probability: float) -> bool:
         return probability > 0 and self.rng.random() < probability
+
+    def moves_now(self) -> bool:
+        """Whether an object changes just while a request about it is carried out."""
+        if self.calm or not self.chance(self.options.moves_meanwhile):
+            return False
+        self._moves += 1
+        # Where each change has to be copied, more of them would come than go.
+        return not self.options.histories or self._moves <= MOVES_MAX
 
     def number(self) -> int:
         self._numbers += 1
@@ -111,6 +124,8 @@ class World:
         """Write, retag or remove a source object; its store sends a message."""
         options, objects = self.options, self.source.objects
         had = objects.get(key)
+        if options.purges and self.chance(options.purges) and self.purge(key):
+            return
         if had is not None and self.chance(options.removes):
             self.remove(key)
             return
@@ -137,6 +152,16 @@ class World:
         """Remove a source object, if it is there; its store sends a message."""
         if self.source.objects.pop(key, None) is not None:
             self._changed(key, None, "ObjectRemoved:Delete")
+
+    def purge(self, key: str) -> bool:
+        """Remove a version of a source object for good, if it has any."""
+        entries, objects = entries_of(self.source.objects, key), self.source.objects
+        if not entries:
+            return False
+        assert isinstance(objects, VersionedObjects)
+        objects.remove_version(key, self.rng.choice(entries).version_id)
+        self._changed(key, None, "ObjectRemoved:Delete")
+        return True
 
     def _changed(self, key: str, stored: StoredObject | None, name: str) -> None:
         self.note(SOURCE, name, key, None if stored is None else stored.etag)

@@ -48,14 +48,16 @@ def known(text: str) -> list[VersionRecord]:
     for item in text.split():
         name, _, content = item.removesuffix("!").partition("=")
         etag = MARKER_ETAG if content == "-" else content
-        records.append(VersionRecord(name, etag, "" if item.endswith("!") else f"r.{name}"))
+        size_bytes = len(etag)
+        written = "" if item.endswith("!") else f"r.{name}"
+        records.append(VersionRecord(name, etag, size_bytes, written))
     return records[::-1]
 
 
 def said(step: Step) -> str:
     match step:
         case Adopt():
-            return f"{step.version.version_id} is {step.replica_version_id}"
+            return f"{step.record.source_version_id} is {step.record.replica_version_id}"
         case CopyVersion():
             return f"copy {step.version.version_id}"
         case PutMarker():
@@ -100,6 +102,10 @@ def decided(
         ("1=A 2=B 3=C", "1=A 2=x", "1=A", "foreign r.2"),
         ("1=A 2=B 3=C", "1=A 2=xx", "1=A 2=B!", "foreign r.2"),
         ("1=A 2=B", "1=A", "1=A 2=B!", "copy 2"),
+        # What was being written is gone from the source by now: it is ours all the same.
+        ("3=C", "2=x", "2=B!", "2 is r.2, copy 3"),
+        ("1=A 3=C", "1=A 2=x 3=C", "1=A 2=B!", "2 is r.2, 3 is r.3"),
+        ("1=A 3=C", "1=A 2=xx", "1=A 2=B!", "foreign r.2"),
         # Somebody else's.
         ("1=A 2=B", "1=A f=x", "1=A", "foreign r.f"),
         ("1=A 2=B", "1=A f=-", "1=A", "foreign r.f"),
@@ -145,6 +151,7 @@ def test_what_the_destination_lacks_is_added_in_order(
         ("", "1=A 2=B 3=-", "remove r.1, remove r.2, remove r.3"),
         ("4=D", "1=A 2=B", "copy 4, remove r.1, remove r.2"),
         ("1=A", "1=A 2=B!", ""),
+        ("1=A", "1=A 2=B! 3=C!", ""),
         ("null=C", "null=B", "copy null, remove r.null"),
     ],
 )
@@ -153,6 +160,10 @@ def test_versions_that_are_gone_are_removed_where_that_is_asked_for(
 ) -> None:
     replica = " ".join(item for item in records.split() if not item.endswith("!"))
     assert decided(source, replica, records, PURGING) == expected
+
+
+def test_a_version_that_was_being_written_is_removed_if_its_source_is_gone() -> None:
+    assert decided("1=A", "1=A 2=x", "1=A 2=B!", PURGING) == "2 is r.2, remove r.2"
 
 
 def test_a_history_that_was_not_read_to_its_end_shows_nothing_to_be_gone() -> None:

@@ -23,7 +23,7 @@ what the source shows; a version that is gone is deleted only where the rule ask
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3fanout.decide.match import refusal
 from s3fanout.model.histories import MARKER_ETAG, VersionRecord
@@ -35,8 +35,7 @@ from s3fanout.model.rules import Deletes, Rule
 class Adopt:
     """A version of the replica is known for what it is: to be recorded."""
 
-    version: Version
-    replica_version_id: str
+    record: VersionRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,24 +158,33 @@ def plan_history(
     found = base_of(replica, records)
     above, base = (len(replica), None) if found is None else found
     end = end_of_new(source, records, base)
-    new = wanted(source[:end], key, rule)[::-1]
+    new = [_record_of(version) for version in wanted(source[:end], key, rule)[::-1]]
     unknown = replica[:above][::-1]
-    being_written = next(
-        (each.source_version_id for each in records if not each.replica_version_id), ""
-    )
-    ours = _overlap(unknown, new, being_written)
+    begun = [record for record in records[::-1] if not record.replica_version_id]
+    there = {version.version_id for version in source}
+    # What was being written may be gone from the source by now, and is ours all the same.
+    chances = [new, *([record, *new] for record in begun if record.source_version_id not in there)]
+    expected = max(chances, key=lambda chance: _overlap(unknown, chance, begun))
+    ours = _overlap(unknown, expected, begun)
     if base is not None and ours < len(unknown):
         return Foreign(unknown[-1 - ours])
-    steps: list[Step] = [
-        Adopt(version, written.version_id)
-        for version, written in zip(new, unknown[len(unknown) - ours :], strict=False)
+    adopted = [
+        replace(record, replica_version_id=written.version_id)
+        for record, written in zip(expected, unknown[len(unknown) - ours :], strict=False)
     ]
-    left = new[ours:]
-    steps += [
-        PutMarker(version, hides=version is left[-1]) if version.is_marker else CopyVersion(version)
-        for version in left
-    ]
-    removed = _removed(source, records, base if not new else None, rule, whole=source_is_whole)
+    left = new[ours - (len(expected) - len(new)) if ours else 0 :]
+    steps: list[Step] = [Adopt(record) for record in adopted]
+    versions = {version.version_id: version for version in source}
+    for record in left:
+        version = versions[record.source_version_id]
+        steps.append(
+            PutMarker(version, hides=record is left[-1])
+            if version.is_marker
+            else CopyVersion(version)
+        )
+    top = base if not expected else None
+    known = [*adopted[::-1], *records]
+    removed = _removed(source, known, top, rule, whole=source_is_whole)
     newest = next(iter(wanted(source, key, rule)), None)
     return HistoryPlan((*steps, *(RemoveVersion(record) for record in removed)), newest)
 
@@ -214,21 +222,28 @@ def _removed(
     return []
 
 
-def _overlap(unknown: Sequence[Version], new: Sequence[Version], being_written: str) -> int:
-    """The longest end of ``unknown`` that is the beginning of ``new``; both oldest first."""
-    for length in range(min(len(unknown), len(new)), 0, -1):
-        begin = len(unknown) - length
-        if all(_is_made_of(unknown[begin + at], new[at], being_written) for at in range(length)):
+def _overlap(
+    unknown: Sequence[Version], expected: Sequence[VersionRecord], begun: Sequence[VersionRecord]
+) -> int:
+    """The longest end of ``unknown`` that is the beginning of ``expected``; both oldest first."""
+    for length in range(min(len(unknown), len(expected)), 0, -1):
+        at = len(unknown) - length
+        if all(_is_made_of(unknown[at + n], expected[n], begun) for n in range(length)):
             return length
     return 0
 
 
-def _is_made_of(replica: Version, source: Version, being_written: str) -> bool:
+def _is_made_of(replica: Version, source: VersionRecord, begun: Sequence[VersionRecord]) -> bool:
     if replica.is_marker or source.is_marker:
         return replica.is_marker and source.is_marker
     return replica.size_bytes == source.size_bytes and (
-        replica.etag == source.etag or source.version_id == being_written
+        replica.etag == source.source_etag
+        or any(source.source_version_id == record.source_version_id for record in begun)
     )
+
+
+def _record_of(version: Version) -> VersionRecord:
+    return VersionRecord(version.version_id, _etag(version), version.size_bytes, "")
 
 
 def _etag(version: Version) -> str:

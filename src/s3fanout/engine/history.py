@@ -180,7 +180,7 @@ class HistoryCopier:
         """One step; ``None`` if the next one may follow."""
         match step:
             case Adopt():
-                run.unkept.append(_record(step.version, step.replica_version_id))
+                run.unkept.append(step.record)
                 return None
             case CopyVersion():
                 return await self._copy(run, step.version)
@@ -257,12 +257,16 @@ class HistoryCopier:
                 return _AGAIN
             if (ended := await self._admitted(job)) is not None:
                 return ended
-        records = await self._histories.versions_kept(job.destination, job.key)
-        if sum(each.replica_version_id == record.replica_version_id for each in records) == 1:
+        if not record.is_marker or await self._stands_alone(job, record):
             await self._destination.delete_version(run.target, record.replica_version_id)
         await self._histories.forget_version(job.destination, job.key, record.source_version_id)
         run.removed += 1
         return None
+
+    async def _stands_alone(self, job: Job, marker: VersionRecord) -> bool:
+        """Whether a marker of the replica stands for no other one (see ``_put_marker``)."""
+        records = await self._histories.versions_kept(job.destination, job.key)
+        return sum(each.replica_version_id == marker.replica_version_id for each in records) == 1
 
     async def _admitted(self, job: Job) -> Outcome | None:
         """``None`` if what hides or removes a version may be done, as ``engine.remover`` says."""
@@ -332,7 +336,7 @@ class _Reading:
 
 def _record(version: Version, replica_version_id: str) -> VersionRecord:
     etag = MARKER_ETAG if version.is_marker else version.etag
-    return VersionRecord(version.version_id, etag, replica_version_id)
+    return VersionRecord(version.version_id, etag, version.size_bytes, replica_version_id)
 
 
 def _outcome(plan: HistoryPlan, run: _Run) -> Outcome:

@@ -16,11 +16,13 @@ class VersionRecord:
         source_version_id: Of the version or delete marker in the source.
         source_etag: Its etag, ``MARKER_ETAG`` of a marker: the version ``null`` may come to be
             another one.
+        size_bytes: Its size; 0 of a marker.
         replica_version_id: Of what we wrote; ``""`` while it is being written.
     """
 
     source_version_id: str
     source_etag: str
+    size_bytes: int
     replica_version_id: str
 
     @property

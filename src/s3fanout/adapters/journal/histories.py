@@ -16,7 +16,7 @@ def versions_kept(
 ) -> list[VersionRecord]:
     """Records of a key, newest first."""
     rows = connection.execute(
-        "SELECT source_version_id, source_etag, replica_version_id FROM version"
+        "SELECT source_version_id, source_etag, size_bytes, replica_version_id FROM version"
         " JOIN destination ON destination.id = destination_id WHERE name = ? AND key = ?"
         " ORDER BY number DESC LIMIT ?",
         (destination, key, -1 if limit is None else limit),
@@ -32,7 +32,7 @@ def keep_versions(
         forget_version(connection, destination_id, key, record.source_version_id)
         connection.execute(
             "INSERT INTO version VALUES (?, ?, 1 + coalesce((SELECT max(number) FROM version"
-            " WHERE destination_id = ? AND key = ?), 0), ?, ?, ?)",
+            " WHERE destination_id = ? AND key = ?), 0), ?, ?, ?, ?)",
             (
                 destination_id,
                 key,
@@ -40,6 +40,7 @@ def keep_versions(
                 key,
                 record.source_version_id,
                 record.source_etag,
+                record.size_bytes,
                 record.replica_version_id,
             ),
         )

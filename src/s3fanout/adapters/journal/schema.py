@@ -263,6 +263,7 @@ _VERSION_9 = (
         number INTEGER NOT NULL,
         source_version_id TEXT NOT NULL,
         source_etag TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
         replica_version_id TEXT NOT NULL,
         PRIMARY KEY (destination_id, key, number)
     ) WITHOUT ROWID

@@ -91,8 +91,8 @@ class VersionedObjects(dict[str, Kept]):
         """Versions of ``key``, newest first, after the one that ``token`` names."""
         rows = [_row(entry) for entry in reversed(self.history.get(key, ()))]
         if token is not None:
-            ids = [row.version_id for row in rows]
-            rows = rows[ids.index(token) + 1 :] if token in ids else []
+            # What the token names may be gone by now: it is a place in the order they were made in.
+            rows = [row for row in rows if _number(row.version_id) < _number(token)]
         page = tuple(rows[:limit])
         return VersionPage(page, page[-1].version_id if len(rows) > limit else None)
 
@@ -100,6 +100,10 @@ class VersionedObjects(dict[str, Kept]):
         self._made += 1
         entry = Entry(f"version-{self._made}", stored, self._now_ms() // 1000 * 1000)
         self.history.setdefault(key, []).append(entry)
+
+
+def _number(version_id: str) -> int:
+    return int(version_id.rpartition("-")[2])
 
 
 def _row(entry: Entry[Kept]) -> Version:
