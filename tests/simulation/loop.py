@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 START_MS = 1_800_000_000_000
 TURNS_MAX = 400_000
+ENDINGS_MAX = 10
 
 
 class Violation(AssertionError):
@@ -95,12 +96,15 @@ class SimLoop(base_events.BaseEventLoop):
         try:
             return self.run_until_complete(main)
         finally:
-            left = [task for task in self.tasks if not task.done()]
-            for task in left:
-                task.cancel()
-            # A violation leaves the loop in the middle of a turn: its stop may come only now.
-            with suppress(RuntimeError, Violation):
-                if left:
+            # A violation leaves the loop in the middle of a turn: its stop may come only now. And
+            # who is cancelled may begin new tasks, or meet another violation.
+            for _ in range(ENDINGS_MAX):
+                left = [task for task in self.tasks if not task.done()]
+                if not left:
+                    break
+                for task in left:
+                    task.cancel()
+                with suppress(RuntimeError, Violation):
                     self.run_until_complete(asyncio.wait(left))
             self.close()
 
