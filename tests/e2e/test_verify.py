@@ -150,3 +150,28 @@ def test_it_finds_what_was_planted_and_nothing_else(
     names = ("storage-class", "tags", "metadata", "redirect", "content-type")
     ignored = found("--deep", *(word for name in names for word in ("--ignore", name)))
     assert set(ignored) == {"flipped", "truncated", "large/flipped"}
+
+
+def test_what_a_store_does_not_hold_is_told_and_makes_no_difference(
+    seaweedfs: Server, minio_frontend: Server, new_place: NewPlace, install: Install
+) -> None:
+    source, to = new_place(seaweedfs, "source"), new_place(minio_frontend, "paris")
+    installation = install(source=source, destinations={"paris": to})
+    with closing(boto3_client(seaweedfs, "s3")) as client:
+        client.put_object(
+            Bucket=source.bucket,
+            Key="k",
+            Body=b"abc",
+            StorageClass="STANDARD_IA",
+            ContentLanguage="de",
+            ChecksumAlgorithm="SHA256",
+        )
+    installation.start()
+    assert installation.command("backfill", "--yes").code == 0
+    installation.wait_replicated(1)
+    ended = installation.command("verify", "--deep")
+    assert ended.code == 0, ended.out
+    assert ended.out.splitlines()[:2] == [
+        "= paris: k: known difference: checksum, content-language, storage-class",
+        "paris: = 1 same (1 of the same with a difference that is known)",
+    ]
