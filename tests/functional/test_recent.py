@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.engine.recent import RECENT_S, RecentLook
 from s3fanout.model.errors import AccessDenied, Refused
 from s3fanout.model.jobs import JobState
-from s3fanout.model.objects import ListPage
+from s3fanout.model.objects import ListPage, Probe
 from s3fanout.model.rules import KeyFilter, KeyMap
 from s3fanout.model.sweeps import RECENT, SweepRecord
 from tests.functional.world import To, World
@@ -105,6 +106,26 @@ async def test_what_changed_since_it_was_listed_is_left_to_its_event(world_of: W
 
     world.source.list_page = late  # type: ignore[method-assign]
     assert await look_of(world, Told()).look() == 0
+
+
+async def test_what_a_pass_saw_to_while_it_was_looked_at_is_not_counted(
+    world_of: WorldOf,
+) -> None:
+    world = world_of(To("paris"))
+    message = world.put("k")
+    head = world.source.head
+
+    async def slow(key: str, **options: Any) -> Probe:
+        world.source.head = head  # type: ignore[method-assign]
+        await world.receive(message)
+        await world.rest()
+        return await head(key, **options)
+
+    world.source.head = slow  # type: ignore[method-assign]
+    told = Told()
+    assert await look_of(world, told).look() == 0
+    assert world.known("paris", "k").state is JobState.SETTLED
+    assert not told.counts
 
 
 async def test_a_dead_letter_waits_for_a_person(world_of: WorldOf) -> None:

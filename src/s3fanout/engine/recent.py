@@ -13,12 +13,13 @@ import logging
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from itertools import compress
 
 from s3fanout.decide.backfill import Choice, choose, job_of
 from s3fanout.engine.backfill import Books, listed, wait_for_room
 from s3fanout.model.errors import LedgerUnavailable, S3FanoutError, StoreError
 from s3fanout.model.items import Item
-from s3fanout.model.jobs import JobState, NewJob, ReplicaRecord
+from s3fanout.model.jobs import JobState, ReplicaRecord
 from s3fanout.model.objects import Present, is_text
 from s3fanout.model.rules import Rule
 from s3fanout.model.sweeps import RECENT, SweepRecord
@@ -135,35 +136,35 @@ class RecentLook:
             for item in items
             if is_text(item.key) and since_ms <= (item.last_modified_at_ms or 0) <= until_ms
         ]
-        if not recent:
-            return 0
-        wanted: dict[str, list[tuple[Rule, Item]]] = {}
-        for rule in self._rules:
-            records = await self._books.records(rule.destination, [item.key for item in recent])
-            for item in recent:
-                if _is_lost(item, rule, records.get(item.key)):
-                    wanted.setdefault(item.key, []).append((rule, item))
-        return await self._queue([pairs for pairs in wanted.values() if pairs])
+        suspects: dict[str, Item] = {}
+        for rule in self._rules if recent else ():
+            suspects |= {item.key: item for item in await self._lost(rule, recent)}
+        # A page is older than what is known by now.
+        stands = await asyncio.gather(*(self._stands(item) for item in suspects.values()))
+        return await self._queue(list(compress(suspects.values(), stands)))
 
-    async def _queue(self, wanted: Sequence[Sequence[tuple[Rule, Item]]]) -> int:
-        """Queue what still is as it was listed: a page is older than what is known by now."""
-        stands = await asyncio.gather(*(self._stands(pairs[0][1]) for pairs in wanted))
-        at_ms, healed = self._clock.now_ms(), 0
-        jobs: dict[str, list[NewJob]] = {}
-        for pairs, is_so in zip(wanted, stands, strict=True):
-            for rule, item in pairs if is_so else ():
-                name = rule.destination
-                jobs.setdefault(name, []).append(job_of(item, name, now_ms=at_ms))
-        for name, of in jobs.items():
-            accepted = await self._books.accept(of, now_ms=at_ms)
-            self._telemetry.healed(name, accepted.queued)
-            healed += accepted.queued
+    async def _lost(self, rule: Rule, items: Sequence[Item]) -> list[Item]:
+        records = await self._books.records(rule.destination, [item.key for item in items])
+        return [item for item in items if _is_lost(item, rule, records.get(item.key))]
+
+    async def _queue(self, certain: Sequence[Item]) -> int:
+        healed = 0
+        for rule in self._rules if certain else ():
+            now_ms, name = self._clock.now_ms(), rule.destination
+            # Once more: what a pass or an event saw to meanwhile is not to be counted twice.
+            lost = await self._lost(rule, certain)
+            if lost:
+                jobs = [job_of(item, name, now_ms=now_ms) for item in lost]
+                accepted = await self._books.accept(jobs, now_ms=now_ms)
+                self._telemetry.healed(name, accepted.queued)
+                healed += accepted.queued
         if healed:
             LOG.warning(
                 "a look at what is recent healed what events missed",
                 extra={"action": "sweep", "healed": healed},
             )
-            await wait_for_room(self._books, list(jobs), self._clock)
+            names = [rule.destination for rule in self._rules]
+            await wait_for_room(self._books, names, self._clock)
         return healed
 
     async def _stands(self, item: Item) -> bool:
