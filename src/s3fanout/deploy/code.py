@@ -63,15 +63,19 @@ class CodeStore:
         return key
 
     def put_template(self, text: str, digest: str) -> str:
-        """URL of a template that is too long for a request."""
+        """Keep a template that is too long for a request; its URL."""
         key = self.key_of(digest, "json")
         with asking(f"the bucket for the code, {self._bucket}"):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=text.encode())
-        return str(
-            self._client.generate_presigned_url(
-                "get_object", Params={"Bucket": self._bucket, "Key": key}
-            )
-        ).partition("?")[0]
+        return self.url_of(key)
+
+    def url_of(self, key: str) -> str:
+        """Where CloudFormation reads an object of the bucket: at the endpoint of its Region.
+
+        At the endpoint without a Region, which boto3 would name, a bucket that was just made is not
+        known yet: S3 sends whoever asks elsewhere (Amazon S3 user guide, "Request redirection").
+        """
+        return f"{self._client.meta.endpoint_url}/{self._bucket}/{key}"
 
     def clear(self) -> None:
         """Remove the stack's code, and the bucket if it is ours. Nothing of others is touched."""
