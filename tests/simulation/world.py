@@ -142,11 +142,16 @@ class World:
         content = f"{key} {self.number()} {'x' * self.rng.randint(0, 20 + options.large)}".encode()
         if self.chance(options.reverts) and self.audit.history[key]:
             content = self.rng.choice(self.audit.history[key]).content
-        stored = StoredObject.of(content, attributes, now_ms=self.clock.now_ms())
-        if options.opaque_source:
-            stored = replace(stored, etag=f"{hashlib.md5(stored.etag.encode()).hexdigest()}-2")
+        stored = self._stored(content, attributes)
         objects[key] = stored
         self._changed(key, stored, "ObjectCreated:Put")
+
+    def _stored(self, content: bytes, attributes: ObjectAttributes) -> StoredObject:
+        """A state of the source: equal bytes have equal etags, digests or not."""
+        stored = StoredObject.of(content, attributes, now_ms=self.clock.now_ms())
+        if self.options.opaque_source:
+            stored = replace(stored, etag=f"{hashlib.md5(stored.etag.encode()).hexdigest()}-2")
+        return stored
 
     def remove(self, key: str) -> None:
         """Remove a source object, if it is there; its store sends a message."""
@@ -217,7 +222,7 @@ class World:
         for number in range(self.options.before):
             key = f"b{number}"
             self.keys.append(key)
-            self.source.objects[key] = stored = StoredObject.of(key.encode())
+            self.source.objects[key] = stored = self._stored(key.encode(), ObjectAttributes())
             self.audit.changed(key, stored)
             self.backfilled = False
         self.process.start()
