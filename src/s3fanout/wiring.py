@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from s3fanout.adapters.events.sqs import SqsSource
 from s3fanout.adapters.journal.ownership import owner_pid
@@ -29,7 +28,7 @@ from s3fanout.config import settings as config
 from s3fanout.config.credentials import Credentials, CredentialsKind
 from s3fanout.config.problems import ConfigProblems
 from s3fanout.config.references import check_references, read_customer_key
-from s3fanout.config.rules import rules_of
+from s3fanout.config.rules import rules_of, vendor_of
 from s3fanout.decide.match import may_collide, refusal
 from s3fanout.decide.plan import Way
 from s3fanout.decide.repair import REPAIR_IGNORES
@@ -53,9 +52,6 @@ from s3fanout.model.rules import Deletes, Rule, Versions
 from s3fanout.model.vendors import (
     KeyLimits,
     Vendor,
-    VendorName,
-    vendor_named,
-    vendor_of_host,
 )
 from s3fanout.ports.checkpoints import Checkpoints
 from s3fanout.ports.histories import Histories
@@ -416,15 +412,6 @@ def _copier(
             attempts, rule=rule, source=source, destination=destination, vendor=vendor
         )
     return attempts
-
-
-def vendor_of(to: config.Store) -> Vendor | None:
-    """Whose store it is, where the settings tell; otherwise it must be asked."""
-    if to.vendor is not VendorName.AUTO:
-        return vendor_named(to.vendor)
-    if to.endpoint is None:
-        return vendor_named(VendorName.AWS)
-    return vendor_of_host(urlsplit(to.endpoint).hostname or "")
 
 
 def _always(vendor: Vendor) -> Callable[[], Awaitable[Vendor]]:

@@ -136,6 +136,17 @@ def test_rules_are_those_of_the_enabled_destinations() -> None:
 
 
 @pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [("", True), ('vendor = "aws"\nendpoint = "http://proxy:1"', True)]
+    + [(f'endpoint = "http://{host}:1"', False) for host in ("store", "localhost")],
+)
+def test_what_aws_does_with_all_objects_says_nothing_of_one(endpoint: str, expected: bool) -> None:
+    text = LEAST.replace("[source]", f"[source]\n{endpoint}")
+    (rule,) = rules_of(parsed(text).settings)
+    assert rule.keeping.source_encrypts_all is expected
+
+
+@pytest.mark.parametrize(
     ("text", "kind"),
     [
         ("{}", CredentialsKind.CHAIN),

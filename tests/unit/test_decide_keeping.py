@@ -23,6 +23,7 @@ from s3fanout.model.vendors import VendorName, vendor_named
 NOW_MS = 1_795_600_000_000  # 2026-11-25
 KMS = Encryption("aws:kms", "key-of-the-source", bucket_key=True)
 LOCK = ObjectLock("GOVERNANCE", "2031-02-03T04:05:06.000Z", legal_hold=True)
+FROM_AWS = {"source_encrypts_all": True}
 ALL = ObjectAttributes(
     {"content-type": "text/plain", "expires": "never"},
     {"a": "b"},
@@ -31,10 +32,12 @@ ALL = ObjectAttributes(
 )
 
 
-def wanted_extras(extras: Extras, vendor: VendorName = VendorName.OTHER, **keeping: str) -> Extras:
+def wanted_extras(
+    extras: Extras, vendor: VendorName = VendorName.OTHER, **keeping: str | bool
+) -> Extras:
     source = ObjectAttributes(extras=extras)
     chosen = Keeping(**keeping)  # type: ignore[arg-type]  # words as they came
-    return wanted(source, chosen, vendor=vendor, now_ms=NOW_MS).extras
+    return wanted(source, chosen, vendor=vendor_named(vendor), now_ms=NOW_MS).extras
 
 
 def test_what_the_object_carries_is_wanted_unless_the_destination_says_otherwise() -> None:
@@ -54,6 +57,10 @@ def test_what_the_object_carries_is_wanted_unless_the_destination_says_otherwise
         (Encryption("AES256"), VendorName.OTHER, {}, Encryption("AES256")),
         (Encryption("AES256"), VendorName.AWS, {}, None),
         (Encryption("AES256"), VendorName.AWS, {"encryption": "AES256"}, Encryption("AES256")),
+        (Encryption("AES256"), VendorName.OTHER, FROM_AWS, None),
+        (Encryption("AES256"), VendorName.R2, FROM_AWS, None),
+        (Encryption("AES256"), VendorName.B2, FROM_AWS, Encryption("AES256")),
+        (KMS, VendorName.B2, FROM_AWS, Encryption("aws:kms", "", bucket_key=True)),
         (Encryption("SSE-C"), VendorName.OTHER, {}, None),
         (KMS, VendorName.AWS, {}, Encryption("aws:kms", "", bucket_key=True)),
         (KMS, VendorName.AWS, {"kms_key": "k"}, Encryption("aws:kms", "k", bucket_key=True)),
@@ -67,7 +74,7 @@ def test_what_the_object_carries_is_wanted_unless_the_destination_says_otherwise
     ],
 )
 def test_encryption_never_names_the_key_of_the_source(
-    source: Encryption | None, vendor: VendorName, keeping: dict[str, str], expected: object
+    source: Encryption | None, vendor: VendorName, keeping: dict[str, str | bool], expected: object
 ) -> None:
     assert wanted_extras(Extras(encryption=source), vendor, **keeping).encryption == expected
 

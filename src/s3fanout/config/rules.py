@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from urllib.parse import urlsplit
+
 from s3fanout.config.replicas import Acl
-from s3fanout.config.settings import Destination, Settings
+from s3fanout.config.settings import Destination, Settings, Store
 from s3fanout.model.keeping import KEEP, SSE_C, Keeping
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
+from s3fanout.model.vendors import Vendor, VendorName, vendor_named, vendor_of_host
 
 
 def rules_of(settings: Settings) -> tuple[Rule, ...]:
     """One rule per enabled destination, in the order of the file."""
-    return tuple(rule_of(name, destination) for name, destination in settings.enabled.items())
+    return tuple(rule_in(settings, name) for name in settings.enabled)
+
+
+def rule_in(settings: Settings, name: str) -> Rule:
+    """The rule of one destination, enabled or not, for objects of this source."""
+    rule = rule_of(name, settings.destinations[name])
+    source = vendor_of(settings.source)
+    if source is None or source.name is not VendorName.AWS:
+        return rule
+    return replace(rule, keeping=replace(rule.keeping, source_encrypts_all=True))
+
+
+def vendor_of(store: Store) -> Vendor | None:
+    """Whose store it is, where the settings tell; otherwise it must be asked."""
+    if store.vendor is not VendorName.AUTO:
+        return vendor_named(store.vendor)
+    if store.endpoint is None:
+        return vendor_named(VendorName.AWS)
+    return vendor_of_host(urlsplit(store.endpoint).hostname or "")
 
 
 def rule_of(name: str, destination: Destination) -> Rule:
-    """The rule of one destination, enabled or not."""
+    """The rule of one destination, whatever the source is."""
     return Rule(
         destination=name,
         filter=KeyFilter(

@@ -24,7 +24,7 @@ from s3fanout.decide.compare import Standing, Verdict
 from s3fanout.decide.keeping import missing, wanted
 from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
 from s3fanout.model.objects import NO_EXTRAS, Encryption, ObjectLock, Present
-from s3fanout.model.vendors import VendorName
+from s3fanout.model.vendors import OTHER
 
 COMPARED = frozenset(Difference) - {Difference.ACL, Difference.CHECKSUM_TYPE}
 """Names of what is compared, beside the content headers."""
@@ -39,7 +39,7 @@ def attribute_differences(
     if is_copied:
         attributes = replace(attributes, extras=NO_EXTRAS)
     # Not as an AWS bucket: one that does SSE-S3 by itself says so in every answer.
-    wants = wanted(attributes, keeping, vendor=VendorName.OTHER, now_ms=now_ms)
+    wants = wanted(attributes, keeping, vendor=OTHER, now_ms=now_ms)
     found: dict[str, str] = {}
     headers = _names(attributes.headers, has.headers)
     for name in headers:

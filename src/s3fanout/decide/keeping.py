@@ -7,6 +7,7 @@
 | redirect, legal hold, retention that has not ended | as they are |
 | ACL | the destination's setting; with ``keep`` the canned one that it is equal to |
 | SSE-S3 | likewise, but not to AWS, whose buckets do at least that |
+| SSE-S3 from AWS, which does it with all objects | only to a store that is known to do it |
 | SSE-KMS | the method, with the destination's key |
 | a customer's key | nothing: it is the bucket's; a difference where the destination has none |
 | what the vendor's table says it does not hold | nothing: a difference |
@@ -35,6 +36,7 @@ from s3fanout.model.objects import (
 from s3fanout.model.vendors import Vendor, VendorName
 
 SSE_S3 = "AES256"
+SSE_S3_NAME = "SSE-S3"
 _KMS = "aws:kms"
 _NAMED: Mapping[str, Difference] = {
     "InvalidStorageClass": Difference.STORAGE_CLASS,
@@ -60,7 +62,7 @@ _RARELY_HELD = ("content-encoding", "content-language", "expires")
 
 
 def wanted(
-    source: ObjectAttributes, keeping: Keeping, *, vendor: VendorName, now_ms: int
+    source: ObjectAttributes, keeping: Keeping, *, vendor: Vendor, now_ms: int
 ) -> ObjectAttributes:
     """What the replica is to have."""
     extras = Extras(
@@ -122,7 +124,7 @@ def not_held(attributes: ObjectAttributes, vendor: Vendor) -> frozenset[str]:
             names.add(Difference.STORAGE_CLASS)
     if _is_asked_for(extras.encryption) and vendor.encryption:
         is_kms = extras.encryption is not None and extras.encryption.method.startswith(_KMS)
-        kind = "SSE-KMS" if is_kms else "SSE-S3"
+        kind = "SSE-KMS" if is_kms else SSE_S3_NAME
         if kind not in vendor.encryption.split(", "):
             names.add(Difference.ENCRYPTION)
     return names_of(attributes) & names
@@ -211,9 +213,7 @@ def _class(name: str) -> str:
     return "" if name == "STANDARD" else name
 
 
-def _encryption(
-    source: Encryption | None, keeping: Keeping, vendor: VendorName
-) -> Encryption | None:
+def _encryption(source: Encryption | None, keeping: Keeping, vendor: Vendor) -> Encryption | None:
     if keeping.encryption == BUCKET:
         return None
     method = keeping.encryption
@@ -223,7 +223,10 @@ def _encryption(
         if source is None:
             return None
         method = source.method
-        if method == SSE_S3 and vendor is VendorName.AWS:
+        if method == SSE_S3 and (
+            vendor.name is VendorName.AWS
+            or (keeping.source_encrypts_all and SSE_S3_NAME not in vendor.encryption)
+        ):
             return None
     if method == SSE_S3:
         return Encryption(SSE_S3)

@@ -81,7 +81,11 @@ class Keeper:
         self._held: dict[tuple[str, str], tuple[bool, float]] = {}
         """By attribute and what was asked for: whether it is held, and when that was seen."""
         self._reads_acl = keeping.acl == KEEP
-        self._is_usual = keeping == Keeping(attributes=keeping.attributes, strict=keeping.strict)
+        self._is_usual = keeping == Keeping(
+            attributes=keeping.attributes,
+            source_encrypts_all=keeping.source_encrypts_all,
+            strict=keeping.strict,
+        )
 
     async def must_look(self) -> bool:
         """Whether the source must be looked at before the store copies an object."""
@@ -117,7 +121,7 @@ class Keeper:
             if acl is None:
                 lacks = frozenset({Difference.ACL})
             source = replace(source, extras=replace(source.extras, acl=acl or ""))
-        attributes = wanted(source, self._keeping, vendor=vendor.name, now_ms=self._clock.now_ms())
+        attributes = wanted(source, self._keeping, vendor=vendor, now_ms=self._clock.now_ms())
         lacks |= not_held(attributes, vendor)
         if is_left_unprotected(source, self._keeping):
             lacks |= {Difference.ENCRYPTION}

@@ -58,6 +58,9 @@ class Keeping:
         acl: Canned ACL of every replica; ``KEEP`` reads that of the source object; ``""`` sends
             none.
         lock: Whether retention and legal hold are kept.
+        source_encrypts_all: The source's store does SSE-S3 with all objects and says so of each, as
+            Amazon S3 does: then it says nothing of an object, and is only kept where the
+            destination is known to do it on request.
         strict: A replica that lacks anything is a dead letter, and is not left there. Checksums do
             not count where one of the whole object stands for one of parts.
     """
@@ -68,4 +71,5 @@ class Keeping:
     kms_key: str = ""
     acl: str = ""
     lock: bool = True
+    source_encrypts_all: bool = False
     strict: bool = False

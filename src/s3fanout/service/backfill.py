@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from s3fanout.adapters.inventory import Inventory, keys_of_file
 from s3fanout.adapters.inventory_download import fetch_inventory
-from s3fanout.config.rules import rule_of
+from s3fanout.config.rules import rule_in
 from s3fanout.config.settings import Settings
 from s3fanout.decide.backfill import Choice, requests_of
 from s3fanout.decide.cost import Prices, copies_dollars
@@ -122,7 +122,7 @@ async def _fill(
     progress: Callable[[BackfillTally], None],
     later_max: int,
 ) -> BackfillTally:
-    rules = [rule_of(name, settings.destinations[name]) for name in request.destinations]
+    rules = [rule_in(settings, name) for name in request.destinations]
     backfill = Backfill(
         rules=rules,
         books=books,

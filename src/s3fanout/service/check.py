@@ -11,7 +11,7 @@ from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.s3_abilities import ask_abilities
 from s3fanout.adapters.store.s3_probe import StoreVendor, probe_write, store_clock_ms
 from s3fanout.config.references import check_references
-from s3fanout.config.rules import rule_of
+from s3fanout.config.rules import rule_of, vendor_of
 from s3fanout.config.settings import Destination, Settings
 from s3fanout.decide.backfill import unfilled
 from s3fanout.decide.match import common_prefix, replica_key
@@ -19,7 +19,7 @@ from s3fanout.model.errors import AccessDenied, Misconfigured, S3FanoutError, St
 from s3fanout.model.objects import Present
 from s3fanout.model.rules import Versions
 from s3fanout.model.vendors import Vendor
-from s3fanout.wiring import Stores, open_ledger, open_sqs, system_clock, vendor_of
+from s3fanout.wiring import Stores, open_ledger, open_sqs, system_clock
 
 CHECK_KEY = ".s3fanout-check"
 """As the destination's rule maps it; no object of this name ever exists."""

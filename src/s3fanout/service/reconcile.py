@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from s3fanout.config.rules import rule_of
+from s3fanout.config.rules import rule_in
 from s3fanout.config.settings import Settings
 from s3fanout.decide.repair import Left
 from s3fanout.engine.backfill import Books
@@ -44,7 +44,7 @@ async def reconcile_destinations(
     """
     done = []
     for name in names:
-        rule = rule_of(name, settings.destinations[name])
+        rule = rule_in(settings, name)
         if repair_drift:
             rule = replace(rule, drift=Drift.REPAIR)
         repairer = Repairer(

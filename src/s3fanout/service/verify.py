@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from s3fanout import __version__
-from s3fanout.config.rules import rule_of
+from s3fanout.config.rules import rule_in
 from s3fanout.config.settings import Settings
 from s3fanout.decide.compare import Standing, share_wrong_max
 from s3fanout.engine.examiner import Depth
@@ -143,7 +143,7 @@ async def compare_destinations(
             settings,
             stores,
             ledger,
-            rule_of(name, to),
+            rule_in(settings, name),
             clock=clock,
             depth=scope.depth,
             sample=scope.sample,
