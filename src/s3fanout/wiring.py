@@ -362,6 +362,7 @@ def _copier(
     vendor = StoreVendor(destination, clock=SystemClock()) if known is None else _always(known)
     rule = rules[name]
     replicates_all = rule.versions is Versions.ALL
+    keeper = Keeper(rule.keeping, destination=destination, vendor=vendor, clock=SystemClock())
     copier = Copier(
         # With all versions it is the history that is deleted from.
         rule=replace(rule, deletes=Deletes.IGNORE) if replicates_all else rule,
@@ -369,7 +370,7 @@ def _copier(
         source=source,
         destination=destination,
         reads=reads,
-        keeper=Keeper(rule.keeping, destination=destination, vendor=vendor, clock=SystemClock()),
+        keeper=keeper,
         remover=Remover(
             destination=destination,
             ledger=ledger,
@@ -390,20 +391,17 @@ def _copier(
     )
     attempts: Attempts
     if replicates_all:
-        attempts = HistoryCopier(
+        attempts = _historian(
+            copier, rule, source=source, destination=destination, ledger=ledger, limits=limits
+        )
+    else:
+        attempts = ComparingCopier(
             copier,
             rule=rule,
             source=source,
             destination=destination,
-            ledger=ledger,
-            histories=ledger,
-            removals=ledger,
-            clock=SystemClock(),
-            limits=limits,
-        )
-    else:
-        attempts = ComparingCopier(
-            copier, rule=rule, source=source, destination=destination, always=to.loop_guard
+            keeper=keeper,
+            always=to.loop_guard,
         )
     if may_collide(rule.key_map):
         attempts = ExclusiveCopier(attempts, rule=rule, replica_keys=ledger)
@@ -412,6 +410,28 @@ def _copier(
             attempts, rule=rule, source=source, destination=destination, vendor=vendor
         )
     return attempts
+
+
+def _historian(
+    copier: Copier,
+    rule: Rule,
+    *,
+    source: ObjectStore,
+    destination: ObjectStore,
+    ledger: Journal,
+    limits: Limits,
+) -> HistoryCopier:
+    return HistoryCopier(
+        copier,
+        rule=rule,
+        source=source,
+        destination=destination,
+        ledger=ledger,
+        histories=ledger,
+        removals=ledger,
+        clock=SystemClock(),
+        limits=limits,
+    )
 
 
 def _always(vendor: Vendor) -> Callable[[], Awaitable[Vendor]]:

@@ -10,10 +10,13 @@ from s3fanout.adapters.store.memory import MemoryStores
 from s3fanout.decide.equal import is_same_but_tags
 from s3fanout.engine.comparing import KEYS_MAX, ComparingCopier
 from s3fanout.engine.copier import Outcome, Replicated
+from s3fanout.engine.keeper import Keeper
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
-from s3fanout.model.objects import Checksum, ChecksumAlgorithm, ObjectAttributes, Present
+from s3fanout.model.keeping import Keeping
+from s3fanout.model.objects import Checksum, ChecksumAlgorithm, Extras, ObjectAttributes, Present
 from s3fanout.model.rules import Rule
+from s3fanout.model.vendors import OTHER, Vendor
 from tests.conformance.object_stores import PLAIN, body_of
 from tests.functional.clock import VirtualClock
 
@@ -59,11 +62,19 @@ class Counting:
         return None
 
 
+USUAL = Keeping()
+
+
+async def _other() -> Vendor:
+    return OTHER
+
+
 class Pair:
     """A source and a replica bucket with a comparing copier between them."""
 
-    def __init__(self, *, always: bool = False) -> None:
-        stores = MemoryStores(VirtualClock())
+    def __init__(self, *, always: bool = False, keeping: Keeping = USUAL) -> None:
+        clock = VirtualClock()
+        stores = MemoryStores(clock)
         self.source = stores.create_bucket("source")
         self.replica = stores.create_bucket("replica")
         self.copier = Counting()
@@ -72,6 +83,7 @@ class Pair:
             rule=Rule("a"),
             source=self.source,
             destination=self.replica,
+            keeper=Keeper(keeping, destination=self.replica, vendor=_other, clock=clock),
             always=always,
         )
 
@@ -100,6 +112,19 @@ async def test_what_was_copied_is_compared_and_left_alone_if_equal() -> None:
     found = await pair.attempt(etag)
     assert found == Replicated(etag, 1, etag, "the replica is equal already", wrote=False)
     assert pair.copier.count == 1
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_what_an_equal_replica_lacks_is_told_again(*, strict: bool) -> None:
+    pair = Pair(always=True, keeping=Keeping(strict=strict))
+    etag = await pair.put(b"x")
+    redirected = replace(PLAIN, extras=Extras(redirect="/there"))
+    await pair.source.put("k", body_of(b"x"), redirected)
+    found = await pair.attempt(etag)
+    assert isinstance(found, Replicated)
+    # A strict destination leaves the verdict to the copier, whose answer this is.
+    assert found.differences == (() if strict else ("redirect",))
+    assert pair.copier.count == strict
 
 
 async def test_a_change_of_tags_alone_is_copied() -> None:

@@ -136,15 +136,16 @@ def attempt(
     source: Any = SteppedStore(scene, is_source=True)
     destination: Any = SteppedStore(scene, is_source=False)
     limits = Limits()
+    keeper = Keeper(
+        Keeping(Carry.COPIED), destination=destination, vendor=_other, clock=SystemClock()
+    )
     copier: Attempts = Copier(
         rule=Rule("a"),
         way=Way.SERVER,
         source=source,
         destination=destination,
         reads=SharedReads(source, budget_bytes=1, part_bytes=1, clock=SystemClock()),
-        keeper=Keeper(
-            Keeping(Carry.COPIED), destination=destination, vendor=_other, clock=SystemClock()
-        ),
+        keeper=keeper,
         takers_of=lambda _: (),
         remover=None,
         uploads=LocalUploads(),
@@ -154,7 +155,12 @@ def attempt(
     )
     if guarded:
         copier = ComparingCopier(
-            copier, rule=Rule("a"), source=source, destination=destination, always=True
+            copier,
+            rule=Rule("a"),
+            source=source,
+            destination=destination,
+            keeper=keeper,
+            always=True,
         )
     taker = TurnTaker(
         copier=copier,

@@ -166,6 +166,12 @@ class Function:
         limits = settings.limits
         # In parts it can be continued, and parts are copied side by side.
         limits = replace(limits, copy_bytes_max=min(limits.copy_bytes_max, ONE_REQUEST_BYTES_MAX))
+        keeper = Keeper(
+            settings.rule.keeping,
+            destination=destination,
+            vendor=_amazon_s3,
+            clock=self._clock,
+        )
         attempts: Attempts = Copier(
             rule=settings.rule,
             way=Way.SERVER,
@@ -177,12 +183,7 @@ class Function:
                 part_bytes=limits.part_bytes,
                 clock=self._clock,
             ),
-            keeper=Keeper(
-                settings.rule.keeping,
-                destination=destination,
-                vendor=_amazon_s3,
-                clock=self._clock,
-            ),
+            keeper=keeper,
             takers_of=lambda _: (settings.destination,),
             remover=None,
             uploads=self._uploads,
@@ -192,7 +193,12 @@ class Function:
         )
         if settings.loop_guard:
             attempts = ComparingCopier(
-                attempts, rule=settings.rule, source=source, destination=destination, always=True
+                attempts,
+                rule=settings.rule,
+                source=source,
+                destination=destination,
+                keeper=keeper,
+                always=True,
             )
         taker = TurnTaker(
             # Outermost: a key that is not held is neither compared nor copied.

@@ -21,6 +21,7 @@ from s3fanout.decide.equal import is_same_but_tags
 from s3fanout.decide.match import replica_key
 from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.exclusive import Attempts
+from s3fanout.engine.keeper import Keeper
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
 from s3fanout.model.objects import Present
@@ -41,6 +42,7 @@ class ComparingCopier:
         rule: Rule,
         source: ObjectStore,
         destination: ObjectStore,
+        keeper: Keeper,
         always: bool,
     ) -> None:
         """Bind to a destination; ``always`` looks at every object first."""
@@ -48,6 +50,7 @@ class ComparingCopier:
         self._rule = rule
         self._source = source
         self._destination = destination
+        self._keeper = keeper
         self._always = always
         self._copied: OrderedDict[str, str] = OrderedDict()
         """Source etag of what was copied last, by key, oldest first."""
@@ -87,12 +90,18 @@ class ComparingCopier:
             )
             if tags != replica_tags:
                 return None
+        differences = await self._keeper.differences_found(
+            source, target, replica, read_acl=lambda: self._source.get_acl(key)
+        )
+        if differences is None:
+            return None
         return Replicated(
             source.etag,
             source.size_bytes,
             replica.etag,
             "the replica is equal already",
             wrote=False,
+            differences=differences,
         )
 
     def take_written(self, job: Job) -> str | None:

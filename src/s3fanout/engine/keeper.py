@@ -236,6 +236,27 @@ class Keeper:
             lacks |= {Difference.TAGS}
         return lacks
 
+    async def differences_found(
+        self,
+        facts: Present,
+        target: str,
+        replica: Present,
+        *,
+        read_acl: Callable[[], Awaitable[str | None]],
+    ) -> tuple[str, ...] | None:
+        """What a replica lacks that is there already, sorted; ``None`` if it may not stay so."""
+        if self._keeping.attributes is Carry.COPIED:
+            return ()
+        try:
+            load = await self.load(facts, read_acl=read_acl)
+        except NotExact:
+            return None
+        lacks = await self.differences_of_parts(load, facts, target, replica)
+        return None if self._forbids(lacks) else tuple(sorted(lacks))
+
+    def _forbids(self, lacks: frozenset[str]) -> bool:
+        return self._keeping.strict and bool(lacks - {Difference.CHECKSUM_TYPE})
+
     async def _lost_acl(self, attributes: ObjectAttributes, target: str) -> bool:
         """Whether the replica grants less; one request if an ACL was asked for that shows."""
         acl = attributes.extras.acl
@@ -255,7 +276,7 @@ class Keeper:
         Raises:
             NotExact: It does not stay: the destination is strict.
         """
-        if self._keeping.strict and lacks - {Difference.CHECKSUM_TYPE}:
+        if self._forbids(lacks):
             if is_version and written.version_id is not None:
                 await self._destination.delete_version(target, written.version_id)
             else:
