@@ -72,6 +72,18 @@ class Account:
         self.client("s3").create_bucket(Bucket=name, **({} if region == REGION else where))
         return name
 
+    def abort_old_uploads(self, bucket: str) -> None:
+        """Give a bucket the lifecycle rule that doctor wants destinations to have."""
+        rule = {
+            "ID": "abort-incomplete-uploads",
+            "Status": "Enabled",
+            "Filter": {},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+        }
+        self.client("s3").put_bucket_lifecycle_configuration(
+            Bucket=bucket, LifecycleConfiguration={"Rules": [rule]}
+        )
+
     def inventory(self) -> dict[str, Any]:
         """Everything that a deployment could leave behind, and the notifications byte for byte."""
         s3 = self.client("s3")

@@ -82,6 +82,7 @@ def patient(
     name = bucket_name("doctor")
     for bucket in (name, f"{name}-a", f"{name}-b"):
         account.create_bucket(bucket)
+        account.abort_old_uploads(bucket)
     patient = Patient(account, name)
     patient.settings()
     account.run("deploy", "--yes")
@@ -248,6 +249,17 @@ def test_an_account_that_may_not_run_as_many_functions_as_are_needed(
 
 
 @pytest.mark.usefixtures("healthy")
+def test_uploads_that_nothing_would_abort_are_a_warning(patient: Patient) -> None:
+    patient.account.client("s3").delete_bucket_lifecycle(Bucket=f"{patient.name}-b")
+    found = patient.findings(code=ExitCode.OK)
+    assert set(found) == {("b", "uploads")}
+    grade, words = found["b", "uploads"]
+    assert grade == "warning"
+    assert "add a lifecycle rule with AbortIncompleteMultipartUpload" in words
+    patient.account.abort_old_uploads(f"{patient.name}-b")
+
+
+@pytest.mark.usefixtures("healthy")
 def test_what_may_not_be_asked_is_a_warning_that_names_the_permission(patient: Patient) -> None:
     account, name = patient.account, f"{patient.name}-stranger"
     with user(account, name) as stranger:
@@ -258,6 +270,7 @@ def test_what_may_not_be_asked_is_a_warning_that_names_the_permission(patient: P
     for target, check, action in (
         ("source", "region", "s3:GetBucketLocation"),
         ("source", "notification", "s3:GetBucketNotification"),
+        ("a", "uploads", "s3:GetLifecycleConfiguration"),
         ("a", "function", "lambda:GetFunctionConfiguration"),
         ("a", "permission", "iam:SimulatePrincipalPolicy"),
         ("b", "queue", "cloudwatch:DescribeAlarms"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from s3fanout.deploy.dead_letters import is_selected, keys_of
-from s3fanout.deploy.doctor import concurrency_finding, denials
+from s3fanout.deploy.doctor import aborts_uploads, concurrency_finding, denials
 from s3fanout.deploy.status import merged
 from s3fanout.deploy.triggers import Trigger, TriggerState
 from s3fanout.deploy.vitals import DestinationVitals, QueueVitals
@@ -140,3 +140,27 @@ def test_the_keys_of_a_dead_letter() -> None:
     assert keys_of(json.dumps({"Records": [record]})) == {"a b+c"}
     assert keys_of("garbage") == set()
     assert keys_of('{"s3fanout":99}') == set()
+
+
+ABORTS = {
+    "Status": "Enabled",
+    "Filter": {},
+    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (ABORTS, True),
+        (ABORTS | {"Filter": {"Prefix": ""}}, True),
+        ({key: ABORTS[key] for key in ABORTS if key != "Filter"} | {"Prefix": ""}, True),
+        (ABORTS | {"Status": "Disabled"}, False),
+        (ABORTS | {"Filter": {"Prefix": "logs/"}}, False),
+        ({"Status": "Enabled", "Filter": {}, "Expiration": {"Days": 7}}, False),
+    ],
+)
+def test_which_lifecycle_rules_abort_uploads_of_any_key(
+    rule: dict[str, Any], expected: bool
+) -> None:
+    assert aborts_uploads(rule) is expected

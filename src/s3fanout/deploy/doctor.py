@@ -10,6 +10,7 @@
 | ``trigger`` | Lambda | it is off without a pause, or gone |
 | ``permission`` | IAM's simulator | the role lacks an action, or the bucket's policy denies it |
 | ``key`` | bucket and KMS | a key is disabled, or the settings do not name the bucket's key |
+| ``uploads`` | the destination | no lifecycle rule aborts unfinished uploads (warning) |
 | ``queue`` | SQS, CloudWatch | the oldest message is old (warning) |
 | ``dead-letters`` | SQS | there are some |
 | ``alarm`` | CloudWatch | one is in alarm (warning) |
@@ -22,7 +23,7 @@ is asked about and is not there has failed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -45,7 +46,10 @@ OLD_S = 900.0
 BUSY_SHARE = 0.5
 FULL_SHARE = 0.8
 _NOTHING = frozenset(
-    {"NoSuchBucket", "NoSuchBucketPolicy", "ServerSideEncryptionConfigurationNotFoundError"}
+    {
+        *("NoSuchBucket", "NoSuchBucketPolicy", "NoSuchLifecycleConfiguration"),
+        "ServerSideEncryptionConfigurationNotFoundError",
+    }
 )
 _GONE = frozenset(
     {
@@ -122,6 +126,7 @@ class _Doctor:
         to = self._on.settings.destinations[name]
         yield "region", name, lambda: self._region(name, to)
         yield "key", name, lambda: self._bucket_key(name, to)
+        yield "uploads", name, lambda: self._uploads(name, to)
         yield "function", name, lambda: self._function(name, of)
         yield "permission", name, lambda: self._permissions(name, of)
         yield "trigger", name, lambda: self._trigger(name)
@@ -332,6 +337,25 @@ class _Doctor:
                 return str(found)
         return None
 
+    def _uploads(self, name: str, to: Store) -> Iterator[Finding]:
+        client = self._on.session.client("s3", region=to.region)
+        answer = _or_none(
+            lambda: client.get_bucket_lifecycle_configuration(Bucket=to.bucket),
+            f"the lifecycle rules of {to.bucket}",
+        )
+        if any(aborts_uploads(rule) for rule in (answer or {}).get("Rules", ())):
+            text = f"a lifecycle rule of {to.bucket} aborts uploads that nobody goes on with"
+            yield Finding(name, "uploads", Grade.OK, text)
+        else:
+            yield Finding(
+                name,
+                "uploads",
+                Grade.WARNING,
+                f"nothing aborts uploads to {to.bucket} that nobody goes on with: they are "
+                "invisible, and are paid for",
+                "add a lifecycle rule with AbortIncompleteMultipartUpload after 7 days",
+            )
+
     def _trigger(self, name: str) -> Iterator[Finding]:
         trigger = self._of(name).trigger
         yield _graded(
@@ -408,6 +432,19 @@ def concurrency_finding(vitals: list[DestinationVitals], *, limit: int, unreserv
     if needed > BUSY_SHARE * unreserved:
         return Finding("account", "concurrency", Grade.WARNING, text, hint)
     return Finding("account", "concurrency", Grade.OK, text)
+
+
+def aborts_uploads(rule: Mapping[str, Any]) -> bool:
+    """Whether a lifecycle rule aborts unfinished uploads of any key.
+
+    Those of rules for a prefix may, too, but not of the keys that it leaves out.
+    """
+    scope = rule.get("Filter", {"Prefix": rule.get("Prefix", "")})
+    return (
+        rule.get("Status") == "Enabled"
+        and "AbortIncompleteMultipartUpload" in rule
+        and scope in ({}, {"Prefix": ""})
+    )
 
 
 def denials(
