@@ -55,6 +55,7 @@ WRITERS = 16
 SENDERS = 4
 RECORDS_PER_MESSAGE = 50
 PATIENCE_S = 3600.0
+FAILURES_SHOWN = 10
 
 
 @dataclass(slots=True)
@@ -178,7 +179,7 @@ def run_daemon(fleet: Fleet, objects: int, seed: int) -> dict[str, Any]:
     return {
         "kills": len(kills),
         "unexplained": _unexplained(fleet, objects, status, failures),
-        "failures": len(failures),
+        "failures": failures[:FAILURES_SHOWN],
         "status": {name: _numbers_of(row) for name, row in status.items()},
     }
 

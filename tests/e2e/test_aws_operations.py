@@ -272,6 +272,33 @@ def test_what_was_there_before_is_copied_by_the_deployed_functions(
         assert account.keys(f"{source}-{name}") == keys
     records = account.records(f"{source}-fanout")
     assert [each["state"]["S"] for each in records] == ["settled"] * 3 * len(keys)
+    drift_is_found_and_repaired(account, source)
+
+
+def drift_is_found_and_repaired(account: Account, source: str) -> None:
+    s3 = account.client("s3")
+    s3.delete_object(Bucket=f"{source}-paris", Key="old/001")
+    s3.put_object(Bucket=f"{source}-lima", Key="old/002", Body=b"drifted")
+    account.run("verify", "-d", "tokyo")
+    ended = account.ended("verify", "--format", "ndjson")
+    assert ended.return_value == ExitCode.DIFFERENT
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert {
+        (each["destination"], each["key"], each["standing"])
+        for each in found
+        if each["kind"] == "finding"
+    } == {("paris", "old/001", "missing"), ("lima", "old/002", "differs")}
+    done = account.run_json("reconcile", "--yes", "--repair-drift")
+    assert {row["name"]: row["queued"] for row in done["destinations"]} == {
+        "paris": 1,
+        "tokyo": 0,
+        "lima": 1,
+    }
+    until(
+        lambda: account.ended("verify").return_value == ExitCode.OK,
+        what="the functions repair",
+        within_s=WITHIN_S,
+    )
 
 
 def test_lost_events_are_healed_by_the_schedule_and_counted(account: Account, source: str) -> None:

@@ -21,6 +21,10 @@ from s3fanout.cli.options import (
 )
 from s3fanout.cli.output import print_json, print_line
 from s3fanout.config.settings import Settings
+from s3fanout.deploy.deployment import Deployment, open_deployment
+from s3fanout.deploy.session import at_endpoint
+from s3fanout.engine.backfill import BackfillBooks
+from s3fanout.ports.ledger import Ledger
 from s3fanout.service.reconcile import Reconciled, reconcile_destinations, reconcile_document
 from s3fanout.wiring import Stores, daemon_pid, event_loop_factory, open_ledger, system_clock
 
@@ -45,7 +49,9 @@ def reconcile(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Compare as verify does, and queue what repairs the differences. The daemon repairs.
+    """Compare as verify does, and queue what repairs the differences.
+
+    The daemon repairs them; on AWS the deployed functions do.
 
     Extra objects are only removed where the rule replicates deletes, and only our own replicas of
     objects that are gone; the mass-delete guard applies.
@@ -53,12 +59,22 @@ def reconcile(
     settings = load_config(config_path).settings
     known_destination(settings, destination)
     names = [destination] if destination else list(settings.enabled)
-    if not dry_run:
+    deployment = open_deployment(settings, os.environ) if settings.aws else None
+    if not dry_run and deployment is None:
         need_daemon(settings, "start it: s3fanout run")
     if not (yes or dry_run) and sys.stdin.isatty():
         click.confirm(f"Queue repairs for {', '.join(names)}?", abort=True, err=True)
     with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        done = runner.run(_reconciled(settings, names, prefix, dry_run, repair_drift))
+        done = runner.run(
+            _reconciled(
+                settings,
+                deployment,
+                names,
+                prefix=prefix,
+                dry_run=dry_run,
+                repair_drift=repair_drift,
+            )
+        )
     document = reconcile_document(done, prefix, dry_run=dry_run)
     if as_json:
         print_json(document)
@@ -74,21 +90,32 @@ def reconcile(
 
 async def _reconciled(
     settings: Settings,
+    deployment: Deployment | None,
     names: list[str],
+    *,
     prefix: str,
-    dry_run: bool,  # noqa: FBT001 - one private caller
-    repair_drift: bool,  # noqa: FBT001 - as above
+    dry_run: bool,
+    repair_drift: bool,
 ) -> list[Reconciled]:
     clock = system_clock()
+    settings = settings if deployment is None else at_endpoint(settings)
     async with AsyncExitStack() as opened:
         stores = Stores(settings, os.environ, clock=clock)
         opened.push_async_callback(stores.close)
-        journal = await open_ledger(settings, exclusive=daemon_pid(settings) is None)
-        opened.push_async_callback(journal.close)
+        books: BackfillBooks
+        ledger: Ledger
+        if deployment is None:
+            journal = await open_ledger(settings, exclusive=daemon_pid(settings) is None)
+            opened.push_async_callback(journal.close)
+            books = ledger = journal
+        else:
+            books = on_aws = await opened.enter_async_context(deployment.books())
+            ledger = on_aws.ledger
         return await reconcile_destinations(
             settings,
             stores,
-            journal,
+            books,
+            ledger,
             names,
             prefix=prefix,
             clock=clock,

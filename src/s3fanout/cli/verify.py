@@ -20,9 +20,12 @@ from s3fanout.cli.options import (
 from s3fanout.cli.output import Ticker, human_seconds, print_note, write_pieces
 from s3fanout.config.settings import Settings
 from s3fanout.decide.compare_attributes import COMPARED
+from s3fanout.deploy.deployment import Deployment, open_deployment
+from s3fanout.deploy.session import at_endpoint
 from s3fanout.engine.examiner import Depth
 from s3fanout.engine.verify import Tally
 from s3fanout.model.errors import ExitCode
+from s3fanout.ports.ledger import Ledger
 from s3fanout.service.verify import (
     Compared,
     Findings,
@@ -111,7 +114,8 @@ def verify(
     names = [destination] if destination else list(settings.enabled)
     scope = Scope(names, prefix, depth, sample, frozenset(ignored))
     with Findings() as findings, asyncio.Runner(loop_factory=event_loop_factory()) as runner:
-        compared = runner.run(_compared(settings, scope, findings))
+        deployment = open_deployment(settings, os.environ) if settings.aws else None
+        compared = runner.run(_compared(settings, deployment, scope, findings))
         pieces = report(ReportFormat(form), compared, findings.documents(), scope)
         write_pieces(pieces, output)
     for each in compared:
@@ -124,8 +128,11 @@ def verify(
     return ExitCode.OK if equal else ExitCode.DIFFERENT
 
 
-async def _compared(settings: Settings, scope: Scope, findings: Findings) -> list[Compared]:
+async def _compared(
+    settings: Settings, deployment: Deployment | None, scope: Scope, findings: Findings
+) -> list[Compared]:
     clock = system_clock()
+    settings = settings if deployment is None else at_endpoint(settings)
     ticker = Ticker()
 
     def progress(name: str, tally: Tally) -> None:
@@ -137,10 +144,14 @@ async def _compared(settings: Settings, scope: Scope, findings: Findings) -> lis
     async with AsyncExitStack() as opened:
         stores = Stores(settings, os.environ, clock=clock)
         opened.push_async_callback(stores.close)
-        ledger = None
-        if settings.ledger.path.exists():
-            ledger = await open_ledger(settings, exclusive=False)
-            opened.push_async_callback(ledger.close)
+        ledger: Ledger | None = None
+        if deployment is not None:
+            if deployment.names.table is not None:
+                ledger = await opened.enter_async_context(deployment.ledger())
+        elif settings.ledger.path.exists():
+            journal = await open_ledger(settings, exclusive=False)
+            opened.push_async_callback(journal.close)
+            ledger = journal
         ticker.began_s = clock.monotonic_s()
         try:
             return await compare_destinations(

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from s3fanout.decide.repair import Left, is_seen_to, repair_of
-from s3fanout.engine.backfill import Books, wait_for_room
+from s3fanout.engine.backfill import BackfillBooks, Books, wait_for_room
 from s3fanout.engine.verify import Finding, Tally, Verifier
 from s3fanout.model.errors import LedgerUnavailable, S3FanoutError
 from s3fanout.model.jobs import JobState, ReplicaRecord
@@ -56,7 +56,7 @@ class Repairer:
         self,
         *,
         rule: Rule,
-        books: Books,
+        books: BackfillBooks,
         clock: Clock,
         grace_s: float,
         revives: bool,

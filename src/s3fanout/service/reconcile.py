@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from s3fanout.config.rules import rule_in
 from s3fanout.config.settings import Settings
 from s3fanout.decide.repair import Left
-from s3fanout.engine.backfill import Books
+from s3fanout.engine.backfill import BackfillBooks
 from s3fanout.engine.sweep import Repairer, Repairs
 from s3fanout.engine.verify import Tally
 from s3fanout.model.rules import Drift
+from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.system import Clock
 from s3fanout.service.status import SCHEMA_VERSION, Json
 from s3fanout.wiring import Stores, verifier_of
@@ -29,7 +30,8 @@ class Reconciled:
 async def reconcile_destinations(
     settings: Settings,
     stores: Stores,
-    books: Books,
+    books: BackfillBooks,
+    ledger: Ledger,
     names: Sequence[str],
     *,
     prefix: str,
@@ -50,7 +52,7 @@ async def reconcile_destinations(
         repairer = Repairer(
             rule=rule, books=books, clock=clock, grace_s=0.0, revives=True, dry_run=dry_run
         )
-        verifier = verifier_of(settings, stores, books, rule, clock=clock)
+        verifier = verifier_of(settings, stores, ledger, rule, clock=clock)
         tally = await verifier.run(prefix, repairer.found)
         done.append(Reconciled(name, tally, repairer.repairs))
     return done
