@@ -49,11 +49,18 @@ def test_the_same_seed_leaves_the_same_trace(seed: int) -> None:
 def test_each_mutant_is_caught(mutant: Mutant) -> None:
     found = []
     for seed in range(MUTANT_SEEDS_MAX):
-        error = simulate(draw(seed), mutant.parts).error
+        error = simulate(mutant.options(seed), mutant.parts).error
         if error.startswith(f"Violation: {mutant.auditor}:"):
             return
         found.append(error)
     raise AssertionError(f"only {sorted(set(filter(None, found)))[:5]}")
+
+
+@pytest.mark.parametrize(
+    "mutant", [each for each in MUTANTS if each.world], ids=lambda mutant: mutant.name
+)
+def test_the_world_of_a_mutant_is_one_that_the_engine_survives(mutant: Mutant) -> None:
+    assert [simulate(mutant.options(seed)).error for seed in range(60)] == [""] * 60
 
 
 def test_time_is_virtual() -> None:
