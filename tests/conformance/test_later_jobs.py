@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3fanout.model.events import ChangeKind
+from s3fanout.model.jobs import JobState
 from s3fanout.model.uploads import ReplicaUpload
 from s3fanout.ports.checkpoints import Checkpoint
 from tests.conformance.journals import JOURNALS, World, new_job, settlement, world_of
@@ -51,6 +52,24 @@ async def test_what_was_only_seen_comes_after_all_changes(world: World) -> None:
         claimed += [job.key for job in jobs]
     assert len(claimed) == 2500
     assert len(set(claimed)) == 2500
+
+
+async def test_changes_do_not_wait_for_ever_behind_what_was_only_seen_and_is_tried_again(
+    world: World,
+) -> None:
+    await world.accept(*(new_job(f"seen{n}", kind=EXISTS) for n in range(5)))
+    tried = await world.claim()
+    due_at_ms = world.now_ms + 1000
+    await world.journal.settle(
+        [settlement(job, JobState.WAITING, due_at_ms=due_at_ms) for job in tried]
+    )
+    await world.journal.finish(tried)
+    await world.accept(new_job("live0"))
+    assert (await world.claim_one()).key == "live0"
+    world.clock.advance(2000)
+    await world.accept(*(new_job(f"live{n}") for n in range(1, 7)))
+    keys = [job.key for job in await world.claim()]
+    assert keys == [f"live{n}" for n in range(1, 7)] + [f"seen{n}" for n in range(5)]
 
 
 async def test_what_was_only_seen_replaces_no_job_that_is_to_be_done(world: World) -> None:

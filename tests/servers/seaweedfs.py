@@ -104,6 +104,8 @@ def _arguments(base: int, identities: Path) -> list[str]:
         f"-s3.port={base}",
         f"-master.port={base + 1}",
         f"-volume.port={base + 2}",
+        # Every bucket takes a volume. By itself it allows as many as the free disk could fill.
+        "-volume.max=5000",
         f"-filer.port={base + 3}",
         f"-admin.port={base + 4}",
         "-admin.ui=false",

@@ -6,7 +6,7 @@
 | ``region`` | each bucket | it is in another Region than the settings say |
 | ``notification`` | the source | our entry, or the EventBridge flag, is gone or changed |
 | ``subscription`` | the topic | a destination is not subscribed |
-| ``function`` | Lambda | it is not active |
+| ``function`` | Lambda | it is not active; it is being changed (warning) |
 | ``trigger`` | Lambda | it is off without a pause, or gone |
 | ``permission`` | IAM's simulator | the role lacks an action, or the bucket's policy denies it |
 | ``key`` | bucket and KMS | a key is disabled, or the settings do not name the bucket's key |
@@ -235,6 +235,10 @@ class _Doctor:
         state = str(answer.get("State") or "Active")
         update = str(answer.get("LastUpdateStatus") or "Successful")
         why = answer.get("StateReason") or answer.get("LastUpdateStatusReason") or ""
+        if state == "Pending" and update != "Failed":
+            text = f"{of.function} is being changed: {why}"
+            yield Finding(name, "function", Grade.WARNING, text, "wait a minute, and ask again")
+            return
         yield _graded(
             state in {"Active", "Inactive"} and update != "Failed",
             (name, "function"),

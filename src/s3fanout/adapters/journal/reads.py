@@ -84,11 +84,14 @@ SELECT json_group_array(json_array(
 ))
 FROM (
     SELECT * FROM replica
-    WHERE settled_at_ms IS NULL AND state = ?
-        AND destination_id = (SELECT id FROM destination WHERE name = ?)
-    ORDER BY due_at_ms LIMIT ?
+    WHERE settled_at_ms IS NULL AND state = :state
+        AND destination_id = (SELECT id FROM destination WHERE name = :destination)
+        AND (state <> 1 OR (kind = 4 AND due_at_ms <= :now_ms) = :is_later)
+    ORDER BY due_at_ms LIMIT :rows
 )
 """
+"""Waiting jobs (state 1) that are due and were only seen in a listing (kind 4) are read apart: they
+come after all others, and must not take the place of a change."""
 
 
 def record(connection: Connection, destination: str, key: str) -> ReplicaRecord | None:
@@ -172,14 +175,24 @@ def page(
     connection: Connection, destination: str, limit: int, later_limit: int, now_ms: int
 ) -> Page:
     """The part of a destination's backlog that is due first."""
-    ready, waiting, later = (
-        _nested(connection.execute(_PAGE, (state, destination, rows)).fetchone()[0])
-        for state, rows in ((0, limit), (1, limit), (READY_LATER, later_limit))
+    asked = {"destination": destination, "now_ms": now_ms}
+    ready, waiting, later, later_again = (
+        _nested(
+            connection.execute(
+                _PAGE, asked | {"state": state, "is_later": is_later, "rows": rows}
+            ).fetchone()[0]
+        )
+        for state, is_later, rows in (
+            (0, False, limit),
+            (1, False, limit),
+            (READY_LATER, True, later_limit),
+            (1, True, later_limit),
+        )
     )
     return page_of(
         [(_job(destination, row), row[8]) for row in ready],
         [(_job(destination, row), row[8]) for row in waiting],
-        [_job(destination, row) for row in later],
+        [_job(destination, row) for row in (*later, *later_again)],
         limit=limit,
         later_limit=later_limit,
         now_ms=now_ms,
