@@ -244,7 +244,9 @@ def plan_of(path: Path, statement: str, *values: object) -> str:
 
 
 def test_a_page_of_the_backlog_reads_only_that_page(path: Path) -> None:
-    plan = plan_of(path, reads._PAGE, 0, "a", 10)
+    # In the order in which the statement names them.
+    state, destination, now_ms, is_later, rows = 0, "a", 1, False, 10
+    plan = plan_of(path, reads._PAGE, state, destination, now_ms, is_later, rows)
     assert "USING INDEX replica_backlog (destination_id=? AND state=?)" in plan
     assert "TEMP B-TREE" not in plan
 
