@@ -67,6 +67,23 @@ class VirtualClock:
         sleeper.set_result(None)
 
 
+class CreepingClock(VirtualClock):
+    """Time also passes between two looks at the clock, and sleepers wake a little early.
+
+    So every pause ends between the look that finds it on and the next one.
+    """
+
+    LOOK_S = 2.0**-20
+
+    def monotonic_s(self) -> float:
+        now_s = super().monotonic_s()
+        self._now_s += self.LOOK_S
+        return now_s
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds - 1.5 * self.LOOK_S)
+
+
 async def quiet() -> None:
     """Return when every task waits for something that only time or the test can bring."""
     loop = asyncio.get_running_loop()

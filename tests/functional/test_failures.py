@@ -22,7 +22,7 @@ from s3fanout.model.errors import (
 from s3fanout.model.jobs import JobState
 from s3fanout.model.limits import Limits
 from s3fanout.ports.ledger import FailureSelection
-from tests.functional.clock import START_MS, quiet
+from tests.functional.clock import START_MS, CreepingClock, VirtualClock, quiet
 from tests.functional.world import To, World
 
 MakeWorld = Callable[..., World]
@@ -208,13 +208,16 @@ async def test_a_dead_destination_opens_its_circuit_and_burns_no_attempts(
     assert len(world.ports["a"].calls) < 80
 
 
-async def test_a_destination_that_recovers_drains_by_itself(world_of: MakeWorld) -> None:
+@pytest.mark.parametrize("clock", [VirtualClock, CreepingClock])
+async def test_a_destination_that_recovers_drains_by_itself(
+    world_of: MakeWorld, clock: type[VirtualClock]
+) -> None:
     world: World
 
     def until_noon(_call: Call) -> Fault | None:
         return Fault(Unavailable("down")) if world.clock.monotonic_s() < 600 else None
 
-    world = world_of(To("a", script=until_noon))
+    world = world_of(To("a", script=until_noon), clock=clock())
     for number in range(20):
         await world.receive(world.put(f"key-{number}"))
     await world.clock.advance(590)

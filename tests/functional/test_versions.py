@@ -287,18 +287,19 @@ async def test_a_lost_ledger_is_made_up_for_by_what_is_equal(
     assert history(world.buckets["a"], "key")[below:] == history(world.source, "key")
 
 
-@pytest.mark.parametrize("is_marker", [False, True])
+@pytest.mark.parametrize("on_top", [b"somebody's", b"1", None], ids=["other", "late", "marker"])
 async def test_somebody_elses_version_on_top_is_a_dead_letter_until_it_is_gone(
-    world_of: MakeWorld, is_marker: bool
+    world_of: MakeWorld, on_top: bytes | None
 ) -> None:
+    """Likewise one of our own that the store carried out late, when it was there already."""
     world = world_of(all_of())
     await world.receive(world.put("key", b"1"))
     await world.rest()
     objects = versioned(world.buckets["a"])
-    if is_marker:
+    if on_top is None:
         objects.pop("key", None)
     else:
-        objects["key"] = StoredObject.of(b"somebody's")
+        objects["key"] = StoredObject.of(on_top)
     await world.receive(world.put("key", b"2"))
     await world.rest()
     record = world.known("a", "key")

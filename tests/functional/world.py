@@ -217,9 +217,13 @@ class World:
     """One source, some destinations, one engine; ``restart`` plays a new process."""
 
     def __init__(
-        self, *to: To, source_script: Script = no_fault, limits: Limits | None = None
+        self,
+        *to: To,
+        source_script: Script = no_fault,
+        limits: Limits | None = None,
+        clock: VirtualClock | None = None,
     ) -> None:
-        self.clock = VirtualClock()
+        self.clock = clock or VirtualClock()
         self.limits = limits or Limits()
         self.reports = Reports()
         self.copiers: dict[str, WatchedCopier] = {}

@@ -195,10 +195,11 @@ class Lane:
         now_s = self._clock.monotonic_s()
         until_s = max(self._pace.hold_until_s, self._circuit.open_until_s)
         self._slot_freed.clear()
-        if until_s <= now_s:
+        if until_s > now_s:
+            await _first_of(self._slot_freed.wait(), self._clock.sleep(until_s - now_s))
+        elif self._attempts:
             await self._slot_freed.wait()
-            return
-        await _first_of(self._slot_freed.wait(), self._clock.sleep(until_s - now_s))
+        # Else the pause ended since it was looked at: nothing is there that could end.
 
     def _start(self, job: Job) -> None:
         task = asyncio.get_running_loop().create_task(self._attempt(job))
