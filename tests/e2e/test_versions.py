@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.installation import Installation, Place, until
 from tests.e2e.notices import deliver, message, put_event
+from tests.servers.fault_proxy import FaultProxy, fault_proxy
 from tests.servers.server import Server, boto3_client
 
 pytestmark = pytest.mark.stores
@@ -18,6 +21,18 @@ KEYS = ("a.txt", "folder/b.txt", "c d.txt")
 CHANGES = 40
 SEED = 20_261_125
 ALL = {"versions": '"all"', "deletes": '"replicate"', "version_deletes": '"replicate"'}
+
+
+@pytest.fixture
+def stores(
+    tmp_path: Path, seaweedfs: Server, ministack: Server
+) -> Iterator[tuple[FaultProxy, FaultProxy]]:
+    """Two stores behind proxies without a fault, which know what is under way."""
+    with (
+        fault_proxy(tmp_path, seaweedfs, seed=SEED) as here,
+        fault_proxy(tmp_path, ministack, seed=SEED) as there,
+    ):
+        yield here, there
 
 
 def versioned(place: Place) -> Place:
@@ -67,14 +82,22 @@ def event(place: Place, key: str, name: str, *, etag: str = "", size_bytes: int 
     )
 
 
-def live(source: Place, installation: Installation) -> None:
-    """Overwrite and delete some keys fast, telling of each change; killed in the middle."""
+def live(source: Place, installation: Installation, stores: Sequence[FaultProxy]) -> None:
+    """Overwrite and delete some keys fast, telling of each change; killed in the middle.
+
+    The next process starts when the stores have carried out what the killed one asked for: what
+    they carry out later is not promised.
+    """
     chance = random.Random(SEED)
     with closing(boto3_client(source.server, "s3")) as client:
         for number in range(CHANGES):
             key = chance.choice(KEYS)
             if number == CHANGES // 2:
                 installation.kill()
+                until(
+                    lambda: not any(store.counts()["in_hand"] for store in stores),
+                    what="nothing of the killed process is under way",
+                )
                 installation.start()
             if number % 8 == 7:  # Less than the mass-delete guard always allows.
                 client.delete_object(Bucket=source.bucket, Key=key)
@@ -97,16 +120,17 @@ def rest(installation: Installation) -> None:
 
 
 def test_every_version_arrives_in_order_over_a_kill(
-    install: Install, new_place: NewPlace, seaweedfs: Server, ministack: Server
+    install: Install, new_place: NewPlace, stores: tuple[FaultProxy, FaultProxy]
 ) -> None:
-    source = versioned(new_place(seaweedfs, "source"))
+    here, there = (store.server for store in stores)
+    source = versioned(new_place(here, "source"))
     destinations = {
-        "near": versioned(new_place(seaweedfs, "near", settings=ALL)),
-        "far": versioned(new_place(ministack, "far", settings=ALL)),
+        "near": versioned(new_place(here, "near", settings=ALL)),
+        "far": versioned(new_place(there, "far", settings=ALL)),
     }
     installation = install(source=source, destinations=destinations)
     installation.start()
-    live(source, installation)
+    live(source, installation, stores)
     rest(installation)
     for key in KEYS:
         expected = history(source, key)

@@ -50,7 +50,11 @@ class FaultProxy:
         self._ask("POST", json.dumps(faults).encode())
 
     def counts(self) -> dict[str, int]:
-        """How often each fault happened so far; ``requests`` is all requests."""
+        """How often each fault happened so far.
+
+        ``requests`` is all requests, ``in_hand`` those that the store is carrying out now, whether
+        or not somebody still waits for the answer.
+        """
         counts: dict[str, int] = json.loads(self._ask("GET", b""))
         return counts
 
@@ -96,7 +100,7 @@ class _Proxy:
         self._upstream_port = upstream_port
         self._chance = random.Random(seed)
         self._faults: dict[str, float] = {}
-        self._counts: Counter[str] = Counter(dict.fromkeys((*FAULTS, "requests"), 0))
+        self._counts: Counter[str] = Counter(dict.fromkeys((*FAULTS, "requests", "in_hand"), 0))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client; it has one connection to the store."""
@@ -114,8 +118,12 @@ class _Proxy:
                     continue
                 if upstream is None:
                     upstream = await asyncio.open_connection(LOOPBACK, self._upstream_port)
-                upstream[1].write(request.head + self._corrupted(request))
-                answer = await _read(upstream[0], is_answer_to=request.start[0])
+                self._counts["in_hand"] += 1
+                try:
+                    upstream[1].write(request.head + self._corrupted(request))
+                    answer = await _read(upstream[0], is_answer_to=request.start[0])
+                finally:
+                    self._counts["in_hand"] -= 1
                 if self._happens("lost"):
                     return
                 whole = answer.head + answer.body

@@ -133,20 +133,16 @@ class SqliteJournal(Session):
         backlog = self._backlogs.get(destination)
         if backlog is None or self._is_paused(destination, now_ms):
             return ()
-        # Twice: a page that was asked for before the last claim may hold only what that took.
-        for _ in range(2):
-            left = backlog.left_due_at_ms
-            wants_later = later_max != 0 and backlog.must_read_later
+        left = backlog.left_due_at_ms
+        wants_later = later_max != 0 and backlog.must_read_later
+        if (left is not None and left <= now_ms) or wants_later:
             ready = backlog.ready_count(now_ms=now_ms)
-            is_left = (left is not None and left <= now_ms) or wants_later
-            if not is_left or ready > self._jobs_max // 4:
-                break
-            page = self._read_page(destination, backlog, now_ms)
-            if ready:
-                break
-            await asyncio.shield(page)
-            if self._is_paused(destination, now_ms):
-                return ()
+            if ready <= self._jobs_max // 4:
+                page = self._read_page(destination, backlog, now_ms)
+                if not ready:
+                    await asyncio.shield(page)
+                    if self._is_paused(destination, now_ms):
+                        return ()
         return backlog.take(limit, now_ms=now_ms, later_max=later_max)
 
     def _read_page(self, destination: str, backlog: Backlog, now_ms: int) -> asyncio.Future[None]:
