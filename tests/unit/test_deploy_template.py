@@ -135,7 +135,7 @@ def test_the_loop_guard_brings_its_grants_and_only_where_it_is_on() -> None:
     asked = {
         branch.name: {grant.sid for grant in grants(plan, branch)} for branch in plan.branches()
     }
-    guard = {"CompareReplicas", "TellAbsentReplicas"}
+    guard = {"CompareTags", "TellAbsentReplicas"}
     assert {name for name, sids in asked.items() if guard & sids} == {"lima"}
     assert guard <= asked["lima"]
     lima = next(branch for branch in plan.branches() if branch.name == "lima")

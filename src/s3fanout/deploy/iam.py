@@ -117,8 +117,8 @@ def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
 
 def _guard_grants(branch: Branch) -> Iterator[Grant]:
     yield Grant(
-        "CompareReplicas",
-        ("s3:GetObject", "s3:GetObjectTagging"),
+        "CompareTags",
+        ("s3:GetObjectTagging",),
         _objects(branch.to.bucket, replica_keys(branch.rule)),
         "compares before it copies, because loop_guard is on",
     )
