@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from s3fanout.decide.compare import Standing, Verdict
-from s3fanout.decide.keeping import missing, wanted
+from s3fanout.decide.keeping import SSE_S3, missing, wanted
 from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
 from s3fanout.model.objects import NO_EXTRAS, Encryption, ObjectLock, Present
 from s3fanout.model.vendors import OTHER
@@ -103,7 +103,7 @@ def etag_is_hash(facts: Present) -> bool:
     Amazon S3 API reference, "Object", read 2026-11-24: so with SSE-KMS and SSE-C, not with SSE-S3.
     """
     encryption = facts.attributes.extras.encryption
-    return encryption is None or encryption.method == "AES256"
+    return encryption is None or encryption.method == SSE_S3
 
 
 def _names(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:

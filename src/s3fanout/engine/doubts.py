@@ -12,6 +12,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from s3fanout.decide.compare_attributes import etag_is_hash
 from s3fanout.model.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from s3fanout.model.objects import Body, Present
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
-_OWN_KEY = "AES256"
-"""The store's own encryption, which leaves etags as they are on AWS."""
 
 
 class Etags:
@@ -32,12 +31,11 @@ class Etags:
 
     def doubt(self, facts: Present, etag: str, md5_hex: str) -> bool:
         """Whether bytes with this digest may not be those of an object with this etag."""
-        encryption = facts.attributes.extras.encryption
         return (
             self._are_digests
             and etag != md5_hex
             and _MD5.fullmatch(etag) is not None
-            and (encryption is None or encryption.method == _OWN_KEY)
+            and etag_is_hash(facts)
         )
 
     async def read(self, get: Callable[[], Awaitable[Body]]) -> Body:
