@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
-from s3fanout.model.vendors import VENDORS, KeyLimits
+from s3fanout.model.vendors import CONTROL_CHARACTERS, LINE_BREAKS, VENDORS, KeyLimits
 from tests.docs.pages import DOCS
 from tests.matrix.differences import KNOWN, explained
 from tests.matrix.replication import EXACT, NOTHING, Cells
@@ -21,6 +21,11 @@ TITLES = {
     "moto": "moto",
 }
 """Stores in the order of the tables."""
+_CHARACTERS = {
+    "": "",
+    CONTROL_CHARACTERS: "no control characters",
+    LINE_BREAKS: "no line breaks",
+}
 
 
 def with_tables(page: str, record: Mapping[str, Cells]) -> str:
@@ -67,6 +72,11 @@ def _keys(limits: KeyLimits) -> str:
         "no bytes in `a/`" * (not limits.folder_bytes),
         "no `x` beside `x/y`" * (not limits.file_beside_folder),
         f"segments to {limits.segment_bytes_max} bytes" * (limits.segment_bytes_max is not None),
+        _CHARACTERS[limits.refused_characters],
+        *(f"not `{name}`" for name in limits.refused_names),
+        *(f"not below `{beginning}`" for beginning in limits.refused_beginnings),
+        "no characters of four bytes" * (not limits.four_byte_characters),
+        "only composed (NFC)" * (not limits.forms_apart),
     ]
     return ", ".join(filter(None, words)) or "all"
 

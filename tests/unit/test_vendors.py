@@ -55,6 +55,37 @@ def test_keys_of_a_store_whose_keys_are_paths(
     assert why_not_held(key, PATHS, size_bytes) == why
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "why"),
+    [
+        (VendorName.GCS, "a\nb", r"the store takes no '\n'"),
+        (VendorName.GCS, "a\rb", r"the store takes no '\r'"),
+        (VendorName.GCS, "a\tb", None),
+        (VendorName.GCS, "..", "the store refuses '..' as a key"),
+        (VendorName.GCS, ".", "the store refuses '.' as a key"),
+        (VendorName.GCS, "a/../b", None),
+        (
+            VendorName.GCS,
+            ".well-known/acme-challenge/x",
+            "the store refuses keys that begin with '.well-known/acme-challenge/'",
+        ),
+        (VendorName.GCS, "x/.well-known/acme-challenge/x", None),
+        (VendorName.B2, "a\tb", r"the store takes no '\t'"),
+        (VendorName.B2, "a\x7fb", r"the store takes no '\x7f'"),
+        (VendorName.B2, "a\x80b", None),
+        (VendorName.B2, "a\\b//", None),
+        (VendorName.WASABI, "\N{PILE OF POO}", "the store takes no character of four bytes"),
+        (VendorName.WASABI, "\N{SNOWMAN}", None),
+        (VendorName.R2, "caf\u00e9", None),
+        (VendorName.R2, "cafe\u0301", r"'caf\xe9' is the same key there, composed (NFC)"),
+        (VendorName.R2, "\u212b", r"'\xc5' is the same key there, composed (NFC)"),
+        (VendorName.R2, "\N{PILE OF POO}", None),
+    ],
+)
+def test_keys_that_a_service_refuses_are_named(name: VendorName, key: str, why: str | None) -> None:
+    assert why_not_held(key, vendor_named(name).keys, 1) == why
+
+
 def test_other_stores_hold_every_key_up_to_a_length() -> None:
     for key in ("a//b", "/a", "..", "a\\b", "a/", "k" * 1024):
         assert why_not_held(key, KeyLimits(), 1) is None

@@ -8,9 +8,15 @@
 | takes segments for directories | has a segment ``.`` or ``..`` | … is a directory there |
 | folds backslashes | has one | the store takes a backslash for a slash |
 | takes ``a/`` for a directory | ends with ``/``, and has bytes | a directory has no bytes |
+| refuses characters | has one | the store takes no … |
+| refuses names or beginnings | is one, or begins so | the store refuses … |
+| has no characters of four bytes | has one | the store takes no character of four bytes |
+| takes what looks the same for one key | is not composed (NFC) | … is the same key there |
 """
 
 from __future__ import annotations
+
+import unicodedata
 
 from s3fanout.model.vendors import KeyLimits
 
@@ -35,4 +41,21 @@ def why_not_held(key: str, limits: KeyLimits, size_bytes: int | None) -> str | N
         return "the store takes a backslash for a slash"
     if not limits.folder_bytes and key.endswith("/") and size_bytes:
         return "a directory has no bytes"
+    return _why_not_spelled(key, limits)
+
+
+def _why_not_spelled(key: str, limits: KeyLimits) -> str | None:
+    """Why the store would not hold a key of these characters."""
+    for character in limits.refused_characters:
+        if character in key:
+            return f"the store takes no {character!r}"
+    if key in limits.refused_names:
+        return f"the store refuses {key!r} as a key"
+    for beginning in limits.refused_beginnings:
+        if key.startswith(beginning):
+            return f"the store refuses keys that begin with {beginning!r}"
+    if not limits.four_byte_characters and any(character > "\uffff" for character in key):
+        return "the store takes no character of four bytes"
+    if not limits.forms_apart and not unicodedata.is_normalized("NFC", key):
+        return f"{unicodedata.normalize('NFC', key)!a} is the same key there, composed (NFC)"
     return None

@@ -42,6 +42,12 @@ class KeyLimits:
         dot_segments: ``.`` and ``..`` between slashes are ordinary text.
         backslashes: They are ordinary text.
         folder_bytes: A key that ends with ``/`` may hold bytes.
+        refused_characters: No key may have one of them.
+        refused_names: No key may be one of them.
+        refused_beginnings: No key may begin with one of them.
+        four_byte_characters: Characters beyond the Basic Multilingual Plane, four bytes of UTF-8,
+            are ordinary text.
+        forms_apart: Two keys that are one in Unicode's composed form (NFC) are two objects.
         file_beside_folder: ``x`` and ``x/y`` may both exist. (It depends on other keys: nothing
             can be refused for it beforehand.)
     """
@@ -52,6 +58,11 @@ class KeyLimits:
     dot_segments: bool = True
     backslashes: bool = True
     folder_bytes: bool = True
+    refused_characters: str = ""
+    refused_names: tuple[str, ...] = ()
+    refused_beginnings: tuple[str, ...] = ()
+    four_byte_characters: bool = True
+    forms_apart: bool = True
     file_beside_folder: bool = True
 
 
@@ -97,6 +108,9 @@ class Vendor:
     copies_keep_class: bool = False
     loses: frozenset[str] | None = None
 
+
+CONTROL_CHARACTERS = "".join(map(chr, (*range(32), 127)))
+LINE_BREAKS = "\r\n"
 
 _PATHS = KeyLimits(
     bytes_max=None,
@@ -186,55 +200,81 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor(
         VendorName.GARAGE,
         "Garage",
-        source="garagehq.deuxfleurs.fr, reference manual, S3 compatibility status, read 2026-11",
+        source="garagehq.deuxfleurs.fr, reference manual, S3 compatibility status; for copy "
+        "conditions its source, src/api/s3/copy.rs; read 2026-11",
+        copy_conditions=True,
         tags=False,
         acls=False,
         object_lock=False,
         encryption="SSE-C",
+        storage_classes="STANDARD",
     ),
     Vendor(
         VendorName.R2,
         "Cloudflare R2",
-        source="developers.cloudflare.com/r2/api/s3/api, read 2026-11",
+        source="developers.cloudflare.com/r2: api/s3/api, api/s3/extensions, "
+        "api/workers/workers-api-reference, platform/limits, reference/unicode-interoperability; "
+        "read 2026-11",
         hosts=("r2.cloudflarestorage.com",),
+        keys=KeyLimits(forms_apart=False),
+        copy_conditions=True,
         tags=False,
         acls=False,
         object_lock=False,
         checksums=True,
         encryption="SSE-C",
         storage_classes="STANDARD, STANDARD_IA",
+        byte_order=True,
         # Its page lists CRC32 and CRC32C for parts only.
         checksums_of_parts=frozenset({ChecksumAlgorithm.CRC64NVME}),
     ),
     Vendor(
         VendorName.B2,
         "Backblaze B2",
-        source="backblaze.com/apidocs/s3-copy-object, docs/cloud-storage-s3-compatible-api and "
-        "docs/server_side_encryption, read 2026-11",
+        source="backblaze.com: apidocs/s3-copy-object, s3-put-object and s3-list-objects-v2, "
+        "docs/cloud-storage-s3-compatible-api, docs/cloud-storage-files and "
+        "docs/server_side_encryption; read 2026-11",
         hosts=("backblazeb2.com",),
+        # Editions of its page on files differ over backslashes and slashes at either end: such
+        # keys are left to the store.
+        keys=KeyLimits(refused_characters=CONTROL_CHARACTERS),
         tags=False,
         acls=False,
+        object_lock=True,
         checksums=True,
         encryption="SSE-S3, SSE-C",
+        byte_order=True,
     ),
     Vendor(
         VendorName.GCS,
         "Google Cloud Storage (interoperability)",
-        source="cloud.google.com/storage/docs/xml-api/reference-headers and docs/migrating, "
-        "read 2026-11",
+        source="cloud.google.com/storage/docs: aws-simple-migration, migrating, objects, "
+        "storage-classes, xml-api/get-bucket-list, xml-api/put-object-copy and "
+        "xml-api/reference-headers; read 2026-11",
         hosts=("storage.googleapis.com",),
+        keys=KeyLimits(
+            refused_characters=LINE_BREAKS,
+            refused_names=(".", ".."),
+            refused_beginnings=(".well-known/acme-challenge/",),
+        ),
+        copy_conditions=True,
         tags=False,
         acls=True,
         object_lock=True,
-        storage_classes="its own names",
+        storage_classes="STANDARD, NEARLINE, COLDLINE, ARCHIVE, MULTI_REGIONAL, REGIONAL, "
+        "DURABLE_REDUCED_AVAILABILITY",
+        byte_order=True,
     ),
     Vendor(
         VendorName.WASABI,
         "Wasabi",
-        source="docs.wasabi.com/apidocs, object tagging and object lock, read 2026-11",
+        source="docs.wasabi.com: object tagging, object lock, naming conventions and SSE-C "
+        "encryption; wasabi.com API guide, object server-side encryption; read 2026-11",
         hosts=("wasabisys.com",),
+        keys=KeyLimits(four_byte_characters=False),
         tags=True,
         object_lock=True,
+        encryption="SSE-C",
     ),
 )
 
