@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -27,6 +28,7 @@ from s3fanout.model.objects import (
     UploadedPart,
     Written,
 )
+from s3fanout.model.vendors import OTHER
 from s3fanout.ports.object_store import ObjectStore
 from tests.functional.clock import quiet
 from tests.functional.world import To, World
@@ -404,18 +406,37 @@ async def test_the_etag_of_an_object_uploaded_in_parts_is_kept(
 ) -> None:
     """Its layout is told by the source: parts of 20 bytes although 10 are wanted."""
     world = world_of(To("a", way=way), limits=LIMITS)
+    etag = await _uploaded_in_five_parts(world)
+    await world.receive(world.message("key", etag=etag, size_bytes=len(CONTENT)))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].etag == etag
+    assert etag.endswith("-5")
+    assert "checked by the etag that both sides have" in world.known("a", "key").reason
+
+
+async def test_where_copied_parts_have_other_etags_the_sources_layout_is_not_asked_for(
+    world_of: MakeWorld,
+) -> None:
+    """The etag would be another one with its parts too, and there may be many of them."""
+    store = replace(OTHER, copied_parts_have_digests=False)
+    world = world_of(To("a", way=Way.SERVER, store=store), limits=LIMITS)
+    etag = await _uploaded_in_five_parts(world)
+    await world.receive(world.message("key", etag=etag, size_bytes=len(CONTENT)))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].content == CONTENT
+    assert count(world, "UploadPartCopy") == PARTS
+    assert world.known("a", "key").state is JobState.SETTLED
+
+
+async def _uploaded_in_five_parts(world: World) -> str:
+    """Puts the source object there. Returns its etag."""
     upload_id = await world.source.create_upload("key", ObjectAttributes())
     parts = []
     for number in range(5):
         body = await _part(world, CONTENT[number * 20 : number * 20 + 20])
         parts.append(await world.source.upload_part("key", upload_id, number + 1, body))
     await world.source.complete_upload("key", upload_id, parts)
-    etag = world.source.objects["key"].etag
-    await world.receive(world.message("key", etag=etag, size_bytes=len(CONTENT)))
-    await world.rest()
-    assert world.buckets["a"].objects["key"].etag == etag
-    assert etag.endswith("-5")
-    assert "checked by the etag that both sides have" in world.known("a", "key").reason
+    return world.source.objects["key"].etag
 
 
 async def _part(world: World, content: bytes):  # type: ignore[no-untyped-def]

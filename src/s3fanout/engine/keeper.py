@@ -185,6 +185,11 @@ class Keeper:
                 return checksum
         return None
 
+    async def source_layout_matters(self, facts: Present) -> bool:
+        """Whether copied parts must be the source's for an equal etag or checksum."""
+        composite = not all(checksum.full_object for checksum in facts.checksums)
+        return composite or (await self._vendor()).copied_parts_have_digests
+
     async def differences(
         self, load: Load, facts: Present, target: str, *, replica: Present | None, copied: bool
     ) -> frozenset[str]:

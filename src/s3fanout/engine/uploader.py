@@ -224,19 +224,20 @@ class Uploader:
 
     async def _layout(self, key: str, source: Source) -> Layout | None:
         facts = source.facts
+        streamed = self._way is Way.STREAM
+        kept = streamed or await self._keeper.source_layout_matters(facts)
         first: FirstPart | None = None
-        if parts_of(facts.etag):
+        if kept and parts_of(facts.etag):
             # moto compares the pin with the etag of the part, and refuses (5.2, 2026-11): then the
             # layout is not known. If the object did change, the pinned reads say so.
             with contextlib.suppress(SourceChanged):
                 first = await self._source.first_part(
                     key, if_match=facts.etag, version_id=source.version_id
                 )
-        streamed = self._way is Way.STREAM
         limits = self._limits
         return choose_layout(
             facts.size_bytes,
-            etag=facts.etag,
+            etag=facts.etag if kept else "",
             first_part=first,
             wanted_bytes=limits.part_bytes if streamed else limits.copy_part_bytes,
             smallest_bytes=limits.part_bytes_min,

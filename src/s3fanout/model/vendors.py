@@ -86,6 +86,8 @@ class Vendor:
             ``None`` where it is not known: then all are tried.
         copies_keep_class: A copy by the store has the storage class of the source object, and its
             redirect and lock where the store holds them.
+        copied_parts_have_digests: The etag of a part that the store copied is the digest of its
+            bytes, as that of an uploaded one is; only then the source's parts make its etag.
         loses: What it takes and drops without a word, by ``model.keeping.Difference`` or name of a
             content header; ``None`` where it is not known.
     """
@@ -106,6 +108,7 @@ class Vendor:
     byte_order: bool | None = None
     checksums_of_parts: frozenset[ChecksumAlgorithm] | None = None
     copies_keep_class: bool = False
+    copied_parts_have_digests: bool = True
     loses: frozenset[str] | None = None
 
 
@@ -195,6 +198,7 @@ VENDORS: tuple[Vendor, ...] = (
         storage_classes="any name",
         byte_order=False,
         copies_keep_class=True,
+        copied_parts_have_digests=False,
         loses=frozenset({"metadata", "redirect"}),
     ),
     Vendor(
