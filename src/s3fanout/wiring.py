@@ -298,12 +298,7 @@ async def build(
             unsettled_max=limits.unsettled_max,
             gather_s=GATHER_S,
         )
-        reads = SharedReads(
-            source,
-            budget_bytes=limits.stream_bytes,
-            part_bytes=limits.part_bytes,
-            clock=clock,
-        )
+        reads = _reads(settings, source, clock=clock)
         lanes = [
             Lane(
                 name,
@@ -341,6 +336,17 @@ async def build(
         raise
     return Components(
         Engine(lanes, settler=settler, reads=reads), receiver, ledger, clock, sqs, stores
+    )
+
+
+def _reads(settings: config.Settings, source: ObjectStore, *, clock: Clock) -> SharedReads:
+    limits = limits_of(settings)
+    return SharedReads(
+        source,
+        budget_bytes=limits.stream_bytes,
+        part_bytes=limits.part_bytes,
+        destinations=sum(not settings.copies_on_server(name) for name in settings.enabled),
+        clock=clock,
     )
 
 

@@ -172,7 +172,11 @@ async def world(
     destination = store(to, create_bucket(to, bucket_name("parts")))
     etag = await write(source, CONTENT)
     reads = SharedReads(
-        source, budget_bytes=LIMITS.stream_bytes, part_bytes=LIMITS.part_bytes, clock=clock
+        source,
+        budget_bytes=LIMITS.stream_bytes,
+        part_bytes=LIMITS.part_bytes,
+        destinations=1,
+        clock=clock,
     )
     copier = Copier(
         rule=Rule("to", KeyFilter(), KeyMap()),

@@ -107,7 +107,7 @@ async def test_memory_is_bounded_and_a_late_destination_reads_by_itself(
     world: World
 
     def measure(_call: Call) -> None:
-        used.append(world.reads._used_bytes)
+        used.append(world.reads.held_bytes)
 
     world = world_of(
         far("a", concurrency=1),
@@ -126,6 +126,37 @@ async def test_memory_is_bounded_and_a_late_destination_reads_by_itself(
     # The slow one shares the first; of the others, bodies that were forgotten are read again.
     assert 12 < world.source.requests["GetObject"] < 24
     assert world.source.requests["HeadObject"] == 0
+
+
+async def test_destinations_that_stand_still_hold_no_more_than_their_share(
+    world_of: MakeWorld,
+) -> None:
+    """What is being sent cannot be let go: the others have what is left, and never wait."""
+    gate = asyncio.Event()
+    used: list[int] = []
+    world: World
+
+    def stands_still(_call: Call) -> Fault:
+        used.append(world.reads.held_bytes)
+        return Fault(pause=gate.wait)
+
+    stalled, alive = [f"slow-{number}" for number in range(7)], ["a", "b", "c"]
+    room = 22 * (1000 + ENTRY_OVERHEAD_BYTES)
+    world = world_of(
+        *(far(name, script=stands_still) for name in stalled),
+        *(far(name) for name in alive),
+        source_script=lambda _call: used.append(world.reads.held_bytes),
+        limits=Limits(stream_bytes=2 * room, part_bytes=1000),
+    )
+    for number in range(60):
+        await world.receive(world.put(f"key-{number}", b"%1000d" % number))
+    await quiet()
+    assert [len(world.buckets[name].objects) for name in alive] == [60, 60, 60]
+    assert all(len(world.ports[name].calls) == 2 for name in stalled)
+    gate.set()
+    await world.rest()
+    world.assert_equal()
+    assert max(used) <= room
 
 
 async def test_a_budget_smaller_than_an_object_works_one_at_a_time(world_of: MakeWorld) -> None:

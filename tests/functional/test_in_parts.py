@@ -9,11 +9,12 @@ from functools import partial
 
 import pytest
 
-from s3fanout.adapters.store.faulty import Call, Fault, Line, written
+from s3fanout.adapters.store.faulty import Call, Fault, Line, Script, written
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.adapters.store.memory_uploads import part_of
 from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Outcome
+from s3fanout.engine.part_reads import PATIENCE_S
 from s3fanout.engine.uploader import Unfinished
 from s3fanout.model.errors import Refused, ReplicaMismatch, Unavailable, UploadGone
 from s3fanout.model.events import ChangeKind
@@ -31,7 +32,7 @@ from s3fanout.model.objects import (
 from s3fanout.model.vendors import OTHER
 from s3fanout.ports.object_store import ObjectStore
 from tests.functional.clock import quiet
-from tests.functional.world import To, World
+from tests.functional.world import To, World, no_fault
 
 MakeWorld = Callable[..., World]
 PART = 10
@@ -118,7 +119,7 @@ async def test_memory_for_parts_is_bounded(world_of: MakeWorld) -> None:
     world: World
 
     def measure(_call: Call) -> None:
-        used.append(world.reads.parts._used_bytes)
+        used.append(world.reads.held_bytes)
 
     world = world_of(
         *(To(name, way=Way.STREAM) for name in "abc"), source_script=measure, limits=LIMITS
@@ -129,6 +130,80 @@ async def test_memory_for_parts_is_bounded(world_of: MakeWorld) -> None:
     assert max(used) <= LIMITS.stream_bytes // 2
     for number in range(4):
         assert_exact(world, f"key-{number}")
+
+
+@pytest.mark.parametrize("stalled", [1, 6, 9])
+async def test_many_destinations_that_stand_still_take_no_more_memory_and_hold_nobody_up(
+    world_of: MakeWorld, stalled: int
+) -> None:
+    """Each one in the middle of other parts, and of an object of its own."""
+    gate = asyncio.Event()
+    used: list[int] = []
+    world: World
+
+    def measured(script: Script) -> Script:
+        def measure(call: Call) -> Fault | None:
+            used.append(world.reads.held_bytes)
+            return script(call)
+
+        return measure
+
+    def stands_still(number: int) -> Script:
+        stuck = Line(
+            Fault(pause=gate.wait),
+            operation="UploadPart",
+            key=f"key-{number % 3}",
+            first=1 + 3 * number,
+        )
+        return measured(written([stuck]))
+
+    limits = replace(LIMITS, stream_bytes=2 * 11 * PART)
+    names = [f"to-{number}" for number in range(10)]
+    world = world_of(
+        *(
+            To(name, way=Way.STREAM, script=stands_still(number))
+            for number, name in enumerate(names[:stalled])
+        ),
+        *(To(name, way=Way.STREAM, script=measured(no_fault)) for name in names[stalled:]),
+        source_script=measured(no_fault),
+        limits=limits,
+    )
+    for number in range(6):
+        await world.receive(world.put(f"key-{number}", bytes([number]) * 40 * PART))
+    others = [world.buckets[name] for name in names[stalled:]]
+    await world.clock.run_until(lambda: all(len(b.objects) == 6 for b in others), within_s=60)
+    assert all("key-0" not in world.buckets[name].objects for name in names[:stalled:3])
+    gate.set()
+    await world.rest()
+    assert max(used) <= limits.stream_bytes // 2
+    assert world.reads.held_bytes == 0
+    for number in range(6):
+        assert_exact(world, f"key-{number}")
+
+
+async def test_a_destination_that_does_not_come_is_waited_for_once(world_of: MakeWorld) -> None:
+    world = world_of(*(To(name, way=Way.STREAM) for name in "abc"), limits=LIMITS)
+    await world.journal.pause("c", now_ms=world.clock.now_ms(), reason="for the test")
+    took_s = []
+    for number in range(3):
+        began_s = world.clock.monotonic_s()
+        key = f"key-{number}"
+        await world.receive(world.put(key, bytes([number]) * 95))
+        await world.clock.run_until(
+            lambda key=key: all(key in world.buckets[name].objects for name in "ab"),  # type: ignore[misc]
+            within_s=60,
+        )
+        took_s.append(world.clock.monotonic_s() - began_s)
+    assert took_s[0] > PATIENCE_S
+    assert took_s[1:] == [0, 0]
+    assert world.source.requests["GetObject"] == 3 * PARTS
+    await world.journal.resume("c")
+    await world.rest()
+    reads = world.source.requests["GetObject"]
+    await world.receive(world.put("after", CONTENT))
+    await world.rest()
+    assert world.source.requests["GetObject"] == reads + PARTS, "it is expected again"
+    assert_exact(world, "after")
 
 
 @WAYS

@@ -144,7 +144,9 @@ def attempt(
         way=Way.SERVER,
         source=source,
         destination=destination,
-        reads=SharedReads(source, budget_bytes=1, part_bytes=1, clock=SystemClock()),
+        reads=SharedReads(
+            source, budget_bytes=1, part_bytes=1, destinations=1, clock=SystemClock()
+        ),
         keeper=keeper,
         takers_of=lambda _: (),
         remover=None,

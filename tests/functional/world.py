@@ -363,6 +363,7 @@ class World:
             self.source_port,
             budget_bytes=limits.stream_bytes,
             part_bytes=limits.part_bytes,
+            destinations=len(self.to),
             clock=self.clock,
         )
         self.engine = Engine(

@@ -388,7 +388,9 @@ class Invocation:
             way=Way.SERVER,
             source=source,
             destination=replica,
-            reads=SharedReads(source, budget_bytes=1, part_bytes=1, clock=world.clock),
+            reads=SharedReads(
+                source, budget_bytes=1, part_bytes=1, destinations=1, clock=world.clock
+            ),
             keeper=keeper,
             takers_of=lambda _key: ("a",),
             remover=None,

@@ -74,6 +74,7 @@ class Process:
             self.source,
             budget_bytes=options.limits.stream_bytes,
             part_bytes=options.limits.part_bytes,
+            destinations=len(options.places),
             clock=world.clock,
         )
         self.engine = Engine(

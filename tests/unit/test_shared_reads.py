@@ -8,7 +8,16 @@ from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.adapters.system import SystemClock
 from s3fanout.engine.reads import SharedReads
 from s3fanout.model.errors import SourceChanged
-from s3fanout.model.objects import ObjectAttributes
+from s3fanout.model.objects import Body, ObjectAttributes
+
+
+async def read(
+    reads: SharedReads, key: str, etag: str, *, fence: int = 7, takers: int
+) -> tuple[Body, int]:
+    """What one destination gets, which is done with it at once."""
+    options = {"taker": "to", "takers": takers, "fence": fence, "size_bytes": 5}
+    async with reads.read(key, etag=etag, **options) as found:  # type: ignore[arg-type]
+        return found
 
 
 @pytest.mark.parametrize(("first", "second", "gets"), [(7, 7, 1), (7, 8, 2), (1_048_577, 3, 2)])
@@ -20,10 +29,12 @@ async def test_only_an_equal_fence_shares_a_read(first: int, second: int, gets: 
     store = stores.open("source")
     store.objects["k"] = StoredObject.of(b"bytes", ObjectAttributes(tags={"v": "old"}), now_ms=1)
     etag = store.objects["k"].etag
-    reads = SharedReads(store, budget_bytes=1 << 21, part_bytes=1 << 20, clock=clock)
-    await reads.read("k", etag=etag, fence=first, size_bytes=5, takers=3)
+    reads = SharedReads(
+        store, budget_bytes=1 << 21, part_bytes=1 << 20, destinations=3, clock=clock
+    )
+    await read(reads, "k", etag, fence=first, takers=3)
     store.objects["k"] = StoredObject.of(b"bytes", ObjectAttributes(tags={"v": "new"}), now_ms=2)
-    body, _ = await reads.read("k", etag=etag, fence=second, size_bytes=5, takers=3)
+    body, _ = await read(reads, "k", etag, fence=second, takers=3)
     assert store.requests["GetObject"] == gets
     assert body.facts.attributes.tags == {"v": "old" if gets == 1 else "new"}
     await reads.close()
@@ -37,15 +48,17 @@ async def test_what_was_kept_is_not_given_out_after_another_state_was_written() 
     store = stores.open("source")
     store.objects["k"] = store.objects["other"] = StoredObject.of(b"older")
     etag = store.objects["k"].etag
-    reads = SharedReads(store, budget_bytes=1 << 21, part_bytes=1 << 20, clock=clock)
-    _, first = await reads.read("k", etag=etag, fence=7, size_bytes=5, takers=3)
-    await reads.read("other", etag=etag, fence=7, size_bytes=5, takers=2)
+    reads = SharedReads(
+        store, budget_bytes=1 << 21, part_bytes=1 << 20, destinations=3, clock=clock
+    )
+    _, first = await read(reads, "k", etag, takers=3)
+    await read(reads, "other", etag, takers=2)
     reads.wrote("k", first)
     store.objects["k"] = StoredObject.of(b"newer")
-    await reads.read("k", etag=etag, fence=7, size_bytes=5, takers=9)
+    await read(reads, "k", etag, takers=9)
     reads.wrote("k", reads.next_number)
     with pytest.raises(SourceChanged):
-        await reads.read("k", etag=etag, fence=7, size_bytes=5, takers=2)
-    await reads.read("other", etag=etag, fence=7, size_bytes=5, takers=2)
+        await read(reads, "k", etag, takers=2)
+    await read(reads, "other", etag, takers=2)
     assert store.requests["GetObject"] == 3
     await reads.close()

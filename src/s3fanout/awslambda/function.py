@@ -181,6 +181,7 @@ class Function:
                 source,
                 budget_bytes=limits.stream_bytes,
                 part_bytes=limits.part_bytes,
+                destinations=1,
                 clock=self._clock,
             ),
             keeper=keeper,

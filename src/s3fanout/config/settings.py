@@ -271,8 +271,9 @@ class Limits(Section):
         alias="stream_memory",
         ge=1,
         le=1024 * GIB,
-        description="Memory for what was read and not yet taken by every destination: half for "
-        "whole objects, half for parts of larger ones, each at most a quarter of it.",
+        description="Memory for all bytes that are streamed, from before they are read until the "
+        "last destination has sent them: half for whole objects, half for parts of larger ones, "
+        "each at most a quarter of it; [how much is needed](operating.md#sizing).",
     )
     request_timeout_s: Seconds = Field(
         default=60.0,

@@ -242,14 +242,19 @@ class Copier:
         )
 
     async def _stream(self, job: Job, plan: Stream) -> Replicated:
-        body, number = await self._reads.read(
+        async with self._reads.read(
             job.key,
             etag=plan.etag,
             fence=job.fence,
             size_bytes=plan.size_bytes,
+            taker=self._rule.destination,
             takers=len(self._takers_of(job.key)),
             version_id=job.pinned_version_id,
-        )
+        ) as (body, number):
+            return await self._write(job, body, number)
+
+    async def _write(self, job: Job, body: Body, number: int) -> Replicated:
+        """Write what the read ``number`` brought."""
         target = replica_key(self._rule.key_map, job.key)
         checksum = next((each for each in body.facts.checksums if each.full_object), None)
         bare = body

@@ -10,19 +10,23 @@ Destinations work at their own pace. The body of a read is kept until as many de
 as were expected, or until its memory is needed for another read: then a late destination reads
 again by itself, so a slow one is detached and never waited for.
 
-Memory: bodies never exceed half of ``budget_bytes`` plus one part, each entry counted with its
-overhead; the other half is for parts of larger objects (``part_reads``).
+Memory: bodies that are being read, kept or sent never exceed half of ``budget_bytes``, or one body,
+each counted once and with its overhead; the other half is for parts of larger objects
+(``part_reads``). What is being sent cannot be let go: see ``shares``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from s3fanout.engine.doubts import Etags
 from s3fanout.engine.looks import SharedLooks
 from s3fanout.engine.part_reads import PartReads
+from s3fanout.engine.shares import Shares
 from s3fanout.model.objects import Body
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
@@ -49,7 +53,13 @@ class SharedReads:
     """Pinned whole-object reads of one source bucket, shared while they are fresh."""
 
     def __init__(
-        self, source: ObjectStore, *, budget_bytes: int, part_bytes: int, clock: Clock
+        self,
+        source: ObjectStore,
+        *,
+        budget_bytes: int,
+        part_bytes: int,
+        destinations: int,
+        clock: Clock,
     ) -> None:
         """Bind to a bucket.
 
@@ -57,13 +67,17 @@ class SharedReads:
             source: The bucket.
             budget_bytes: Memory: half for whole objects, half for parts.
             part_bytes: Largest object that is read as a whole.
+            destinations: How many there are to stream to.
             clock: Says how long destinations wait for each other.
         """
         self.looks = SharedLooks(source, clock=clock)
-        self.parts = PartReads(source, budget_bytes=budget_bytes // 2, clock=clock)
+        self.parts = PartReads(
+            source, budget_bytes=budget_bytes // 2, destinations=destinations, clock=clock
+        )
         self._source = source
         self._etags = Etags()
         self._budget_bytes = budget_bytes // 2
+        self._shares = Shares(self._budget_bytes, destinations=destinations)
         self._part_bytes = part_bytes
         self._entries: OrderedDict[_Pinned, _Entry] = OrderedDict()
         self._of_key: dict[str, set[_Pinned]] = {}
@@ -73,6 +87,12 @@ class SharedReads:
         self.next_number = 1
         """Of the next read; a read with a greater number began later."""
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory of all that is being read, kept or sent."""
+        return self._used_bytes + self.parts.held_bytes
+
+    @asynccontextmanager
     async def read(
         self,
         key: str,
@@ -80,16 +100,18 @@ class SharedReads:
         etag: str,
         fence: int,
         size_bytes: int,
+        taker: str,
         takers: int,
         version_id: str | None = None,
-    ) -> tuple[Body, int]:
-        """The object ``key`` at ``etag``, and the number of its read.
+    ) -> AsyncIterator[tuple[Body, int]]:
+        """The object ``key`` at ``etag`` for as long as it is used, and the number of its read.
 
         Args:
             key: Source key.
             etag: The read is pinned to it.
             fence: Of the job that asks.
             size_bytes: Expected size; memory is reserved for it before the read starts.
+            taker: The destination that asks.
             takers: How many destinations will probably ask for the same.
             version_id: Of the object, if it is not the current one.
 
@@ -97,23 +119,29 @@ class SharedReads:
             StoreError: As ``ObjectStore.get``, the same for all who share the read.
         """
         pinned = (key, etag, version_id)
-        entry = await self._entry(pinned, fence, size_bytes, takers)
-        entry.users += 1
-        entry.takers_left -= 1
-        try:
-            # Shielded: one destination that stops must not end the read of the others.
-            return await asyncio.shield(entry.task), entry.number
-        finally:
-            entry.users -= 1
-            if entry.outdated and entry.users == 0:
-                self._release(entry)
-            failed = entry.task.done() and (
-                entry.task.cancelled() or entry.task.exception() is not None
-            )
-            if failed or (entry.takers_left <= 0 and entry.users == 0):
-                self._drop(pinned, entry)
-            else:
-                self._freed.set()
+        cost_bytes = size_bytes + ENTRY_OVERHEAD_BYTES
+        async with self._shares.of(taker).in_hand(cost_bytes):
+            entry = await self._entry(pinned, fence, cost_bytes, takers)
+            entry.users += 1
+            entry.takers_left -= 1
+            try:
+                # Shielded: one destination that stops must not end the read of the others.
+                yield await asyncio.shield(entry.task), entry.number
+            finally:
+                self._used(pinned, entry)
+
+    def _used(self, pinned: _Pinned, entry: _Entry) -> None:
+        """One user less."""
+        entry.users -= 1
+        if entry.outdated and entry.users == 0:
+            self._release(entry)
+        failed = entry.task.done() and (
+            entry.task.cancelled() or entry.task.exception() is not None
+        )
+        if failed or (entry.takers_left <= 0 and entry.users == 0):
+            self._drop(pinned, entry)
+        else:
+            self._freed.set()
 
     def wrote(self, key: str, number: int) -> None:
         """A destination wrote a state of ``key`` that was read by the read ``number`` or later.
@@ -134,8 +162,7 @@ class SharedReads:
             self._drop(pinned, entry)
         await asyncio.gather(*(entry.task for _, entry in entries), return_exceptions=True)
 
-    async def _entry(self, pinned: _Pinned, fence: int, size_bytes: int, takers: int) -> _Entry:
-        cost_bytes = size_bytes + ENTRY_OVERHEAD_BYTES
+    async def _entry(self, pinned: _Pinned, fence: int, cost_bytes: int, takers: int) -> _Entry:
         while True:
             entry = self._entries.get(pinned)
             if entry is not None and entry.fence == fence:

@@ -274,12 +274,12 @@ class Uploader:
         ) as member:
 
             async def send(number: int) -> None:
-                body = await member.take(number)
                 upload = run.upload
-                run.sent[number] = body.md5_hex
-                run.done[number] = await self._destination.upload_part(
-                    upload.replica_key, upload.upload_id, number, body
-                )
+                async with member.take(number) as body:
+                    run.sent[number] = body.md5_hex
+                    run.done[number] = await self._destination.upload_part(
+                        upload.replica_key, upload.upload_id, number, body
+                    )
 
             return await self._work(missing, send, stop_at_s)
 
