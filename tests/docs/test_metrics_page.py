@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
 from s3fanout.service.metrics import Metrics
@@ -18,12 +18,17 @@ def documented() -> set[tuple[str, str, tuple[str, ...]]]:
 
 def registered() -> set[tuple[str, str, tuple[str, ...]]]:
     """The same, of everything that the daemon registers."""
-    found = set()
-    for metric in vars(Metrics()).values():
-        if isinstance(metric, Counter | Gauge | Histogram):
-            suffix = "_total" if metric._type == "counter" else ""
-            found.add((metric._name + suffix, metric._type, tuple(metric._labelnames)))
-    return found
+    metrics = Metrics()
+    found = [
+        (metric._name, metric._type, tuple(metric._labelnames))
+        for metric in vars(metrics).values()
+        if isinstance(metric, Counter | Gauge)
+    ]
+    found += [
+        (family.name, family.type, tuple(family._labelnames))
+        for family in metrics._replicas.collect()
+    ]
+    return {(name + "_total" * (kind == "counter"), kind, labels) for name, kind, labels in found}
 
 
 def test_the_page_lists_the_metrics_with_types_and_labels() -> None:

@@ -2,16 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from s3fanout.engine.lane import LaneView
 from s3fanout.model.jobs import DestinationSummary, JobState, Settlement
 from s3fanout.service.status import SweepView, lag_s
 
 _LAG_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_BUCKET_NAMES = (*map(floatToGoString, _LAG_BUCKETS), "+Inf")
+
+
+class _Tally:
+    """What was replicated to one destination, since ``began_s`` (Unix time)."""
+
+    __slots__ = ("began_s", "by_lag", "lag_s", "size_bytes")
+
+    def __init__(self, began_s: float) -> None:
+        self.began_s = began_s
+        self.by_lag = [0] * len(_BUCKET_NAMES)
+        """Replicas whose lag lies between a bucket's bound and the one before."""
+        self.lag_s = 0.0
+        self.size_bytes = 0
+
+
+class _Replicas(Collector):
+    """The metrics of every replica, made only when somebody asks for them.
+
+    The library's own counters take a lock for each number: for one replica that cost as much as
+    signing its request.
+    """
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, _Tally] = {}
+
+    def count(self, settlement: Settlement, lag_s: float) -> None:
+        """Take one replica in."""
+        destination = settlement.job.destination
+        tally = self._tallies.get(destination)
+        if tally is None:
+            tally = self._tallies[destination] = _Tally(settlement.at_ms / 1000)
+        tally.by_lag[bisect_left(_LAG_BUCKETS, lag_s)] += 1
+        tally.lag_s += lag_s
+        tally.size_bytes += settlement.size_bytes or 0
+
+    def collect(self) -> Iterator[CounterMetricFamily | HistogramMetricFamily]:
+        """See ``prometheus_client.registry.Collector``."""
+        labels = ("destination",)
+        objects = CounterMetricFamily(
+            "s3fanout_replicated_objects", "Replicas written and settled", labels=labels
+        )
+        size_bytes = CounterMetricFamily(
+            "s3fanout_replicated_bytes", "Bytes of the replicas written and settled", labels=labels
+        )
+        lag = HistogramMetricFamily(
+            "s3fanout_replication_seconds",
+            "From the event's time to the settled replica",
+            labels=labels,
+        )
+        for destination, tally in self._tallies.items():
+            counts = list(accumulate(tally.by_lag))
+            objects.add_metric([destination], counts[-1], created=tally.began_s)
+            size_bytes.add_metric([destination], tally.size_bytes, created=tally.began_s)
+            buckets = list(zip(_BUCKET_NAMES, counts, strict=True))
+            lag.add_metric([destination], buckets, sum_value=tally.lag_s)
+            lag.add_sample(f"{lag.name}_created", {"destination": destination}, tally.began_s)
+        yield from (objects, size_bytes, lag)
 
 
 class Metrics:
@@ -20,12 +83,8 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         by_destination = ("destination",)
-        self._replicated = self._counter(
-            "replicated_objects", "Replicas written and settled", by_destination
-        )
-        self._replicated_bytes = self._counter(
-            "replicated_bytes", "Bytes of the replicas written and settled", by_destination
-        )
+        self._replicas = _Replicas()
+        self.registry.register(self._replicas)
         self._failures = self._counter(
             "failures", "Failed attempts by error code", ("destination", "code")
         )
@@ -59,14 +118,6 @@ class Metrics:
             "How late a change without an event is noticed at most",
             registry=self.registry,
         )
-        self._replication = Histogram(
-            "s3fanout_replication_seconds",
-            "From the event's time to the settled replica",
-            by_destination,
-            registry=self.registry,
-            buckets=_LAG_BUCKETS,
-        )
-        self._replica_metrics: dict[str, tuple[Counter, Counter, Histogram]] = {}
         self._lag = self._gauge("lag_seconds", "Age of the oldest unsettled change")
         self._backlog = self._gauge("backlog_jobs", "Jobs accepted and not yet final")
         self._backlog_bytes = self._gauge("backlog_bytes", "Known bytes of the backlog")
@@ -91,25 +142,10 @@ class Metrics:
         self._unwanted.labels(reason).inc(count)
 
     def settled(self, settlement: Settlement, *, lag_s: float) -> None:
-        destination = settlement.job.destination
         if settlement.state is JobState.SETTLED and settlement.wrote:
-            objects, size_bytes, seconds = self._of_replicas(destination)
-            objects.inc()
-            size_bytes.inc(settlement.size_bytes or 0)
-            seconds.observe(lag_s)
+            self._replicas.count(settlement, lag_s)
         elif settlement.error is not None:
-            self._failures.labels(destination, settlement.error.code).inc()
-
-    def _of_replicas(self, destination: str) -> tuple[Counter, Counter, Histogram]:
-        """The three metrics of every replica; looking them up by label costs more than counting."""
-        found = self._replica_metrics.get(destination)
-        if found is None:
-            found = self._replica_metrics[destination] = (
-                self._replicated.labels(destination),
-                self._replicated_bytes.labels(destination),
-                self._replication.labels(destination),
-            )
-        return found
+            self._failures.labels(settlement.job.destination, settlement.error.code).inc()
 
     def swept(self, destination: str, *, healed: int, drifted: int) -> None:
         self._healed.labels(destination).inc(healed)

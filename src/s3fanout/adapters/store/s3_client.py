@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
@@ -241,8 +242,11 @@ class S3Client:
         )
 
 
+@lru_cache(maxsize=512)
 def encoded(text: str, safe: str) -> str:
     """Percent-encoded UTF-8; bytes that were read from a listing and are not UTF-8, as they were.
+
+    A key is asked for several times: as a source, and by each destination.
 
     Raises:
         Refused: Half a surrogate pair, which is no text and no bytes.

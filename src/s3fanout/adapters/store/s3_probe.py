@@ -79,6 +79,8 @@ class StoreVendor:
             self._answer = asyncio.ensure_future(identify(self._store))
         answer = self._answer
         try:
+            if answer.done():
+                return answer.result()
             # One caller may be cancelled; the others still wait.
             return await asyncio.shield(answer)
         except (AccessDenied, Refused):

@@ -27,7 +27,7 @@ _SIZE = re.compile(r"[0-9]{1,19}")
 _COPY_RESULT = re.compile(
     rb"\s*(?:<\?xml[^<>]*\?>\s*)?<CopyObjectResult(?:\s[^<>]*)?>"
     rb"(?:\s*<(?!ETag>)[A-Za-z0-9]+>[^<>]*</[A-Za-z0-9]+>)*"
-    rb"\s*<ETag>((?:[A-Za-z0-9-]|\"|&quot;|&#34;)*)</ETag>"
+    rb"\s*<ETag>(?:&quot;|&#34;|\"|)([A-Za-z0-9-]*)(?:&quot;|&#34;|\"|)</ETag>"
     rb"(?:\s*<[A-Za-z0-9]+>[^<>]*</[A-Za-z0-9]+>)*\s*</CopyObjectResult>\s*\Z"
 )
 """The answer of a plain copy, whole and without surprises. Building a tree for it would take
@@ -89,7 +89,7 @@ def parse_copy_result(body: bytes) -> str | ErrorDocument:
     """
     plain = _COPY_RESULT.match(body)
     if plain is not None:
-        return unquoted(plain[1].decode("ascii").replace("&quot;", '"').replace("&#34;", '"'))
+        return plain[1].decode("ascii")
     root = root_of(body)
     if root.tag == "CopyObjectResult":
         return unquoted(text_of(root, "ETag"))

@@ -98,7 +98,7 @@ class Signer:
             secret_key: Likewise.
         """
         signed_names = ";".join([name for name, _ in headers])
-        header_lines = "\n".join([f"{name}:{value}" for name, value in headers])
+        header_lines = "\n".join(map(":".join, headers))
         canonical = (
             f"{method}\n{raw_path}\n{query}\n{header_lines}\n\n{signed_names}\n{payload_sha256_hex}"
         )

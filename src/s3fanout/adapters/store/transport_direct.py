@@ -351,8 +351,7 @@ def _head(method: str, target: str, headers: Sequence[Header], body_bytes: int) 
     Raises:
         Unavailable: A header would end its line.
     """
-    lines = [f"{method} {target} HTTP/1.1", "user-agent: s3fanout"]
-    lines += [f"{name}: {value}" for name, value in headers]
+    lines = [f"{method} {target} HTTP/1.1", "user-agent: s3fanout", *map(": ".join, headers)]
     if body_bytes or method == "PUT":
         lines.append(f"content-length: {body_bytes}")
     lines += ("", "")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from s3fanout.adapters.store.transport_direct import DirectTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from s3fanout.adapters.store.transport import (
         Header,
@@ -28,7 +28,7 @@ class RoutedTransport:
         self._proxied: Transport | None = None
         self._ways: dict[str, Transport] = {}
 
-    async def request(
+    def request(
         self,
         method: str,
         base: str,
@@ -39,9 +39,9 @@ class RoutedTransport:
         *,
         response_bytes_max: int,
         total_s: float | None = None,
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
         way = self._ways.get(base) or self._way(base)
-        return await way.request(
+        return way.request(
             method,
             base,
             raw_path,
