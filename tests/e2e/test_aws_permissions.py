@@ -247,6 +247,9 @@ REQUESTS: dict[tuple[str, str], Callable[[World], None]] = {
         "put_object_legal_hold", LegalHold={"Status": "OFF"}
     ),
     ("ReadAcls", "s3:GetObjectAcl"): in_source("get_object_acl", Key=KEY),
+    ("TellOwner", "s3:GetBucketAcl"): lambda world: world.client("s3").get_bucket_acl(
+        Bucket=f"{world.name}-a"
+    ),
     ("WriteAcls", "s3:PutObjectAcl"): in_destination("put_object_acl", ACL="private"),
     ("LookAtReplicas", "s3:GetObject"): in_destination("head_object"),
     ("ContinueLargeCopies", "s3:AbortMultipartUpload"): abort_upload,

@@ -9,6 +9,7 @@ import pytest
 
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.decide.plan import Way
+from s3fanout.model.acls import CANNED, FULL_CONTROL, AclGrant
 from s3fanout.model.errors import Refused
 from s3fanout.model.jobs import JobState
 from s3fanout.model.keeping import Carry, Keeping
@@ -237,39 +238,89 @@ async def test_an_acl_is_read_and_kept_only_where_that_is_asked_for(
     assert world.known("a", "key").differences == ()
 
 
-async def test_grants_that_no_canned_acl_has_are_a_difference(world_of: MakeWorld) -> None:
-    class Granting:
-        def __init__(self, store: ObjectStore) -> None:
-            self._store = store
+FRIEND = AclGrant("friend", "READ")
+OWNER = AclGrant("owner", FULL_CONTROL)
+EVERYBODY = CANNED["public-read"][0]
+KNOWS_ACCOUNTS = Keeping(acl="keep", same_accounts=True)
 
-        def __getattr__(self, name: str) -> object:
-            return getattr(self._store, name)
 
-        async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
-            return None
+def granting(*grants: AclGrant) -> ObjectAttributes:
+    return ObjectAttributes(extras=Extras(grants=grants))
 
-    keep = Keeping(acl="keep")
-    world = world_of(To("a", store=OTHER, keeping=keep))
-    world.copiers["a"]._source = Granting(world.source)  # type: ignore[assignment]
-    await world.receive(world.put("key"))
+
+@pytest.mark.parametrize("way", [Way.SERVER, Way.STREAM])
+@pytest.mark.parametrize("limits", [Limits(), PARTS])
+async def test_grants_to_accounts_and_groups_are_kept_with_full_control_of_the_owner(
+    world_of: MakeWorld, way: Way, limits: Limits
+) -> None:
+    world = world_of(To("a", way, store=OTHER, keeping=KNOWS_ACCOUNTS), limits=limits)
+    for key in ("one", "two"):
+        await world.receive(world.put(key, b"content", granting(FRIEND, EVERYBODY, OWNER)))
+        await world.rest()
+        assert world.buckets["a"].objects[key].grants == (FRIEND, EVERYBODY, OWNER)
+        assert world.known("a", key).differences == ()
+    assert world.buckets["a"].requests["GetBucketAcl"] == 1
+
+
+async def test_grants_to_accounts_mean_nothing_elsewhere_and_those_to_groups_stay(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(To("a", Way.STREAM, store=OTHER, keeping=Keeping(acl="keep")))
+    await world.receive(world.put("friend", b"content", granting(FRIEND, OWNER)))
+    await world.receive(world.put("both", b"content", granting(FRIEND, EVERYBODY, OWNER)))
+    seen = AclGrant(EVERYBODY.grantee, "READ_ACP")
+    await world.receive(world.put("group", b"content", granting(seen, OWNER)))
     await world.rest()
-    assert world.known("a", "key").differences == ("acl",)
+    replicas = world.buckets["a"].objects
+    assert (replicas["friend"].acl, replicas["friend"].grants) == ("", ())
+    assert (replicas["both"].acl, replicas["both"].grants) == ("public-read", ())
+    assert replicas["group"].grants == (seen, OWNER)
+    differences = {key: world.known("a", key).differences for key in replicas}
+    assert differences == {"friend": ("acl",), "both": ("acl",), "group": ()}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_an_account_that_the_store_does_not_know_costs_only_the_acl(
+    world_of: MakeWorld, *, strict: bool
+) -> None:
+    def gone(extras: Extras) -> str:
+        return "InvalidArgument" if extras.grants else ""
+
+    keeping = replace(KNOWS_ACCOUNTS, strict=strict)
+    world = world_of(To("a", store=OTHER, keeping=keeping, wrap=picky(gone)))
+    special = replace(SPECIAL, extras=replace(EXTRAS, grants=(FRIEND,)))
+    await world.receive(world.put("key", b"content", special))
+    await world.rest()
+    record = world.known("a", "key")
+    if strict:
+        assert record.error is not None
+        assert (record.state, record.error.code) == (JobState.DEAD, "not-exact")
+        assert world.buckets["a"].objects == {}
+    else:
+        assert record.differences == ("acl",)
+        assert world.buckets["a"].objects["key"].attributes.extras == EXTRAS
 
 
 async def test_a_bucket_with_acls_switched_off_is_a_difference_only_for_what_is_not_private(
     world_of: MakeWorld,
 ) -> None:
     def no_acls(extras: Extras) -> str:
-        return "AccessControlListNotSupported" if extras.acl else ""
+        return "AccessControlListNotSupported" if extras.acl or extras.grants else ""
 
-    keep = Keeping(acl="keep")
-    world = world_of(To("a", store=OTHER, keeping=keep, wrap=picky(no_acls)))
+    world = world_of(To("a", store=OTHER, keeping=KNOWS_ACCOUNTS, wrap=picky(no_acls)))
     await world.receive(world.put("private"))
     public = ObjectAttributes(extras=Extras(acl="public-read"))
     await world.receive(world.put("public", b"content", public))
     await world.rest()
+    calls = len(world.ports["a"].calls)
+    for key in ("one", "two"):
+        await world.receive(world.put(key, b"content", granting(FRIEND)))
+        await world.rest()
+        assert world.known("a", key).differences == ("acl",)
     assert world.known("a", "private").differences == ()
     assert world.known("a", "public").differences == ("acl",)
+    tries = len(world.ports["a"].calls) - calls
+    assert tries == 4, "two copies, a refusal and whose the bucket is"
 
 
 async def test_locks_stay_behind_where_a_destination_says_so(world_of: MakeWorld) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ACCESS_KEY, SECRET_KEY = "testkey", "testsecret"
+FRIEND, FRIEND_KEY, FRIEND_SECRET = "f" * 64, "friendkey", "friendsecret"
+"""Another account: it may do nothing that it was not granted. Its id could be one of AWS."""
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool")
 COMMAND_S = 60.0
 
@@ -167,6 +169,8 @@ def _start(directory: Path, *, port: int, bind: int, running: ExitStack) -> Serv
     # Waits for the pools by itself.
     run("radosgw-admin", "user", "create", "--uid=test", "--display-name=test",
         f"--access-key={ACCESS_KEY}", f"--secret-key={SECRET_KEY}")  # fmt: skip
+    run("radosgw-admin", "user", "create", f"--uid={FRIEND}", "--display-name=friend",
+        f"--access-key={FRIEND_KEY}", f"--secret-key={FRIEND_SECRET}")  # fmt: skip
     # Without credentials RGW answers the list of buckets of the anonymous user.
     running.enter_context(serving(gateway, port, is_ready=lambda status: status == 200))
     return Server(

@@ -16,6 +16,7 @@ from s3fanout.config.problems import ConfigProblems
 from s3fanout.config.rules import rules_of
 from s3fanout.config.settings import Addressing, CopyMode
 from s3fanout.config.values import ListenAddress
+from s3fanout.model.keeping import Keeping
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
 
 LEAST = """\
@@ -131,8 +132,23 @@ def test_rules_are_those_of_the_enabled_destinations() -> None:
                 size_bytes_max=5 * 2**30,
             ),
             KeyMap(strip_prefix="raw/", add_prefix="paris/"),
+            keeping=Keeping(same_accounts=True),
         ),
     )
+
+
+def test_accounts_have_the_same_ids_in_the_source_s_store_only() -> None:
+    """Whatever the credentials."""
+    settings = parsed(
+        'schema = 1\nsource.bucket = "x"\nsource.endpoint = "https://one.example"\n'
+        'intake.webhook.token = { env = "T" }\n'
+        'destinations.same.bucket = "a"\n'
+        'destinations.other-user = { bucket = "b", endpoint = "https://one.example" }\n'
+        'destinations.elsewhere = { bucket = "c", endpoint = "https://two.example" }\n'
+        'destinations.aws = { bucket = "d", endpoint = "aws" }\n'
+    ).settings
+    same = {rule.destination: rule.keeping.same_accounts for rule in rules_of(settings)}
+    assert same == {"same": True, "other-user": True, "elsewhere": False, "aws": False}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from s3fanout.decide.keeping import blamed, missing, names_of, not_held, suspects, wanted, without
+from s3fanout.decide.keeping import (
+    blamed,
+    is_certain,
+    missing,
+    names_of,
+    not_held,
+    suspects,
+    wanted,
+    without,
+)
+from s3fanout.model.acls import AclGrant
 from s3fanout.model.errors import AccessDenied, Refused, StoreError, Unavailable
 from s3fanout.model.keeping import Difference, Keeping
 from s3fanout.model.objects import (
@@ -137,6 +147,28 @@ def test_a_refusal_is_about_what_was_sent_or_about_nothing_of_it(
 ) -> None:
     assert blamed(error, ALL) == expected
     assert blamed(error, ObjectAttributes()) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "certain"),
+    [
+        ("InvalidArgument", Difference.ACL, False),
+        ("NoSuchKey", Difference.ACL, False),
+        ("AccessControlListNotSupported", Difference.ACL, True),
+        ("NotImplemented", Difference.ACL, True),
+        ("EntityTooLarge", None, False),
+    ],
+)
+def test_an_account_that_is_gone_is_blamed_before_what_protects_and_for_this_object_only(
+    code: str, expected: str | None, certain: bool
+) -> None:
+    granting = replace(ALL, extras=replace(ALL.extras, acl="", grants=(AclGrant("a", "READ"),)))
+    error = Refused("", s3_code=code, status=400)
+    assert blamed(error, granting) == expected
+    alone = ObjectAttributes(extras=Extras(grants=granting.extras.grants))
+    assert is_certain(error, alone) == certain
+    if code == "NoSuchKey":
+        assert blamed(error, ALL) is None
 
 
 def present(attributes: ObjectAttributes, *checksums: Checksum) -> Present:

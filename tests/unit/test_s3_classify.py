@@ -43,6 +43,7 @@ OF_BUCKET = (
     Operation.LIST_UPLOADS,
     Operation.LIST_VERSIONS,
     Operation.GET_VERSIONING,
+    Operation.GET_BUCKET_ACL,
     Operation.HEAD_BUCKET,
 )
 OF_UPLOADS = (
@@ -332,6 +333,7 @@ def test_a_denial_names_the_permission_that_is_missing(operation: Operation) -> 
     permission = {
         Operation.GET_TAGGING: "s3:GetObjectTagging",
         Operation.GET_ACL: "s3:GetObjectAcl",
+        Operation.GET_BUCKET_ACL: "s3:GetBucketAcl",
         Operation.PUT_OBJECT: "s3:PutObject",
         Operation.COPY_OBJECT: "s3:PutObject",
         Operation.DELETE_OBJECT: "s3:DeleteObject",

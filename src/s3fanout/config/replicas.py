@@ -77,8 +77,8 @@ class Replicas(Section):
     acl: Acl = Field(
         default=Acl.NONE,
         description="Canned ACL that replicas are written with; none: the bucket's rules hold; "
-        "keep: the source object's, read with one request more for each replica, where a canned "
-        "one is equal to it.",
+        "keep: the ACL of the source object, read with one request more for each replica: grants "
+        "to groups, and to accounts where the destination has the source's endpoint.",
     )
     strict: Switch = Field(
         default=False,

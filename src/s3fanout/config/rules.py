@@ -19,11 +19,14 @@ def rules_of(settings: Settings) -> tuple[Rule, ...]:
 
 def rule_in(settings: Settings, name: str) -> Rule:
     """The rule of one destination, enabled or not, for objects of this source."""
-    rule = rule_of(name, settings.destinations[name])
-    source = vendor_of(settings.source)
-    if source is None or source.name is not VendorName.AWS:
-        return rule
-    return replace(rule, keeping=replace(rule.keeping, source_encrypts_all=True))
+    to = settings.destinations[name]
+    rule, source = rule_of(name, to), vendor_of(settings.source)
+    keeping = replace(
+        rule.keeping,
+        source_encrypts_all=source is not None and source.name is VendorName.AWS,
+        same_accounts=to.endpoint == settings.source.endpoint,
+    )
+    return replace(rule, keeping=keeping)
 
 
 def vendor_of(store: Store) -> Vendor | None:

@@ -5,7 +5,7 @@
 | content headers, metadata, tags | as they are |
 | storage class | the destination's setting, or the object's own |
 | redirect, legal hold, retention that has not ended | as they are |
-| ACL | the destination's setting; with ``keep`` the canned one that it is equal to |
+| ACL | the destination's setting; with ``keep`` what ``decide.grants`` makes of it |
 | SSE-S3 | likewise, but not to AWS, whose buckets do at least that |
 | SSE-S3 from AWS, which does it with all objects | only to a store that is known to do it |
 | SSE-KMS | the method, with the destination's key |
@@ -71,6 +71,7 @@ def wanted(
         encryption=_encryption(source.extras.encryption, keeping, vendor),
         lock=_lock(source.extras.lock, now_ms) if keeping.lock else None,
         acl=source.extras.acl if keeping.acl == KEEP else keeping.acl,
+        grants=source.extras.grants if keeping.acl == KEEP else (),
     )
     return replace(source, extras=NO_EXTRAS if extras == NO_EXTRAS else extras)
 
@@ -83,7 +84,7 @@ def names_of(attributes: ObjectAttributes) -> frozenset[str]:
         Difference.REDIRECT: extras.redirect,
         Difference.ENCRYPTION: _is_asked_for(extras.encryption),
         Difference.OBJECT_LOCK: extras.lock,
-        Difference.ACL: extras.acl,
+        Difference.ACL: extras.acl or extras.grants,
         Difference.TAGS: attributes.tags,
     }
     return frozenset(name for name, value in asked.items() if value)
@@ -104,7 +105,7 @@ def without(attributes: ObjectAttributes, name: str) -> ObjectAttributes:
         case Difference.OBJECT_LOCK:
             extras = replace(extras, lock=None)
         case _:
-            extras = replace(extras, acl="")
+            extras = replace(extras, acl="", grants=())
     return replace(attributes, extras=extras)
 
 
@@ -138,6 +139,10 @@ def is_left_unprotected(source: ObjectAttributes, keeping: Keeping) -> bool:
 
 def blamed(error: StoreError, attributes: ObjectAttributes) -> str | None:
     """What of ``attributes`` the store did not like; ``None`` if it is about something else."""
+    if error.s3_code == "NoSuchKey":
+        # So says Ceph RGW 16 of an account that is gone (seen 2026-11). If it is the object that is
+        # gone, it is said again.
+        return Difference.ACL if attributes.extras.grants else None
     if not isinstance(error, Refused) and error.s3_code != "NotImplemented":
         return None
     asked = names_of(attributes)
@@ -146,6 +151,8 @@ def blamed(error: StoreError, attributes: ObjectAttributes) -> str | None:
         return named if named in asked else None
     if error.s3_code not in _VAGUE or error.status == 404:  # noqa: PLR2004 -- HTTP
         return None
+    if attributes.extras.grants:
+        return Difference.ACL  # An account that is gone is likelier than all that follows.
     return next((name for name in _SUSPECT_ORDER if name in asked), None)
 
 
@@ -156,8 +163,13 @@ def may_blame_checksum(error: StoreError) -> bool:
 
 
 def is_certain(error: StoreError, attributes: ObjectAttributes) -> bool:
-    """Whether ``blamed`` is no guess: the code names it, or there was nothing else."""
-    return error.s3_code in _NAMED or len(names_of(attributes)) == 1
+    """Whether ``blamed`` is no guess, and true of other objects too.
+
+    The code names it, or there was nothing else. Explicit grants may be refused for an account that
+    is gone, which says nothing of others.
+    """
+    is_of_store = not attributes.extras.grants or error.s3_code == "NotImplemented"
+    return error.s3_code in _NAMED or (len(names_of(attributes)) == 1 and is_of_store)
 
 
 def suspects(source: Present, attributes: ObjectAttributes, *, copied: bool) -> frozenset[str]:

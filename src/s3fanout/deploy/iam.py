@@ -122,6 +122,13 @@ def _guard_grants(branch: Branch) -> Iterator[Grant]:
         _objects(branch.to.bucket, replica_keys(branch.rule)),
         "compares before it copies, because loop_guard is on",
     )
+    if branch.rule.keeping.acl == KEEP:
+        yield Grant(
+            "CompareAcls",
+            ("s3:GetObjectAcl",),
+            _objects(branch.to.bucket, replica_keys(branch.rule)),
+            "compares ACLs too, because it keeps them",
+        )
     yield Grant(
         "TellAbsentReplicas",
         ("s3:ListBucket",),
@@ -144,6 +151,12 @@ def _keeping_grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
         yield Grant("WriteLocks", _LOCKS, replicas, "keeps retention and legal hold")
     if keeping.acl == KEEP:
         yield Grant("ReadAcls", ("s3:GetObjectAcl",), sources, "reads the ACLs that it keeps")
+        yield Grant(
+            "TellOwner",
+            ("s3:GetBucketAcl",),
+            (bucket_arn(branch.to.bucket),),
+            "grants the bucket's owner what grants to others would take from it",
+        )
     if keeping.acl:
         yield Grant("WriteAcls", _ACLS, replicas, "writes replicas with an ACL")
 
@@ -246,20 +259,21 @@ def bucket_document(branch: Branch, account: str) -> Json:
     actions += _ACLS if branch.rule.keeping.acl else ()
     if branch.to.loop_guard:
         actions.append("s3:GetObjectTagging")
+        actions += ["s3:GetObjectAcl"] if branch.rule.keeping.acl == KEEP else ()
     allow = {"Effect": "Allow", "Principal": {"AWS": role_arn}}
     statements: list[Json] = [
         {"Sid": "S3fanoutWritesReplicas", **allow, "Action": actions, "Resource": objects}
     ]
-    if branch.to.loop_guard:
-        bucket = f"arn:aws:s3:::{branch.to.bucket}"
-        statements.append(
-            {
-                "Sid": "S3fanoutTellsAbsent",
-                **allow,
-                "Action": ["s3:ListBucket"],
-                "Resource": [bucket],
-            }
-        )
+    of_bucket = {
+        "S3fanoutTellsAbsent": ("s3:ListBucket", branch.to.loop_guard),
+        "S3fanoutTellsOwner": ("s3:GetBucketAcl", branch.rule.keeping.acl == KEEP),
+    }
+    bucket = f"arn:aws:s3:::{branch.to.bucket}"
+    statements += [
+        {"Sid": sid, **allow, "Action": [action], "Resource": [bucket]}
+        for sid, (action, is_needed) in of_bucket.items()
+        if is_needed
+    ]
     return document(*statements)
 
 

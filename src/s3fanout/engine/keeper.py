@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from s3fanout.decide.grants import canned_of, grants_less, kept_grants, with_owner
 from s3fanout.decide.keeping import (
     blamed,
     is_certain,
@@ -23,6 +24,7 @@ from s3fanout.decide.keeping import (
     wanted,
     without,
 )
+from s3fanout.model.acls import CANNED
 from s3fanout.model.errors import NotExact, StoreError
 from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
 from s3fanout.model.objects import ChecksumAlgorithm, ObjectAttributes, Present
@@ -30,6 +32,7 @@ from s3fanout.model.objects import ChecksumAlgorithm, ObjectAttributes, Present
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from s3fanout.model.acls import Acl
     from s3fanout.model.objects import Checksum, Written
     from s3fanout.model.vendors import Vendor
     from s3fanout.ports.object_store import ObjectStore
@@ -41,9 +44,9 @@ WHOLE_IN_PARTS = frozenset(
     {ChecksumAlgorithm.CRC64NVME, ChecksumAlgorithm.CRC32C, ChecksumAlgorithm.CRC32}
 )
 """Algorithms of which S3 keeps one of the whole object however it was uploaded."""
-_SHOWN = frozenset({"public-read", "public-read-write", "authenticated-read"})
-"""Canned ACLs whose grants are the same whoever asks."""
 _NOTHING = ObjectAttributes()
+_GRANTS = "grants"
+"""What explicit grants are remembered by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,13 @@ class Keeper:
         self._clock = clock
         self._held: dict[tuple[str, str], tuple[bool, float]] = {}
         """By attribute and what was asked for: whether it is held, and when that was seen."""
+        self._bucket_owner: tuple[str, float] | None = None
+        """Whose the destination's bucket is, and when that was read."""
         self._reads_acl = keeping.acl == KEEP
         self._is_usual = keeping == Keeping(
             attributes=keeping.attributes,
             source_encrypts_all=keeping.source_encrypts_all,
+            same_accounts=keeping.same_accounts,
             strict=keeping.strict,
         )
 
@@ -100,7 +106,7 @@ class Keeper:
         facts: Present | None,
         tags: Mapping[str, str] | None = None,
         *,
-        read_acl: Callable[[], Awaitable[str | None]],
+        read_acl: Callable[[], Awaitable[Acl]],
     ) -> Load:
         """What to send with the replica of an object; without ``facts`` only what is set.
 
@@ -115,14 +121,11 @@ class Keeper:
         source = _NOTHING if facts is None else facts.attributes
         if tags is not None:
             source = replace(source, tags=tags)
-        lacks: frozenset[str] = frozenset()
+        lost: frozenset[str] = frozenset()
         if self._reads_acl and facts is not None:
-            acl = await read_acl()
-            if acl is None:
-                lacks = frozenset({Difference.ACL})
-            source = replace(source, extras=replace(source.extras, acl=acl or ""))
+            source, lost = await self._with_acl(source, await read_acl(), vendor)
         attributes = wanted(source, self._keeping, vendor=vendor, now_ms=self._clock.now_ms())
-        lacks |= not_held(attributes, vendor)
+        lacks = not_held(attributes, vendor)
         if is_left_unprotected(source, self._keeping):
             lacks |= {Difference.ENCRYPTION}
         for name in names_of(attributes):
@@ -130,7 +133,7 @@ class Keeper:
                 lacks |= {name}
         for name in lacks:
             attributes = without(attributes, name)
-        return self._exact(Load(attributes, lacks))
+        return self._exact(Load(attributes, lacks | lost))
 
     async def write(
         self, load: Load, send: Callable[[ObjectAttributes], Awaitable[Answer]]
@@ -229,7 +232,7 @@ class Keeper:
             for name in names_of(load.attributes)
             if self._is_held(name, load.attributes) is False
         }
-        if await self._lost_acl(load.attributes, target):
+        if (await self._vendor()).loses is None and await self._lost_acl(load.attributes, target):
             refused.add(Difference.ACL)
         lacks = load.lacks | refused | missing(facts, load.attributes, replica)
         tags = load.attributes.tags
@@ -247,7 +250,7 @@ class Keeper:
         target: str,
         replica: Present,
         *,
-        read_acl: Callable[[], Awaitable[str | None]],
+        read_acl: Callable[[], Awaitable[Acl]],
     ) -> tuple[str, ...] | None:
         """What a replica lacks that is there already, sorted; ``None`` if it may not stay so."""
         if self._keeping.attributes is Carry.COPIED:
@@ -264,8 +267,9 @@ class Keeper:
 
     async def _lost_acl(self, attributes: ObjectAttributes, target: str) -> bool:
         """Whether the replica grants less; one request if an ACL was asked for that shows."""
-        acl = attributes.extras.acl
-        return acl in _SHOWN and await self._destination.get_acl(target) != acl
+        extras = attributes.extras
+        grants = extras.grants or CANNED.get(extras.acl, ())
+        return bool(grants) and grants_less(grants, await self._destination.get_acl(target))
 
     async def settled(
         self, lacks: frozenset[str], target: str, written: Written, *, is_version: bool
@@ -289,13 +293,38 @@ class Keeper:
             raise _not_exact(lacks)
         return tuple(sorted(lacks))
 
+    async def _with_acl(
+        self, source: ObjectAttributes, acl: Acl, vendor: Vendor
+    ) -> tuple[ObjectAttributes, frozenset[str]]:
+        """``source`` with the ACL that a replica is to have, and whether that is not all of it."""
+        same = self._keeping.same_accounts
+        kept = kept_grants(acl, same_accounts=same)
+        lost = frozenset({Difference.ACL}) if kept != acl.grants else frozenset[str]()
+        canned = canned_of(kept)
+        if canned is not None:
+            return replace(source, extras=replace(source.extras, acl=canned)), lost
+        if vendor.acls is False or self._is_known(Difference.ACL, _GRANTS) is False:
+            return source, frozenset({Difference.ACL})
+        grants = with_owner(kept, acl, bucket_owner=await self._owner(), same_accounts=same)
+        return replace(source, extras=replace(source.extras, grants=grants)), lost
+
+    async def _owner(self) -> str:
+        """Whose the destination's bucket is; one request in ``REMEMBER_S``."""
+        now_s = self._clock.monotonic_s()
+        if self._bucket_owner is None or now_s - self._bucket_owner[1] > REMEMBER_S:
+            self._bucket_owner = await self._destination.bucket_owner(), now_s
+        return self._bucket_owner[0]
+
     def _exact(self, load: Load) -> Load:
         if load.lacks and self._keeping.strict:
             raise _not_exact(load.lacks)
         return load
 
     def _is_held(self, name: str, attributes: ObjectAttributes) -> bool | None:
-        seen = self._held.get((name, _detail(name, attributes)))
+        return self._is_known(name, _detail(name, attributes))
+
+    def _is_known(self, name: str, detail: str) -> bool | None:
+        seen = self._held.get((name, detail))
         if seen is None or self._clock.monotonic_s() - seen[1] > REMEMBER_S:
             return None
         return seen[0]
@@ -313,7 +342,7 @@ def _detail(name: str, attributes: ObjectAttributes) -> str:
         case Difference.ENCRYPTION:
             return extras.encryption.method if extras.encryption else ""
         case Difference.ACL:
-            return extras.acl
+            return _GRANTS if extras.grants else extras.acl
         case _:
             return ""
 

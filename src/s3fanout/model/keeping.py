@@ -55,8 +55,10 @@ class Keeping:
         encryption: ``KEEP``, ``BUCKET``, ``SSE_C``, or a method as the header
             ``x-amz-server-side-encryption`` names it.
         kms_key: The destination's key, for a KMS method; ``""`` is the account's default key.
-        acl: Canned ACL of every replica; ``KEEP`` reads that of the source object; ``""`` sends
+        acl: Canned ACL of every replica; ``KEEP`` reads the ACL of the source object; ``""`` sends
             none.
+        same_accounts: The source's store and the destination's call accounts by the same ids, so
+            that grants to accounts can be kept.
         lock: Whether retention and legal hold are kept.
         source_encrypts_all: The source's store does SSE-S3 with all objects and says so of each, as
             Amazon S3 does: then it says nothing of an object, and is only kept where the
@@ -70,6 +72,7 @@ class Keeping:
     encryption: str = KEEP
     kms_key: str = ""
     acl: str = ""
+    same_accounts: bool = False
     lock: bool = True
     source_encrypts_all: bool = False
     strict: bool = False

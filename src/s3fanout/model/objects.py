@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from s3fanout.model.acls import AclGrant
+
 
 class ChecksumAlgorithm(StrEnum):
     """Checksums that S3 keeps with an object, as it spells them."""
@@ -74,7 +76,8 @@ class Extras:
         redirect: Where a website sends those who ask for the object; ``""`` is nowhere.
         encryption: ``None`` is the bucket's default, or not said.
         lock: ``None`` without retention and legal hold.
-        acl: Canned ACL to write with; ``""`` sends none. Never read.
+        acl: Canned ACL to write with; ``""`` sends none. Never read, as ``grants``.
+        grants: To write with in place of a canned ACL: all of them, sorted, those of the owner too.
     """
 
     storage_class: str = ""
@@ -82,6 +85,7 @@ class Extras:
     encryption: Encryption | None = None
     lock: ObjectLock | None = None
     acl: str = ""
+    grants: tuple[AclGrant, ...] = ()
 
 
 NO_EXTRAS = Extras()

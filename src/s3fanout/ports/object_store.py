@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from s3fanout.model.acls import Acl
 from s3fanout.model.objects import (
     NO_EXTRAS,
     Body,
@@ -93,14 +94,16 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
-        """The canned ACL that the current object's is equal to: ``""`` is ``private``.
-
-        ``None`` for grants that no canned ACL has. One request.
+    async def get_acl(self, key: str, *, version_id: str | None = None) -> Acl:
+        """Who may do what with the current object. One request.
 
         Raises:
             SourceAbsent: Confirmed absence.
         """
+        ...
+
+    async def bucket_owner(self) -> str:
+        """Canonical id of the account that owns the bucket. One request."""
         ...
 
     async def first_part(

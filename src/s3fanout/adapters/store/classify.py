@@ -61,6 +61,7 @@ class Operation(StrEnum):
     GET_OBJECT = "GetObject"
     GET_TAGGING = "GetObjectTagging"
     GET_ACL = "GetObjectAcl"
+    GET_BUCKET_ACL = "GetBucketAcl"
     PUT_OBJECT = "PutObject"
     COPY_OBJECT = "CopyObject"
     DELETE_OBJECT = "DeleteObject"
@@ -100,6 +101,7 @@ _OF_BUCKET = (
     Operation.LIST_UPLOADS,
     Operation.LIST_VERSIONS,
     Operation.GET_VERSIONING,
+    Operation.GET_BUCKET_ACL,
     Operation.HEAD_BUCKET,
 )
 _READS = frozenset(
@@ -113,6 +115,7 @@ _ACTIONS = {
     Operation.GET_OBJECT: "s3:GetObject (s3:GetObjectVersion for versions)",
     Operation.GET_TAGGING: "s3:GetObjectTagging (s3:GetObjectVersionTagging if versioned)",
     Operation.GET_ACL: "s3:GetObjectAcl",
+    Operation.GET_BUCKET_ACL: "s3:GetBucketAcl",
     Operation.PUT_OBJECT: "s3:PutObject, and s3:PutObjectTagging for objects with tags",
     Operation.COPY_OBJECT: "s3:PutObject and s3:PutObjectTagging here, and s3:GetObject and "
     "s3:GetObjectTagging on the source",

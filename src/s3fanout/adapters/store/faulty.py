@@ -23,6 +23,7 @@ from s3fanout.model.objects import NO_EXTRAS
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
+    from s3fanout.model.acls import Acl
     from s3fanout.model.errors import StoreError
     from s3fanout.model.objects import (
         Body,
@@ -168,10 +169,13 @@ class FaultyStore:
             "GetObjectTagging", key, lambda: self._store.get_tags(key, version_id=version_id)
         )
 
-    async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
+    async def get_acl(self, key: str, *, version_id: str | None = None) -> Acl:
         return await self._play(
             "GetObjectAcl", key, lambda: self._store.get_acl(key, version_id=version_id)
         )
+
+    async def bucket_owner(self) -> str:
+        return await self._play("GetBucketAcl", "", self._store.bucket_owner)
 
     async def first_part(
         self, key: str, *, if_match: str, version_id: str | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from s3fanout.adapters.store.memory_uploads import MemoryUploads, Upload, part_of
 from s3fanout.adapters.store.memory_versions import VersionedObjects
 from s3fanout.adapters.store.s3_headers import wrong_checksum
+from s3fanout.model.acls import CANNED, FULL_CONTROL, Acl, AclGrant
 from s3fanout.model.errors import (
     NoSuchBucket,
     Refused,
@@ -72,6 +73,7 @@ class StoredObject:
     checksums: tuple[Checksum, ...] = ()
     layout: FirstPart | None = None
     acl: str = ""
+    grants: tuple[AclGrant, ...] = ()
 
     @staticmethod
     def of(
@@ -90,11 +92,12 @@ class StoredObject:
                 headers=dict(kept.headers),
                 metadata=dict(kept.metadata),
                 tags=dict(kept.tags or {}),
-                extras=replace(kept.extras, acl=""),
+                extras=replace(kept.extras, acl="", grants=()),
             ),
             last_modified_at_ms=now_ms // 1000 * 1000,
             checksums=checksums,
             acl=kept.extras.acl,
+            grants=kept.extras.grants,
         )
 
 
@@ -106,6 +109,7 @@ class MemoryStores:
         clock: Says when an object was modified.
         copy_bytes_max: Larger sources cannot be copied in one request.
         part_bytes_min: Smaller parts, but for the last one, make no object.
+        owner: Canonical id of the account that everything belongs to.
         buckets: Objects by key by bucket, for tests to look into and to change; of a versioned one
             they are ``VersionedObjects``.
         uploads: Unfinished multipart uploads by id, likewise.
@@ -114,6 +118,7 @@ class MemoryStores:
     clock: Clock
     copy_bytes_max: int = COPY_BYTES_MAX
     part_bytes_min: int = PART_BYTES_MIN
+    owner: str = "owner"
     buckets: dict[str, dict[str, StoredObject]] = field(default_factory=dict)
     uploads: dict[str, Upload] = field(default_factory=dict)
     uploads_begun: int = 0
@@ -214,9 +219,15 @@ class MemoryStore:
         stored = _pinned(self._request(operation, key), key, None, operation, version_id)
         return dict(stored.attributes.tags or {})
 
-    async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
-        operation = "GetObjectAcl"
-        return _pinned(self._request(operation, key), key, None, operation, version_id).acl
+    async def get_acl(self, key: str, *, version_id: str | None = None) -> Acl:
+        operation, owner = "GetObjectAcl", self._stores.owner
+        stored = _pinned(self._request(operation, key), key, None, operation, version_id)
+        grants = {*(stored.grants or CANNED.get(stored.acl, ()))}
+        return Acl(owner, tuple(sorted(grants - {AclGrant(owner, FULL_CONTROL)})))
+
+    async def bucket_owner(self) -> str:
+        self._request("GetBucketAcl")
+        return self._stores.owner
 
     async def first_part(
         self, key: str, *, if_match: str, version_id: str | None = None

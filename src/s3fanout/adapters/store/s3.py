@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.classify import Operation, Target, classify, classify_document
-from s3fanout.adapters.store.s3_acl import parse_canned_acl
+from s3fanout.adapters.store.s3_acl import parse_acl
 from s3fanout.adapters.store.s3_client import copy_source, of_version
 from s3fanout.adapters.store.s3_headers import (
     SHOW_CHECKSUMS,
@@ -33,6 +33,7 @@ from s3fanout.model.objects import NO_EXTRAS, Absent, Body, Written
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from s3fanout.model.acls import Acl
     from s3fanout.model.objects import Extras, ListPage, ObjectAttributes, Probe
 
 _HASH_IN_THREAD_BYTES = 256 * 1024
@@ -126,10 +127,13 @@ class S3Store(S3Multipart, S3Versions):
             return {}  # Ceph RGW 16, of an object in parts whose tags it lost (probed, 2026-11).
         return parse_tags(answer.body)
 
-    async def get_acl(self, key: str, *, version_id: str | None = None) -> str | None:
+    async def get_acl(self, key: str, *, version_id: str | None = None) -> Acl:
         query = [("acl", ""), *of_version(version_id)]
-        answer = await self.send(Operation.GET_ACL, "GET", key, query=query)
-        return parse_canned_acl(answer.body)
+        return parse_acl((await self.send(Operation.GET_ACL, "GET", key, query=query)).body)
+
+    async def bucket_owner(self) -> str:
+        answer = await self.send(Operation.GET_BUCKET_ACL, "GET", query=[("acl", "")])
+        return parse_acl(answer.body).owner
 
     async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
         operation = Operation.PUT_OBJECT

@@ -44,6 +44,7 @@ _OF_BUCKET = frozenset(
         Operation.LIST_UPLOADS,
         Operation.LIST_VERSIONS,
         Operation.GET_VERSIONING,
+        Operation.GET_BUCKET_ACL,
         Operation.HEAD_BUCKET,
     }
 )

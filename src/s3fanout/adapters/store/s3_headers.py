@@ -119,6 +119,10 @@ def headers_of_extras(extras: Extras) -> dict[str, str]:
         "x-amz-website-redirect-location": extras.redirect,
         "x-amz-acl": extras.acl,
     }
+    for grant in extras.grants:
+        name = f"x-amz-grant-{grant.permission.lower().replace('_', '-')}"
+        grantee = f'{"uri" if grant.is_of_group else "id"}="{grant.grantee}"'
+        headers[name] = f"{headers[name]}, {grantee}" if name in headers else grantee
     if (encryption := extras.encryption) and encryption.method != CUSTOMER_KEY_METHOD:
         headers[_ENCRYPTION] = encryption.method
         headers[f"{_ENCRYPTION}-aws-kms-key-id"] = encryption.kms_key
