@@ -134,6 +134,7 @@ class Stores:
             clock=self._clock,
             customer_key=self._customer_key(to),
             source_customer_key=self._customer_key(self._settings.source),
+            is_source=to is self._settings.source,
         )
 
     def credentials(self, reference: Credentials, region: str) -> CredentialSource:

@@ -145,7 +145,16 @@ def test_status() -> None:
         source="photos",
         buckets={"paris": "photos-paris"},
         summaries=[summary],
-        views=[LaneView("paris", 1, 32, circuit_open=False, circuit_retry_in_s=0.0)],
+        views=[
+            LaneView(
+                "paris",
+                1,
+                32,
+                circuit_open=False,
+                source_circuit_open=False,
+                circuit_retry_in_s=0.0,
+            )
+        ],
         malformed=0,
         daemon_pid=None,
         now_ms=6,

@@ -13,8 +13,8 @@ from s3fanout.adapters.store.embedded import EmbeddedStore
 from s3fanout.adapters.system import SystemClock
 from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.evidence import check_equal
-from tests.e2e.installation import Place, until
-from tests.e2e.notices import write_and_tell
+from tests.e2e.installation import TOKEN, Place, until
+from tests.e2e.notices import deliver, message, put_event, write_and_tell
 from tests.servers.minio_frontend import ACCESS_KEY, SECRET_KEY
 from tests.servers.server import LOOPBACK, Server, closed_port, create_bucket
 
@@ -84,3 +84,30 @@ def test_others_finish_status_tells_and_the_backlog_drains(
         assert rows["dead"]["health"] == "ok"
         assert rows["dead"]["last_error"] is None or rows["dead"]["lag_s"] == 0
         check_equal(source, dead)
+
+
+def test_a_source_that_does_not_answer_is_named_and_blamed_on_nobody(
+    install: Install, new_place: NewPlace, seaweedfs: Server
+) -> None:
+    absent = Server("absent", f"http://{LOOPBACK}:{closed_port()}", ACCESS_KEY, SECRET_KEY)
+    installation = install(
+        source=Place(absent, "source"), destinations={"paris": new_place(seaweedfs, "paris")}
+    )
+    installation.start()
+    for number in range(10):
+        event = put_event("source", f"k{number}", etag="e" * 32, size_bytes=1)
+        assert deliver(installation, message(event)).status == 200
+
+    def look() -> bool:
+        status = installation.get("/api/v1/status", token=TOKEN).json
+        return bool(status["source"]["circuit_open"])
+
+    until(look, what="the circuit of the source is open")
+    row = installation.api_status()["paris"]
+    assert (row["circuit_open"], row["failed"], row["health"]) == (False, 0, "failing")
+    error = until(lambda: installation.destination("paris")["last_error"], what="it is told")
+    assert error["message"].startswith("the source could not be read: no answer")
+    assert (
+        's3fanout_source_circuit_open{destination="paris"} 1'
+        in installation.get("/metrics").body.decode()
+    )

@@ -208,6 +208,81 @@ async def test_a_dead_destination_opens_its_circuit_and_burns_no_attempts(
     assert len(world.ports["a"].calls) < 80
 
 
+async def test_a_source_that_is_down_is_blamed_on_no_destination(world_of: MakeWorld) -> None:
+    world: World
+
+    def until_noon(_call: Call) -> Fault | None:
+        return Fault(Unavailable("down")) if world.clock.monotonic_s() < 43_200 else None
+
+    far, near = To("far", way=Way.STREAM), To("near")
+    world = world_of(far, near, source_script=until_noon)
+    for number in range(20):
+        await world.receive(world.put(f"key-{number}"))
+    await world.clock.advance(3600)
+    # Its store copies by itself: nothing has to be read.
+    assert len(world.buckets["near"].objects) == 20
+    assert (world.view("near").circuit_open, world.view("near").source_circuit_open) == (
+        False,
+        False,
+    )
+    assert (world.view("far").circuit_open, world.view("far").source_circuit_open) == (False, True)
+    assert 0 < world.view("far").circuit_retry_in_s <= 60
+    error = world.known("far", "key-0").error
+    assert error is not None
+    assert error.message == "the source could not be read: down"
+    assert len(world.unsettled()) == 20  # no dead letter
+    assert sum(record.attempts for record in world.unsettled()) == 4  # before it opened
+    assert len(world.source_port.calls) < 80
+    await world.rest(within_s=86_400)
+    world.assert_equal()
+    assert world.reports.circuits == []
+    assert world.reports.source_circuits == [("far", True), ("far", False)]
+
+
+async def test_an_answer_of_the_source_closes_no_circuit_of_a_destination(
+    world_of: MakeWorld,
+) -> None:
+    """The destination is down; what the attempts that look for it find out is of the source."""
+    denied = Line(Fault(AccessDenied("no", status=403)), operation="GetObject", key="secret")
+    world = world_of(
+        To("a", way=Way.STREAM, script=written([Line(Fault(Unavailable("down")))])),
+        source_script=written([denied]),
+        limits=Limits(attempts_max=2, circuit_failures=3),
+    )
+    for number in range(4):
+        await world.receive(world.put(f"key-{number}"))
+    await quiet()
+    await world.receive(world.put("secret"))
+    await world.clock.advance(3600)
+    assert world.reports.circuits == [("a", True)]
+    assert world.reports.source_circuits == []
+    assert world.known("a", "secret").attempts == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AccessDenied("who are you", status=403, s3_code="InvalidAccessKeyId"),
+        NoSuchBucket("gone", status=404, s3_code="NoSuchBucket"),
+    ],
+)
+async def test_a_source_to_blame_opens_its_circuit_at_once_without_dead_letters(
+    world_of: MakeWorld, error: StoreError
+) -> None:
+    world = world_of(
+        To("a", way=Way.STREAM),
+        source_script=written([Line(Fault(error), last=100)]),
+        limits=Limits(attempts_max=1),
+    )
+    await world.receive(world.put("key"))
+    await quiet()
+    assert world.reports.source_circuits == [("a", True)]
+    assert world.known("a", "key").attempts == 0
+    await world.rest(within_s=86_400)
+    world.assert_equal()
+    assert world.reports.circuits == []
+
+
 @pytest.mark.parametrize("clock", [VirtualClock, CreepingClock])
 async def test_a_destination_that_recovers_drains_by_itself(
     world_of: MakeWorld, clock: type[VirtualClock]

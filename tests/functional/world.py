@@ -168,6 +168,7 @@ class Reports:
     lags_s: list[float] = field(default_factory=list)
     throttles: list[tuple[str, int]] = field(default_factory=list)
     circuits: list[tuple[str, bool]] = field(default_factory=list)
+    source_circuits: list[tuple[str, bool]] = field(default_factory=list)
     messages: list[tuple[str, int, int, int]] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
 
@@ -184,8 +185,9 @@ class Reports:
     def throttled(self, destination: str, *, concurrency: int) -> None:
         self.throttles.append((destination, concurrency))
 
-    def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
-        self.circuits.append((destination, is_open))
+    def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
+        circuits = self.source_circuits if of_source else self.circuits
+        circuits.append((destination, is_open))
 
 
 class HighRand:
@@ -237,7 +239,7 @@ class World:
             stores = home if near else MemoryStores(self.clock, part_bytes_min=1)
             versioned = one.versions is Versions.ALL
             self.buckets[one.name] = stores.create_bucket(one.name, versioned=versioned)
-        self.source_port = FaultyStore(self.source, source_script)
+        self.source_port = FaultyStore(self.source, source_script, is_source=True)
         self.ports = {
             one.name: FaultyStore(one.wrap(self.buckets[one.name]), one.script) for one in to
         }

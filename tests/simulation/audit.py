@@ -9,6 +9,7 @@
 | no blind delete | a replica is deleted only after the source said that the object is absent |
 | no masses | without a release no more deletes than the guard allows |
 | bounded | attempts fail only for a reason, and cost a bounded number of requests |
+| right blame | a circuit opens only for as many failures of its own store |
 | true counts | the summary is what counting the records gives; lag is what the clock says |
 | converges | at rest, every replica equals its source, or is absent as it is |
 | heals in time | with the sweep on, a lost message is made good within the stated time |
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tests.simulation.options import Place
     from tests.simulation.world import World
 
+SOURCE = "source"
 PROBE_S_MAX = 120.0
 UNSETTLED = frozenset({JobState.READY, JobState.WAITING})
 T = TypeVar("T")
@@ -58,6 +60,8 @@ class Audit:
         self._deletes: Counter[str] = Counter()
         self._garbage = 0
         self.faults = 0
+        self._faults_of: Counter[str] = Counter()
+        self._faults_at_opening: dict[tuple[str, bool], int] = {}
         self.attempts: Counter[str] = Counter()
         self._claims = 0
         self._changes = 0
@@ -127,6 +131,23 @@ class Audit:
         self._deletes[place.name] += 1
         count = self._deletes[place.name]
         self._require(count <= limits.deletes_max, f"no masses: {count} in {place.name}")
+
+    def faulted(self, store: str) -> None:
+        """An attempt may fail for something that this store did."""
+        self.faults += 1
+        self._faults_of[store] += 1
+
+    def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
+        """A lane stopped trying, or goes on."""
+        store = SOURCE if of_source else destination
+        self._world.note(destination, "circuit", store, is_open)
+        if not is_open:
+            return
+        count = self._faults_of[store]
+        since = count - self._faults_at_opening.get((destination, of_source), 0)
+        self._faults_at_opening[destination, of_source] = count
+        needed = self._world.options.limits.circuit_failures
+        self._require(since >= needed, f"right blame: {since} failures of {store}, not {needed}")
 
     def claimed(self, jobs: Sequence[Job]) -> None:
         self._claims += len(jobs)

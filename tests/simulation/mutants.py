@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +21,13 @@ from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receipt, Receiver
 from s3fanout.engine.remover import Removed, Remover
 from s3fanout.engine.sweep import Sweeper
-from s3fanout.model.errors import LedgerUnavailable, S3FanoutError, SourceAbsent, Unavailable
+from s3fanout.model.errors import (
+    LedgerUnavailable,
+    S3FanoutError,
+    SourceAbsent,
+    StoreError,
+    Unavailable,
+)
 from s3fanout.model.items import Item
 from s3fanout.model.jobs import DestinationSummary, Job, JobState, NewJob, Settlement
 from s3fanout.model.limits import Limits
@@ -149,6 +156,16 @@ class _FailsForNothing(Lane):
         if isinstance(outcome, Replicated) and job.attempts < 2:
             return self._after_error(job, Unavailable("are you sure?"))
         return super()._after_outcome(job, outcome)
+
+
+class _BlamesDestinations(Lane):
+    """Whatever failed, it was the destination."""
+
+    def _after_error(self, job: Job, error: S3FanoutError) -> Settlement:
+        if isinstance(error, StoreError):
+            error = copy(error)
+            error.of_source = False
+        return super()._after_error(job, error)
 
 
 class _ForgetsWhatItWrote(SimJournal):
@@ -304,6 +321,7 @@ MUTANTS = (
     Mutant("waiting jobs uncounted", parts(journal=_LosesWaiting), "true counts"),
     Mutant("repeats dropped", parts(journal=_DropsRepeats), "converges"),
     Mutant("fails for nothing", parts(lane=_FailsForNothing), "bounded"),
+    Mutant("source blamed on destinations", parts(lane=_BlamesDestinations), "right blame"),
     Mutant("replica forgotten", parts(journal=_ForgetsWhatItWrote), "ledger agrees"),
     Mutant("errors settled", parts(copier=_SkipsWhatChanged), "never torn"),
     Mutant("watermark past an error", parts(backfill=_PastAnError), "converges", FILLED),

@@ -24,14 +24,13 @@ from s3fanout.model.keeping import Keeping
 from s3fanout.model.rules import Deletes, Drift, KeyMap, Rule
 from s3fanout.model.vendors import OTHER, Vendor
 from s3fanout.ports.object_store import ObjectStore
+from tests.simulation.audit import SOURCE
 from tests.simulation.journal import SimJournal
 from tests.simulation.options import Place
 from tests.simulation.stores import SimStore
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
-
-SOURCE = "source"
 
 
 async def _keeps_all() -> Vendor:
@@ -248,8 +247,8 @@ class Process:
     def throttled(self, destination: str, *, concurrency: int) -> None:
         assert concurrency >= 1
 
-    def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
-        """Nothing depends on it."""
+    def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
+        self.world.audit.circuit(destination, is_open=is_open, of_source=of_source)
 
     def swept(self, destination: str, *, healed: int, drifted: int) -> None:
         self.world.note(destination, "swept", healed, drifted)

@@ -117,6 +117,7 @@ class SimStore:
         if error is not None:
             self._count_fault()
             world.note(self._name, operation, key, error.code)
+            error.of_source = self._place is None
             raise error
         if operation in WRITES:
             world.effect()
@@ -129,12 +130,17 @@ class SimStore:
         if not world.calm and world.chance(world.options.lost_after):
             self._count_fault()
             await asyncio.sleep(world.latency_s())
-            raise Unavailable("the answer got lost", maybe_applied=operation in WRITES)
+            raise Unavailable(
+                "the answer got lost",
+                maybe_applied=operation in WRITES,
+                of_source=self._place is None,
+            )
         return answer
 
     def _count_fault(self) -> None:
         """A fault that an attempt may fail for."""
-        self._world.audit.faults += self._is_engines
+        if self._is_engines:
+            self._world.audit.faulted(self._name)
 
     def _refusal(self, operation: str) -> StoreError | None:
         """What the store says instead of acting, or what becomes of the request on its way."""

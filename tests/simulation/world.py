@@ -22,11 +22,11 @@ from s3fanout.adapters.store.memory_versions import VersionedObjects
 from s3fanout.decide.plan import Way
 from s3fanout.model.objects import ObjectAttributes
 from s3fanout.ports.ledger import FailureSelection
-from tests.simulation.audit import Audit
+from tests.simulation.audit import SOURCE, Audit
 from tests.simulation.histories import HistoryAudit, entries_of
 from tests.simulation.loop import SimClock, SimLoop, Stuck
 from tests.simulation.options import Options, Place
-from tests.simulation.process import SOURCE, Parts, Process
+from tests.simulation.process import Parts, Process
 
 REST_S_MAX = 1500.0
 MOVES_MAX = 12

@@ -80,7 +80,10 @@ def error(status: int, code: str) -> Response:
 
 
 def store_of(
-    *answers: Response | Unavailable, token: str | None = None, endpoint: str = "https://s3.test"
+    *answers: Response | Unavailable,
+    token: str | None = None,
+    endpoint: str = "https://s3.test",
+    is_source: bool = False,
 ) -> tuple[S3Store, Reciting]:
     transport = Reciting(list(answers))
     store = S3Store(
@@ -89,5 +92,6 @@ def store_of(
         credentials=StaticCredentials("AKEXAMPLE", "very-secret", token),
         transport=transport,
         clock=FixedClock(),
+        is_source=is_source,
     )
     return store, transport

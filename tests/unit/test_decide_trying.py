@@ -14,7 +14,7 @@ from s3fanout.decide.retry import (
     RetryDecision,
     asks_for_bucket,
     backoff_cap_s,
-    blames_destination,
+    blames_store,
     decide_retry,
 )
 from s3fanout.model.errors import (
@@ -92,17 +92,17 @@ def test_the_store_may_ask_for_a_longer_wait_up_to_the_cap(
 
 @pytest.mark.parametrize("code", sorted(CREDENTIAL_CODES))
 def test_wrong_credentials_blame_the_destination(code: str) -> None:
-    assert blames_destination(AccessDenied("x", s3_code=code))
-    assert not blames_destination(Unavailable("x", s3_code=code))
+    assert blames_store(AccessDenied("x", s3_code=code))
+    assert not blames_store(Unavailable("x", s3_code=code))
 
 
 @pytest.mark.parametrize("code", sorted(REGION_CODES))
 def test_a_wrong_region_blames_the_destination_and_kills_nothing(code: str) -> None:
     error = Refused("x", status=400, s3_code=code)
-    assert blames_destination(error)
+    assert blames_store(error)
     assert decided(error, attempts=99) == later(100.0, counted=False)
-    assert blames_destination(Refused("x", status=301))
-    assert not blames_destination(Refused("x", status=400, s3_code="InvalidArgument"))
+    assert blames_store(Refused("x", status=301))
+    assert not blames_store(Refused("x", status=400, s3_code="InvalidArgument"))
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_the_bucket_is_asked_for_before_a_job_dies_of_a_5xx(
 
 
 def test_a_denied_object_does_not_blame_the_destination() -> None:
-    assert blames_destination(NoSuchBucket("x"))
-    assert not blames_destination(DENIED)
+    assert blames_store(NoSuchBucket("x"))
+    assert not blames_store(DENIED)
 
 
 @given(st.integers(1, 10_000), st.floats(0.001, 100), st.floats(0.001, 10_000))
@@ -165,7 +165,7 @@ def failed(
         circuit,
         key=key,
         answered=answered,
-        blames_destination=blames,
+        blames_store=blames,
         now_s=now_s,
         jitter=jitter,
         limits=CIRCUIT_LIMITS,

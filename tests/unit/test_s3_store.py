@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import pytest
 
 from s3fanout.adapters.store.classify import Operation
+from s3fanout.adapters.store.credentials import Credentials
+from s3fanout.adapters.store.endpoint import Endpoint
 from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.transport import Response
 from s3fanout.model.errors import (
@@ -24,7 +26,7 @@ from s3fanout.model.errors import (
     Unavailable,
 )
 from s3fanout.model.objects import Absent, Body, ObjectAttributes, Present, Written
-from tests.unit.reciting import COPIED, answer, error, store_of
+from tests.unit.reciting import COPIED, FixedClock, Reciting, answer, error, store_of
 
 ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 MIB = 1024 * 1024
@@ -355,3 +357,51 @@ async def test_close_closes_the_transport() -> None:
     store, transport = store_of()
     await store.close()
     assert transport.closed == 1
+
+
+# --- whose trouble it is --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_source", [True, False])
+@pytest.mark.parametrize(
+    ("said", "ask"),
+    [
+        (Unavailable("no answer"), lambda store: store.head("k")),
+        (error(500, "InternalError"), lambda store: store.get_tags("k")),
+        (answer(body=b"no document"), lambda store: store.get_tags("k")),
+        (answer(body=b"no document"), lambda store: store.list_page()),
+        (answer(body=b"no document"), lambda store: store.list_versions("k")),
+        (
+            answer(body=b"short", content_length="9"),
+            lambda store: store.get("k", if_match=None, size_bytes_max=9),
+        ),
+    ],
+)
+async def test_an_error_says_whether_it_is_the_sources(
+    said: Response | Unavailable,
+    ask: Callable[[S3Store], Awaitable[object]],
+    is_source: bool,
+) -> None:
+    store, _ = store_of(said, is_source=is_source)
+    with pytest.raises(StoreError) as raised:
+        await ask(store)
+    assert raised.value.of_source is is_source
+
+
+class NoCredentials:
+    async def current(self) -> Credentials:
+        raise AccessDenied("no credentials")
+
+
+async def test_credentials_that_cannot_be_had_are_the_sources_trouble_too() -> None:
+    store = S3Store(
+        bucket="bucket",
+        endpoint=Endpoint.parse("https://s3.test", region="r"),
+        credentials=NoCredentials(),
+        transport=Reciting([]),
+        clock=FixedClock(),
+        is_source=True,
+    )
+    with pytest.raises(AccessDenied) as raised:
+        await store.head("k")
+    assert raised.value.of_source

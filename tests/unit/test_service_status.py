@@ -31,8 +31,8 @@ from s3fanout.service.status import (
 AT_MS = 1_800_000_000_123
 AT = "2027-01-15T08:00:00.123Z"
 ERROR = ErrorRecord("unavailable", "no answer", "wait")
-FINE = LaneView("a", 1, 8, circuit_open=False, circuit_retry_in_s=0.0)
-OPEN = LaneView("a", 0, 8, circuit_open=True, circuit_retry_in_s=5.0)
+FINE = LaneView("a", 1, 8, circuit_open=False, source_circuit_open=False, circuit_retry_in_s=0.0)
+OPEN = LaneView("a", 0, 8, circuit_open=True, source_circuit_open=False, circuit_retry_in_s=5.0)
 RETRIED = DestinationSummary("a", ready=1, last_error=ERROR, last_error_at_ms=2)
 RECORD = ReplicaRecord(
     destination="a",

@@ -145,7 +145,7 @@ class Function:
         urls = {settings.destination: url}
         sweep = LedgerSweep(
             rule=settings.rule,
-            source=self._store(settings.source_bucket, settings.source_region),
+            source=self._store(settings.source_bucket, settings.source_region, is_source=True),
             books=AwsBooks(
                 self._ledger, SqsQueue(messages, urls, clock=self._clock), messages, urls
             ),
@@ -161,7 +161,7 @@ class Function:
     def deliverer(self, source_bucket: str) -> Deliverer:
         """What copies from one bucket, as the daemon does; made once."""
         settings = self._settings
-        source = self._store(source_bucket, settings.source_region)
+        source = self._store(source_bucket, settings.source_region, is_source=True)
         destination = self._store(settings.bucket, settings.region)
         limits = settings.limits
         # In parts it can be continued, and parts are copied side by side.
@@ -238,7 +238,7 @@ class Function:
         name = env.get("AWS_LAMBDA_FUNCTION_NAME") or self._settings.bucket
         return LambdaFunction(self._client(LAMBDA), name).invoke_later
 
-    def _store(self, bucket: str, region: str) -> S3Store:
+    def _store(self, bucket: str, region: str, *, is_source: bool = False) -> S3Store:
         endpoint = (
             aws_endpoint(region)
             if self._endpoint_url is None
@@ -250,6 +250,7 @@ class Function:
             credentials=self._credentials,
             transport=self._transport,
             clock=self._clock,
+            is_source=is_source,
         )
 
     def _client(self, service: Service) -> JsonClient:

@@ -127,8 +127,8 @@ class Report:
     def throttled(self, destination: str, *, concurrency: int) -> None:
         del destination, concurrency
 
-    def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
-        del destination, is_open, reason
+    def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
+        del destination, is_open, of_source
 
     def swept(self, *, seen: int, healed: int, is_complete: bool) -> None:
         """One run of the sweep; ``seen`` counts the whole pass, ``healed`` this run."""

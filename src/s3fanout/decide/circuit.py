@@ -1,7 +1,10 @@
-"""Circuit breaker of one destination: when to stop trying, and when to look again.
+"""Circuit breaker of one store: when to stop trying, and when to look again.
+
+A lane has two: of its destination, and of the source as its own attempts find it. Each error counts
+towards one of them, so nobody is blamed for the other's trouble.
 
 ```
- closed ── n failures in a row, or one that blames the destination ──▶ open(until)
+ closed ── n failures in a row, or one that blames the store ──▶ open(until)
    ▲                                                                     │ time passes
    └── any other answer ── half-open: one attempt at a time ◀────────────┘
                        └── failure ──▶ open, twice as long (jittered, capped)
@@ -24,7 +27,7 @@ from s3fanout.model.limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """State of one destination's circuit.
+    """State of one store's circuit.
 
     Attributes:
         unanswered: Attempts without an answer, in a row.
@@ -61,7 +64,7 @@ def after_failure(
     *,
     key: str,
     answered: bool,
-    blames_destination: bool,
+    blames_store: bool,
     now_s: float,
     jitter: float,
     limits: Limits,
@@ -72,7 +75,7 @@ def after_failure(
         circuit: Before.
         key: Of the object.
         answered: The store answered.
-        blames_destination: One such failure is proof enough.
+        blames_store: One such failure is proof enough.
         now_s: Monotonic time.
         jitter: A random number from 0 to 1; the pause is between a half and the whole of its cap,
             so that many daemons do not look at the same moment.
@@ -87,7 +90,7 @@ def after_failure(
         failed_keys=circuit.failed_keys | {key} if answered else circuit.failed_keys,
     )
     count = failed.unanswered + len(failed.failed_keys)
-    if circuit.is_closed and count < limits.circuit_failures and not blames_destination:
+    if circuit.is_closed and count < limits.circuit_failures and not blames_store:
         return failed
     cap_s = min(limits.circuit_cap_s, limits.circuit_base_s * float(1 << min(circuit.openings, 62)))
     return Circuit(openings=circuit.openings + 1, open_until_s=now_s + cap_s * (0.5 + jitter / 2))

@@ -4,7 +4,7 @@
 |---|---|---|---|
 | Throttled | any | no | what the store asked, at least the jitter |
 | SourceChanged (kept changing for a whole attempt) | any | no | jitter |
-| NoSuchBucket | any | no | jitter: the destination is to blame, not the object |
+| NoSuchBucket | any | no | jitter: the store is to blame, not the object |
 | AccessDenied with ``CREDENTIAL_CODES`` | any | no | jitter: likewise |
 | Refused with ``REGION_CODES``, or a redirect | any | no | jitter: likewise |
 | Refused | any | yes | dead at once: it will never work as it is |
@@ -76,7 +76,7 @@ def decide_retry(
     Args:
         error: Why the attempt failed.
         attempts: Counted attempts before this one.
-        circuit_closed: Whether the destination is otherwise working.
+        circuit_closed: Whether the destination and the source are otherwise working.
         jitter: A random number from 0 to 1.
         limits: Bounds.
     """
@@ -96,8 +96,8 @@ def backoff_cap_s(attempt: int, limits: Limits) -> float:
     return min(limits.retry_cap_s, limits.retry_base_s * float(1 << doublings))
 
 
-def blames_destination(error: S3FanoutError) -> bool:
-    """Every other request to the destination would fail the same way."""
+def blames_store(error: S3FanoutError) -> bool:
+    """Every other request to the store would fail the same way."""
     if isinstance(error, AccessDenied):
         return error.s3_code in CREDENTIAL_CODES
     if isinstance(error, Refused):
@@ -106,19 +106,20 @@ def blames_destination(error: S3FanoutError) -> bool:
 
 
 def asks_for_bucket(error: S3FanoutError, *, attempts: int, limits: Limits) -> bool:
-    """Whether to look if the bucket exists before this error makes a dead letter of the job.
+    """Whether to look if the destination exists before this error makes a dead letter of the job.
 
     Some stores answer a copy into a missing bucket with 500 (SeaweedFS 4.48, probed): that blames
     the destination, and no object of it.
     """
     return (
         isinstance(error, Unavailable)
+        and not error.of_source
         and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         and attempts + 1 >= limits.attempts_max
     )
 
 
 def _counts(error: S3FanoutError, *, circuit_closed: bool) -> bool:
-    if isinstance(error, Throttled | SourceChanged) or blames_destination(error):
+    if isinstance(error, Throttled | SourceChanged) or blames_store(error):
         return False
     return circuit_closed or isinstance(error, Refused)

@@ -39,7 +39,7 @@ class Etags:
         )
 
     async def read(self, get: Callable[[], Awaitable[Body]]) -> Body:
-        """What ``get`` reads. One more read where that is in doubt, and only once for all.
+        """What ``get`` reads of the source. One more read where in doubt, and only once for all.
 
         Raises:
             StoreError: As ``get``.
@@ -57,6 +57,7 @@ class Etags:
                 operation="GetObject",
                 status=HTTPStatus.OK,  # It does answer: one object says nothing of the others.
                 s3_code="WrongDigest",
+                of_source=True,
             )
         self._are_digests = False
         return again

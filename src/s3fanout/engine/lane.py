@@ -1,7 +1,9 @@
-"""The lane of one destination: claims its jobs, runs attempts, and keeps its own pace and circuit.
+"""The lane of one destination: claims its jobs, runs attempts, and keeps its own pace and circuits.
 
 Lanes share nothing but the queue, the ledger and the reads of the source: a slow, throttled, broken
-or paused destination is nobody else's business.
+or paused destination is nobody else's business. Nor is the source any destination's: what a lane
+cannot read there opens a circuit of its own. A lane whose store copies by itself reads nothing, and
+goes on.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 from s3fanout.decide import circuit as circuits
 from s3fanout.decide import pace as paces
 from s3fanout.decide.plan import Refuse, Skip
-from s3fanout.decide.retry import asks_for_bucket, blames_destination, decide_retry
+from s3fanout.decide.retry import asks_for_bucket, blames_store, decide_retry
 from s3fanout.engine.copier import Outcome
 from s3fanout.engine.exclusive import Attempts
 from s3fanout.engine.remover import Held, Removed
@@ -47,6 +49,9 @@ HELD_RECHECK_MS = 600_000
 LATER_SHARE = 0.75
 """Of the attempts that the pace allows: the most that a backfill or a sweep may have in flight."""
 
+OF_SOURCE = "the source could not be read"
+"""With this begins the text of an error that no destination is to blame for."""
+
 IDLE_WAIT_S = 5.0
 """How long an idle lane sleeps before it asks the queue again by itself."""
 
@@ -60,13 +65,15 @@ class LaneView:
         in_flight: Attempts running now.
         concurrency: Attempts that its pace allows now.
         circuit_open: No attempts because too many failed in a row.
-        circuit_retry_in_s: When the next one probes, if open.
+        source_circuit_open: No attempts because the source could not be read, likewise.
+        circuit_retry_in_s: When the next one probes, if one of them is open.
     """
 
     destination: str
     in_flight: int
     concurrency: int
     circuit_open: bool
+    source_circuit_open: bool
     circuit_retry_in_s: float
 
 
@@ -98,6 +105,7 @@ class Lane:
         self._limits = limits
         self._pace = paces.Pace(float(concurrency), concurrency)
         self._circuit = circuits.CLOSED
+        self._source_circuit = circuits.CLOSED
         self._attempts: dict[asyncio.Task[None], Job] = {}
         self._later_in_flight = 0
         self._slot_freed = asyncio.Event()
@@ -111,7 +119,8 @@ class Lane:
             in_flight=len(self._attempts),
             concurrency=int(self._pace.limit),
             circuit_open=not self._circuit.is_closed,
-            circuit_retry_in_s=max(0.0, self._circuit.open_until_s - now_s),
+            source_circuit_open=not self._source_circuit.is_closed,
+            circuit_retry_in_s=max(0.0, self._open_until_s() - now_s),
         )
 
     async def run(self) -> None:
@@ -155,12 +164,15 @@ class Lane:
         now_s = self._clock.monotonic_s()
         if now_s < self._pace.hold_until_s:
             return 0
-        return circuits.admitted(
-            self._circuit,
-            now_s=now_s,
-            in_flight=len(self._attempts),
-            limit=int(self._pace.limit),
+        in_flight, limit = len(self._attempts), int(self._pace.limit)
+        return min(
+            circuits.admitted(circuit, now_s=now_s, in_flight=in_flight, limit=limit)
+            for circuit in (self._circuit, self._source_circuit)
         )
+
+    def _open_until_s(self) -> float:
+        """When both circuits let an attempt through."""
+        return max(self._circuit.open_until_s, self._source_circuit.open_until_s)
 
     def _room_for_later(self) -> int:
         """How many jobs of objects that were only seen in a listing may begin now.
@@ -191,9 +203,9 @@ class Lane:
             await _first_of(told, self._slot_freed.wait())
 
     async def _wait_for_room(self) -> None:
-        """Until an attempt ends, or the hold or the circuit's pause is over."""
+        """Until an attempt ends, or the hold or a circuit's pause is over."""
         now_s = self._clock.monotonic_s()
-        until_s = max(self._pace.hold_until_s, self._circuit.open_until_s)
+        until_s = max(self._pace.hold_until_s, self._open_until_s())
         self._slot_freed.clear()
         if until_s > now_s:
             await _first_of(self._slot_freed.wait(), self._clock.sleep(until_s - now_s))
@@ -253,6 +265,7 @@ class Lane:
     def _after_outcome(self, job: Job, outcome: Outcome) -> Settlement:
         now_ms = self._clock.now_ms()
         self._close_circuit()
+        self._close_source_circuit()
         self._pace = paces.after_success(self._pace)
         if isinstance(outcome, Skip):
             return Settlement(
@@ -299,36 +312,37 @@ class Lane:
 
     def _close_circuit(self) -> None:
         if not self._circuit.is_closed:
-            self._telemetry.circuit(self.destination, is_open=False, reason="")
+            self._telemetry.circuit(self.destination, is_open=False, of_source=False)
         self._circuit = circuits.CLOSED
 
+    def _close_source_circuit(self) -> None:
+        if not self._source_circuit.is_closed:
+            self._telemetry.circuit(self.destination, is_open=False, of_source=True)
+        self._source_circuit = circuits.CLOSED
+
     def _after_error(self, job: Job, error: S3FanoutError) -> Settlement:
-        now_ms, now_s = self._clock.now_ms(), self._clock.monotonic_s()
-        was_closed = self._circuit.is_closed
+        now_ms = self._clock.now_ms()
         if isinstance(error, Throttled):
             self._pace = paces.after_throttle(
-                self._pace, now_s=now_s, retry_after_s=error.retry_after_s
+                self._pace,
+                now_s=self._clock.monotonic_s(),
+                retry_after_s=error.retry_after_s,
             )
             self._telemetry.throttled(self.destination, concurrency=int(self._pace.limit))
-        blames = blames_destination(error)
-        if blames or isinstance(error, Unavailable | AccessDenied):
-            self._circuit = circuits.after_failure(
-                self._circuit,
-                key=job.key,
-                answered=isinstance(error, StoreError) and error.status > 0,
-                blames_destination=blames,
-                now_s=now_s,
-                jitter=self._rand.uniform(0.0, 1.0),
-                limits=self._limits,
-            )
-            if was_closed and not self._circuit.is_closed:
-                self._telemetry.circuit(self.destination, is_open=True, reason=error.message)
+        # An error of the source tells nothing of the destination, and the other way round.
+        if isinstance(error, StoreError) and error.of_source:
+            if _is_failure(error):
+                self._source_circuit = self._after_failure(self._source_circuit, job, error)
+            else:
+                self._close_source_circuit()
+        elif _is_failure(error):
+            self._circuit = self._after_failure(self._circuit, job, error)
         else:
             self._close_circuit()  # any other answer proves the destination alive
         decision = decide_retry(
             error,
             attempts=job.attempts,
-            circuit_closed=self._circuit.is_closed,
+            circuit_closed=self._circuit.is_closed and self._source_circuit.is_closed,
             jitter=self._rand.uniform(0.0, 1.0),
             limits=self._limits,
         )
@@ -340,11 +354,33 @@ class Lane:
             job,
             JobState.WAITING,
             now_ms,
-            error.message,
+            record.message,
             attempts=attempts,
             due_at_ms=now_ms + round(decision.delay_s * 1000),
             error=record,
         )
+
+    def _after_failure(
+        self, circuit: circuits.Circuit, job: Job, error: S3FanoutError
+    ) -> circuits.Circuit:
+        of_source = isinstance(error, StoreError) and error.of_source
+        failed = circuits.after_failure(
+            circuit,
+            key=job.key,
+            answered=isinstance(error, StoreError) and error.status > 0,
+            blames_store=blames_store(error),
+            now_s=self._clock.monotonic_s(),
+            jitter=self._rand.uniform(0.0, 1.0),
+            limits=self._limits,
+        )
+        if circuit.is_closed and not failed.is_closed:
+            self._telemetry.circuit(self.destination, is_open=True, of_source=of_source)
+        return failed
+
+
+def _is_failure(error: S3FanoutError) -> bool:
+    """Whether it counts towards a circuit: any other answer proves the store alive."""
+    return blames_store(error) or isinstance(error, Unavailable | AccessDenied)
 
 
 async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
@@ -359,10 +395,13 @@ async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
 
 def error_record(error: S3FanoutError) -> ErrorRecord:
     """The part of an error that is kept and printed."""
-    code = error.code
-    if isinstance(error, StoreError) and error.s3_code:
-        code = f"{error.code}:{error.s3_code}"
-    return ErrorRecord(code, error.message, error.hint)
+    code, message = error.code, error.message
+    if isinstance(error, StoreError):
+        if error.s3_code:
+            code = f"{error.code}:{error.s3_code}"
+        if error.of_source:
+            message = f"{OF_SOURCE}: {message}"
+    return ErrorRecord(code, message, error.hint)
 
 
 def _held(job: Job, now_ms: int) -> Settlement:

@@ -17,8 +17,8 @@ S3FanoutError
     ├── Throttled          slow down: 503 SlowDown, 429              slower, never counts
     ├── SourceChanged      412 on a pinned read                      read again and plan again
     ├── SourceAbsent       the source object was *confirmed* gone    settle: nothing to copy
-    ├── AccessDenied       403                                       the destination may be to blame
-    ├── NoSuchBucket       404 for the bucket                        the destination is to blame
+    ├── AccessDenied       403                                       the store may be to blame
+    ├── NoSuchBucket       404 for the bucket                        the store is to blame
     ├── UploadGone         a multipart upload is not there any more  begin another one
     ├── Refused            any other 4xx: never works as it is       dead letter
     │   └── NotExact       the replica would lack something, strict  dead letter
@@ -148,6 +148,7 @@ class StoreError(S3FanoutError):
         request_id: The store's request id, ``""`` without one.
         maybe_applied: A write may have taken effect although it failed.
         retry_after_s: What the store asked for; ``None`` if nothing.
+        of_source: It is the source that could not be read: no destination is to blame.
     """
 
     code = "store-error"
@@ -162,6 +163,7 @@ class StoreError(S3FanoutError):
         request_id: str = "",
         maybe_applied: bool = False,
         retry_after_s: float | None = None,
+        of_source: bool = False,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
@@ -171,6 +173,7 @@ class StoreError(S3FanoutError):
         self.request_id = request_id
         self.maybe_applied = maybe_applied
         self.retry_after_s = retry_after_s
+        self.of_source = of_source
 
 
 class Unavailable(StoreError):
@@ -214,7 +217,7 @@ class AccessDenied(StoreError):
 
     code = "access-denied"
     exit_code = ExitCode.ACCESS_DENIED
-    default_hint = "check the credentials and the permissions of this destination (s3fanout check)"
+    default_hint = "check the credentials and their permissions (s3fanout check)"
 
 
 class NoSuchBucket(StoreError):

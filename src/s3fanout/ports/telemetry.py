@@ -46,6 +46,6 @@ class Telemetry(Protocol):
         """A destination asked for a lower rate; its new limit of attempts in flight."""
         ...
 
-    def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
-        """A destination's circuit opened or closed."""
+    def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
+        """A circuit of a destination opened or closed: its own, or its lane's of the source."""
         ...

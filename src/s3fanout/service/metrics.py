@@ -129,6 +129,9 @@ class Metrics:
         self._in_flight = self._gauge("in_flight", "Attempts running now")
         self._concurrency = self._gauge("concurrency", "Attempts that the pace allows now")
         self._circuit = self._gauge("circuit_open", "1 while attempts are suspended")
+        self._source_circuit = self._gauge(
+            "source_circuit_open", "1 while attempts are suspended because of the source"
+        )
 
     def received(self, route: str, *, events: int, ignored: int, malformed: int) -> None:
         if events:
@@ -159,9 +162,8 @@ class Metrics:
         self._throttled.labels(destination).inc()
         self._concurrency.labels(destination).set(concurrency)
 
-    def circuit(self, destination: str, *, is_open: bool, reason: str) -> None:
-        del reason
-        self._circuit.labels(destination).set(is_open)
+    def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
+        (self._source_circuit if of_source else self._circuit).labels(destination).set(is_open)
 
     def render(
         self,
@@ -184,6 +186,7 @@ class Metrics:
             self._in_flight.labels(view.destination).set(view.in_flight)
             self._concurrency.labels(view.destination).set(view.concurrency)
             self._circuit.labels(view.destination).set(view.circuit_open)
+            self._source_circuit.labels(view.destination).set(view.source_circuit_open)
         self._sweep_gauges(sweep, now_ms)
         return generate_latest(self.registry)
 

@@ -74,7 +74,8 @@ def health(summary: DestinationSummary, view: LaneView | None) -> str:
     """
     if summary.paused_at_ms is not None:
         return "paused"
-    if summary.dead or (view is not None and view.circuit_open) or _stuck(summary):
+    suspended = view is not None and (view.circuit_open or view.source_circuit_open)
+    if summary.dead or suspended or _stuck(summary):
         return "failing"
     return "behind" if summary.backlog else "ok"
 
@@ -111,7 +112,10 @@ def status_document(
         "schema_version": SCHEMA_VERSION,
         "kind": "status",
         "at": rfc3339(now_ms),
-        "source": {"bucket": source},
+        "source": {
+            "bucket": source,
+            "circuit_open": any(each.source_circuit_open for each in views) if views else None,
+        },
         "daemon": {"running": daemon_pid is not None, "pid": daemon_pid},
         "malformed_messages": malformed,
         "sweep": None if sweep is None else _sweep(sweep),

@@ -119,11 +119,13 @@ class FaultyStore:
         calls: Every call so far, in order.
     """
 
-    def __init__(self, store: ObjectStore, script: Script) -> None:
+    def __init__(self, store: ObjectStore, script: Script, *, is_source: bool = False) -> None:
+        """``is_source``: its errors say so."""
         self.calls: list[Call] = []
         self._counts: Counter[tuple[str, str]] = Counter()
         self._store = store
         self._script = script
+        self._is_source = is_source
 
     @property
     def bucket(self) -> str:
@@ -326,14 +328,14 @@ class FaultyStore:
         fault = self._script(call) or Fault()
         if fault.applied:
             answer = await request()
-            await _befall(fault)
+            await self._befall(fault)
             return answer
-        await _befall(fault)
+        await self._befall(fault)
         return await request()
 
-
-async def _befall(fault: Fault) -> None:
-    if fault.pause is not None:
-        await fault.pause()
-    if fault.error is not None:
-        raise fault.error
+    async def _befall(self, fault: Fault) -> None:
+        if fault.pause is not None:
+            await fault.pause()
+        if fault.error is not None:
+            fault.error.of_source = self._is_source
+            raise fault.error

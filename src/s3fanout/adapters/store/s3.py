@@ -125,15 +125,16 @@ class S3Store(S3Multipart, S3Versions):
             raise
         if answer.headers.get("content-length") == "0":
             return {}  # Ceph RGW 16, of an object in parts whose tags it lost (probed, 2026-11).
-        return parse_tags(answer.body)
+        return self._read(answer, parse_tags)
 
     async def get_acl(self, key: str, *, version_id: str | None = None) -> Acl:
         query = [("acl", ""), *of_version(version_id)]
-        return parse_acl((await self.send(Operation.GET_ACL, "GET", key, query=query)).body)
+        answer = await self.send(Operation.GET_ACL, "GET", key, query=query)
+        return self._read(answer, parse_acl)
 
     async def bucket_owner(self) -> str:
         answer = await self.send(Operation.GET_BUCKET_ACL, "GET", query=[("acl", "")])
-        return parse_acl(answer.body).owner
+        return self._read(answer, parse_acl).owner
 
     async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
         operation = Operation.PUT_OBJECT
@@ -205,4 +206,5 @@ class S3Store(S3Multipart, S3Versions):
             query.append(("continuation-token", token))
         if delimiter:
             query.append(("delimiter", delimiter))
-        return parse_list_page((await self.send(Operation.LIST_OBJECTS, "GET", query=query)).body)
+        answer = await self.send(Operation.LIST_OBJECTS, "GET", query=query)
+        return self._read(answer, parse_list_page)

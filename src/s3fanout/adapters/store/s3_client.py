@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from s3fanout.adapters.store.classify import Operation, Target, classify
@@ -23,13 +23,15 @@ from s3fanout.model.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from s3fanout.adapters.store.credentials import Credentials, CredentialSource
     from s3fanout.adapters.store.endpoint import Endpoint
     from s3fanout.adapters.store.s3_customer_key import CustomerKey
     from s3fanout.adapters.store.transport import Header, Response, Transport
     from s3fanout.ports.system import Clock
+
+Read = TypeVar("Read")
 
 DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
 """Largest XML answer that is read: a page of 1,000 keys of 1,024 bytes, encoded, is below 4 MiB."""
@@ -73,6 +75,7 @@ class S3Client:
         clock: Clock,
         customer_key: CustomerKey | None = None,
         source_customer_key: CustomerKey | None = None,
+        is_source: bool = False,
     ) -> None:
         """Bind to a bucket.
 
@@ -84,6 +87,7 @@ class S3Client:
             clock: Dates signatures.
             customer_key: Every object of the bucket is encrypted with it (SSE-C).
             source_customer_key: Likewise, of the bucket that is copied from.
+            is_source: It is the bucket that is copied from: its errors say so.
         """
         self._bucket = bucket
         self._credentials = credentials
@@ -93,6 +97,7 @@ class S3Client:
         self._signer = Signer(endpoint.region)
         self._date = SigningDate.of_ms(0)
         self._date_s = 0
+        self._is_source = is_source
         self._key_headers = customer_key.headers() if customer_key else {}
         self._source_key_headers = (
             source_customer_key.headers(of_copy_source=True) if source_customer_key else {}
@@ -140,7 +145,11 @@ class S3Client:
                 f"an object has no empty key operation={operation} bucket={self._bucket}",
                 operation=operation,
             )
-        credentials = await self._credentials.current()
+        try:
+            credentials = await self._credentials.current()
+        except StoreError as error:
+            error.of_source = self._is_source
+            raise
         now_ms = self._clock.now_ms()
         path = self._path(key)
         encoded_query = canonical_query(query) if query else ""
@@ -158,13 +167,32 @@ class S3Client:
                 response_bytes_max=response_bytes_max,
             )
         except Unavailable as error:
-            raise classify(Target(operation, self._bucket, key), error, now_ms=now_ms) from error
+            raise self._classified(operation, key, error, now_ms=now_ms) from error
         if answer.status in expected:
             return answer
-        refusal = classify(Target(operation, self._bucket, key), answer, now_ms=now_ms)
+        refusal = self._classified(operation, key, answer, now_ms=now_ms)
         if method == "HEAD" and isinstance(refusal, (AccessDenied, Refused)):
             refusal = await self._explained(operation, key, refusal)
         raise refusal
+
+    def _classified(
+        self, operation: Operation, key: str, answer: Response | Unavailable, *, now_ms: int
+    ) -> StoreError:
+        error = classify(Target(operation, self._bucket, key), answer, now_ms=now_ms)
+        error.of_source = self._is_source
+        return error
+
+    def _read(self, answer: Response, parse: Callable[[bytes], Read]) -> Read:
+        """What ``parse`` makes of the document of an answer.
+
+        Raises:
+            StoreError: As ``parse``.
+        """
+        try:
+            return parse(answer.body)
+        except StoreError as error:
+            error.of_source = self._is_source
+            raise
 
     def _signed(self, draft: Draft, credentials: Credentials, now_ms: int) -> list[Header]:
         """All headers of a request, signature included."""
@@ -240,6 +268,7 @@ class S3Client:
             f"broken answer: {fact} operation={operation} bucket={self._bucket} key={key!r}",
             operation=operation,
             s3_code=s3_code,
+            of_source=self._is_source,
         )
 
 

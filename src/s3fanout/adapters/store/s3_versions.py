@@ -33,7 +33,8 @@ class S3Versions(S3Client):
         if token is not None:
             query += [("key-marker", key), ("version-id-marker", token)]
         operation = Operation.LIST_VERSIONS
-        listed = parse_versions_page((await self.send(operation, "GET", query=query)).body, key)
+        answer = await self.send(operation, "GET", query=query)
+        listed = self._read(answer, lambda body: parse_versions_page(body, key))
         if token is None and listed.versions and not listed.begins_with_latest:
             raise self._broken(operation, key, "the newest version is not the first one")
         if token is None and listed.is_cut and not listed.versions and await self._is_there(key):
@@ -49,7 +50,7 @@ class S3Versions(S3Client):
 
     async def keeps_versions(self) -> bool:
         answer = await self.send(Operation.GET_VERSIONING, "GET", query=[("versioning", "")])
-        return parse_versioning(answer.body)
+        return self._read(answer, parse_versioning)
 
     async def _is_there(self, key: str) -> bool:
         try:
