@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import ceph as ceph_server
 from tests.servers import minio_frontend as minio_frontend_server
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.servers.server import Server
+
+
+settings.register_profile("s3fanout", deadline=None)  # A busy machine is no defect.
+settings.load_profile("s3fanout")
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def test_no_command_lets_a_key_speak_to_the_terminal(
 
 
 @given(key=keys, value=st.text(max_size=20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_key_or_metadata_makes_a_header_or_another_path(key: str, value: str) -> None:
     transport = Reciting([answer(body=COPIED), answer()])
     store = S3Store(
@@ -109,7 +109,7 @@ def test_no_key_or_metadata_makes_a_header_or_another_path(key: str, value: str)
 
 
 @given(text=st.lists(lines | st.text(max_size=30), max_size=12).map("\n".join))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_configuration_is_read_or_refused(text: str) -> None:
     with suppress(S3FanoutError):
         parse(text, path=Path("c.toml"), env={})
