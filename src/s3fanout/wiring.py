@@ -112,10 +112,19 @@ class Components:
 class Stores:
     """Opens buckets; those with the same connection settings share a transport."""
 
-    def __init__(self, settings: config.Settings, env: Mapping[str, str], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: config.Settings,
+        env: Mapping[str, str],
+        *,
+        clock: Clock,
+        on_again: Callable[[str], None] = lambda _operation: None,
+    ) -> None:
+        """``on_again`` is told the operation of each read that is asked for once more."""
         self._settings = settings
         self._env = env
         self._clock = clock
+        self._on_again = on_again
         self._transports: dict[object, Transport] = {}
         self._credentials: dict[Credentials, CredentialSource] = {}
 
@@ -135,6 +144,7 @@ class Stores:
             customer_key=self._customer_key(to),
             source_customer_key=self._customer_key(self._settings.source),
             is_source=to is self._settings.source,
+            on_again=self._on_again,
         )
 
     def credentials(self, reference: Credentials, region: str) -> CredentialSource:
@@ -287,7 +297,7 @@ async def build(
     if problems:
         raise ConfigProblems(problems)
     clock, rand = SystemClock(), SystemRand()
-    stores = Stores(settings, env, clock=clock)
+    stores = Stores(settings, env, clock=clock, on_again=telemetry.asked_again)
     ledger = await open_ledger(settings, exclusive=True)
     try:
         source = stores.open(settings.source)

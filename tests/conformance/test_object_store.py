@@ -6,6 +6,7 @@ What a *server* does otherwise than AWS stands in ``object_stores.PROFILES`` and
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -253,6 +254,17 @@ async def test_a_delete_pinned_to_another_state(
         with pytest.raises(SourceChanged):
             await store.delete(unique, if_match=old.etag)
         assert (await read(store, unique)).content == b"2"
+
+
+async def test_a_delete_pinned_to_what_is_gone_is_no_refusal(
+    store: ObjectStore, unique: str
+) -> None:
+    """A request that was carried out late may have deleted it: the engine looks again."""
+    gone = await store.put(unique, body_of(b"1"), PLAIN)
+    await store.delete(unique)
+    with suppress(SourceAbsent, SourceChanged):
+        await store.delete(unique, if_match=gone.etag)
+    assert await listed(store, unique) == []
 
 
 async def test_a_delete_pinned_to_the_state_of_now(store: ObjectStore, unique: str) -> None:

@@ -185,6 +185,9 @@ class Reports:
     def throttled(self, destination: str, *, concurrency: int) -> None:
         self.throttles.append((destination, concurrency))
 
+    def asked_again(self, operation: str) -> None:
+        raise AssertionError("memory stores are asked once")
+
     def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
         circuits = self.source_circuits if of_source else self.circuits
         circuits.append((destination, is_open))

@@ -247,6 +247,9 @@ class Process:
     def throttled(self, destination: str, *, concurrency: int) -> None:
         assert concurrency >= 1
 
+    def asked_again(self, operation: str) -> None:
+        """What asks again is below the store that is simulated."""
+
     def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
         self.world.audit.circuit(destination, is_open=is_open, of_source=of_source)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from s3fanout.adapters.store.credentials import StaticCredentials
@@ -84,14 +84,18 @@ def store_of(
     token: str | None = None,
     endpoint: str = "https://s3.test",
     is_source: bool = False,
+    on_again: Callable[[str], None] = lambda _operation: None,
+    transport: Reciting | None = None,
+    clock: FixedClock | None = None,
 ) -> tuple[S3Store, Reciting]:
-    transport = Reciting(list(answers))
+    transport = transport or Reciting(list(answers))
     store = S3Store(
         bucket="bucket",
         endpoint=Endpoint.parse(endpoint, region="eu-west-1", addressing=Addressing.PATH),
         credentials=StaticCredentials("AKEXAMPLE", "very-secret", token),
         transport=transport,
-        clock=FixedClock(),
+        clock=clock or FixedClock(),
         is_source=is_source,
+        on_again=on_again,
     )
     return store, transport

@@ -91,7 +91,7 @@ def test_the_least_file_gets_the_documented_defaults() -> None:
     assert settings.intake.webhook.path == "/events"
     assert settings.intake.webhook.body_max_bytes == 2**20
     limits = settings.limits
-    assert (limits.concurrency, limits.attempts_max, limits.circuit_failures) == (32, 8, 5)
+    assert (limits.concurrency, limits.attempts_max, limits.circuit_failures) == (32, 16, 5)
     assert (limits.retry_base_s, limits.retry_cap_s, limits.circuit_cap_s) == (0.5, 300.0, 60.0)
     assert (limits.request_timeout_s, limits.connect_timeout_s, limits.drain_s) == (60.0, 5.0, 20.0)
     assert (limits.part_size_bytes, limits.stream_memory_bytes) == (8 * 2**20, 128 * 2**20)

@@ -56,7 +56,6 @@ OF_UPLOADS = (
 ALL = (*READS, *WRITES, *OF_BUCKET, *OF_UPLOADS)
 COMPLETING = (Operation.COMPLETE_UPLOAD,)
 WITH_SOURCE = (*READS, Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY)
-WITHOUT_SOURCE = tuple(operation for operation in ALL if operation not in WITH_SOURCE)
 PINNED = (*WITH_SOURCE, Operation.DELETE_OBJECT)
 NOT_PINNED = tuple(operation for operation in ALL if operation not in PINNED)
 TOO_LARGE = (
@@ -101,8 +100,8 @@ ROWS: list[tuple[str, int, tuple[Operation, ...], type[StoreError]]] = [
     ("", 412, NOT_PINNED, Refused),
     ("NoSuchVersion", 404, PINNED, SourceChanged),
     ("NoSuchVersion", 404, NOT_PINNED, Refused),
-    ("NoSuchKey", 404, WITH_SOURCE, SourceAbsent),
-    ("NoSuchKey", 404, WITHOUT_SOURCE, Refused),
+    ("NoSuchKey", 404, PINNED, SourceAbsent),
+    ("NoSuchKey", 404, NOT_PINNED, Refused),
     ("NoSuchBucket", 404, ALL, NoSuchBucket),
     ("NoSuchUpload", 404, ALL, UploadGone),
     ("KMS.NotFoundException", 400, ALL, Refused),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from s3fanout.adapters.store.classify import Operation
 from s3fanout.adapters.store.credentials import Credentials
 from s3fanout.adapters.store.endpoint import Endpoint
 from s3fanout.adapters.store.s3 import S3Store
+from s3fanout.adapters.store.s3_client import AGAIN_S_MAX
 from s3fanout.adapters.store.transport import Response
 from s3fanout.model.errors import (
     AccessDenied,
@@ -30,6 +32,8 @@ from tests.unit.reciting import COPIED, FixedClock, Reciting, answer, error, sto
 
 ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 MIB = 1024 * 1024
+NO_ANSWER = (Unavailable("no answer"), Unavailable("no answer"))
+"""Reads are asked for twice."""
 
 
 def body_of(content: bytes) -> Body:
@@ -240,7 +244,7 @@ async def test_absence_is_confirmed_by_the_bucket() -> None:
         ([answer(404), answer(404)], NoSuchBucket),
         ([answer(404), answer(403), error(403, "AccessDenied")], AccessDenied),
         ([answer(404), answer(503)], Unavailable),
-        ([answer(404), Unavailable("no answer")], Unavailable),
+        ([answer(404), *NO_ANSWER], Unavailable),
     ],
 )
 async def test_absence_that_is_not_confirmed_is_not_known(
@@ -269,7 +273,7 @@ async def test_absence_with_a_code_needs_no_second_request() -> None:
         (400, error(400, "InvalidRequest"), Refused, "InvalidRequest"),
         (403, answer(206, b"1"), AccessDenied, ""),
         (403, error(404, "NoSuchKey"), AccessDenied, ""),
-        (403, Unavailable("no answer"), AccessDenied, ""),
+        (403, answer(503), AccessDenied, ""),
     ],
 )
 async def test_a_refusal_without_a_document_is_explained(
@@ -347,7 +351,7 @@ async def test_a_copy_succeeded_only_if_the_document_says_so(
 
 
 async def test_a_read_never_claims_to_have_applied_anything() -> None:
-    store, _ = store_of(Unavailable("no answer", maybe_applied=True))
+    store, _ = store_of(*[Unavailable("no answer", maybe_applied=True)] * 2)
     with pytest.raises(Unavailable) as caught:
         await store.get("k", if_match=None, size_bytes_max=MIB)
     assert caught.value.maybe_applied is False
@@ -357,6 +361,56 @@ async def test_close_closes_the_transport() -> None:
     store, transport = store_of()
     await store.close()
     assert transport.closed == 1
+
+
+# --- asking again ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", [Unavailable("reset"), error(500, "InternalError"), answer(502)])
+async def test_a_read_that_failed_soon_is_asked_for_once_more(said: Response | Unavailable) -> None:
+    again: list[str] = []
+    store, transport = store_of(said, answer(body=b"x"), on_again=again.append)
+    assert (await store.get("k", if_match=None, size_bytes_max=9)).content == b"x"
+    store, twice = store_of(said, said, answer(body=b"x"), on_again=again.append)
+    with pytest.raises(Unavailable):
+        await store.get("k", if_match=None, size_bytes_max=9)
+    assert len(transport.sent) == len(twice.sent) == 2
+    assert again == ["GetObject", "GetObject"]
+
+
+@pytest.mark.parametrize(
+    ("said", "ask"),
+    [
+        (Unavailable("reset"), lambda store: store.put("k", body_of(b"x"), ObjectAttributes())),
+        (error(500, "InternalError"), copy),
+        (Unavailable("reset"), lambda store: store.delete("k")),
+        (error(503, "SlowDown"), lambda store: store.get_tags("k")),
+        (answer(503), lambda store: store.head("k")),
+        (error(403, "AccessDenied"), lambda store: store.get_tags("k")),
+    ],
+)
+async def test_no_write_and_nothing_that_asks_for_less_is_asked_for_again(
+    said: Response | Unavailable, ask: Callable[[S3Store], Awaitable[object]]
+) -> None:
+    store, transport = store_of(said)
+    with pytest.raises(StoreError):
+        await ask(store)
+    assert len(transport.sent) == 1
+
+
+async def test_a_read_that_took_long_to_fail_is_not_asked_for_again() -> None:
+    clock = FixedClock()
+
+    class Slow(Reciting):
+        async def request(self, *parts: Any, **named: Any) -> Response:
+            clock.at_ms += round(1000 * AGAIN_S_MAX) + 1
+            return await super().request(*parts, **named)
+
+    transport = Slow([Unavailable("timed out")])
+    store, _ = store_of(transport=transport, clock=clock)
+    with pytest.raises(Unavailable):
+        await store.head("k")
+    assert len(transport.sent) == 1
 
 
 # --- whose trouble it is --------------------------------------------------------------------
@@ -382,7 +436,7 @@ async def test_an_error_says_whether_it_is_the_sources(
     ask: Callable[[S3Store], Awaitable[object]],
     is_source: bool,
 ) -> None:
-    store, _ = store_of(said, is_source=is_source)
+    store, _ = store_of(said, said, is_source=is_source)
     with pytest.raises(StoreError) as raised:
         await ask(store)
     assert raised.value.of_source is is_source

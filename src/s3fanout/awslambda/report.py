@@ -127,6 +127,9 @@ class Report:
     def throttled(self, destination: str, *, concurrency: int) -> None:
         del destination, concurrency
 
+    def asked_again(self, operation: str) -> None:
+        del operation
+
     def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
         del destination, is_open, of_source
 

@@ -242,7 +242,11 @@ class Limits(Section):
         default=32, ge=1, le=10_000, description="Copies at the same time, per destination."
     )
     attempts_max: Count = Field(
-        default=8, ge=1, le=1000, description="Failed attempts after which a job is a dead letter."
+        default=16,
+        ge=1,
+        le=1000,
+        description="Failed attempts after which a job is a dead letter; 16 take about a quarter "
+        "of an hour.",
     )
     retry_base_s: Seconds = Field(
         default=0.5,

@@ -150,7 +150,7 @@ class Deliverer:
             jitter=self._rand.uniform(0.0, 1.0),
             limits=self._limits,
         )
-        record = error_record(error)
+        record = error_record(error, dead=decision.dead)
         attempts = job.attempts + 1
         if decision.dead:
             return self._dead(job, record, attempts=attempts)

@@ -28,6 +28,7 @@ from s3fanout.model.errors import (
     LedgerUnavailable,
     NoSuchBucket,
     S3FanoutError,
+    SourceChanged,
     StoreError,
     Throttled,
     Unavailable,
@@ -346,7 +347,7 @@ class Lane:
             jitter=self._rand.uniform(0.0, 1.0),
             limits=self._limits,
         )
-        record = error_record(error)
+        record = error_record(error, dead=decision.dead)
         attempts = job.attempts + (1 if decision.counted else 0)
         if decision.dead:
             return _dead(job, now_ms, record, attempts=attempts)
@@ -393,15 +394,22 @@ async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
             task.cancel()
 
 
-def error_record(error: S3FanoutError) -> ErrorRecord:
-    """The part of an error that is kept and printed."""
-    code, message = error.code, error.message
+def error_record(error: S3FanoutError, *, dead: bool) -> ErrorRecord:
+    """The part of an error that is kept and printed; its hint says how it goes on."""
+    code, message, hint = error.code, error.message, error.hint
+    goes_on = ""
+    if dead and "redrive" not in hint:
+        goes_on = "once the cause is gone: s3fanout redrive"
+    elif not dead and not isinstance(error, Throttled | SourceChanged):
+        goes_on = "it is tried again by itself"
+    if goes_on:
+        hint = f"{hint}{'' if hint.endswith('?') else ';'} {goes_on}" if hint else goes_on
     if isinstance(error, StoreError):
         if error.s3_code:
             code = f"{error.code}:{error.s3_code}"
         if error.of_source:
             message = f"{OF_SOURCE}: {message}"
-    return ErrorRecord(code, message, error.hint)
+    return ErrorRecord(code, message, hint)
 
 
 def _held(job: Job, now_ms: int) -> Settlement:

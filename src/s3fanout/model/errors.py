@@ -180,7 +180,7 @@ class Unavailable(StoreError):
     """No answer, a broken one, or a 5xx: trying again may help."""
 
     code = "unavailable"
-    default_hint = "is the endpoint up and reachable? retries continue by themselves"
+    default_hint = "is the endpoint up and reachable?"
 
 
 class OutOfFiles(Unavailable):
@@ -188,8 +188,7 @@ class OutOfFiles(Unavailable):
 
     code = "out-of-files"
     default_hint = (
-        "raise the limit of open files (ulimit -n, LimitNOFILE=) or lower limits.concurrency; "
-        "it goes on by itself"
+        "raise the limit of open files (ulimit -n, LimitNOFILE=) or lower limits.concurrency"
     )
 
 
@@ -225,14 +224,14 @@ class NoSuchBucket(StoreError):
 
     code = "no-such-bucket"
     exit_code = ExitCode.CONFIGURATION
-    default_hint = "create the bucket or correct its name; the backlog then drains by itself"
+    default_hint = "create the bucket or correct its name"
 
 
 class UploadGone(StoreError):
     """The store knows no such multipart upload: aborted, expired, or completed before."""
 
     code = "upload-gone"
-    default_hint = "begun again by itself"
+    default_hint = "do others, or a lifecycle rule of the bucket, abort uploads early?"
 
 
 class Refused(StoreError):
@@ -256,7 +255,7 @@ class ReplicaMismatch(StoreError):
     """The replica is not what was read from the source. It is never settled."""
 
     code = "replica-mismatch"
-    default_hint = "written again by itself; if it stays, the destination alters objects"
+    default_hint = "if it stays, the destination alters objects"
 
 
 class ListingUnordered(StoreError):

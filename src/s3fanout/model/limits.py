@@ -42,7 +42,7 @@ class Limits:
         deletes_max, deletes_percent_max, deletes_window_s: See ``decide.guard``.
     """
 
-    attempts_max: int = 8
+    attempts_max: int = 16
     retry_base_s: float = 0.5
     retry_cap_s: float = 300.0
     replans_max: int = 4

@@ -46,6 +46,10 @@ class Telemetry(Protocol):
         """A destination asked for a lower rate; its new limit of attempts in flight."""
         ...
 
+    def asked_again(self, operation: str) -> None:
+        """A read of a store failed and is asked for once more, within the same attempt."""
+        ...
+
     def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
         """A circuit of a destination opened or closed: its own, or its lane's of the source."""
         ...

@@ -91,6 +91,9 @@ class Metrics:
         self._throttled = self._counter(
             "throttled", "Answers that asked for a lower rate", by_destination
         )
+        self._asked_again = self._counter(
+            "asked_again", "Reads that failed and were asked for once more", ("operation",)
+        )
         self._events = self._counter("events", "Change events taken in", ("route",))
         self._ignored = self._counter("ignored_events", "Records that need no replica", ("route",))
         self._malformed = self._counter(
@@ -161,6 +164,9 @@ class Metrics:
     def throttled(self, destination: str, *, concurrency: int) -> None:
         self._throttled.labels(destination).inc()
         self._concurrency.labels(destination).set(concurrency)
+
+    def asked_again(self, operation: str) -> None:
+        self._asked_again.labels(operation).inc()
 
     def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
         (self._source_circuit if of_source else self._circuit).labels(destination).set(is_open)

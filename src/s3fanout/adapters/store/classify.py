@@ -9,7 +9,7 @@ The code of the error document decides, the status where there is no code that w
 | 503 with ``Retry-After`` | Throttled | |
 | ``PreconditionFailed``, 412 | SourceChanged | of a read, copy or delete; else Refused |
 | ``NoSuchVersion`` | SourceChanged | likewise |
-| ``NoSuchKey`` | SourceAbsent | of a read or a copy (the source); else Refused |
+| ``NoSuchKey`` | SourceAbsent | of a read, a copy (the source), a pinned delete; else Refused |
 | ``NoSuchUpload`` | UploadGone | |
 | ``BadDigest``, ``InvalidPart``, ``InvalidPartOrder`` | ReplicaMismatch | of completing an upload |
 | ``NoSuchBucket`` | NoSuchBucket | of a copy: source or destination |
@@ -261,7 +261,7 @@ def _verdict(
         return Refused, _region_hint(answer, document)
     match code:
         case "NoSuchKey":
-            return (SourceAbsent if operation in _HAS_SOURCE else Refused), None
+            return (SourceAbsent if operation in _PINNED else Refused), None
         case "NoSuchVersion" | "PreconditionFailed":
             return (SourceChanged if operation in _PINNED else Refused), None
         case "AccessDenied":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -23,7 +23,7 @@ from s3fanout.model.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from s3fanout.adapters.store.credentials import Credentials, CredentialSource
     from s3fanout.adapters.store.endpoint import Endpoint
@@ -38,6 +38,11 @@ DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
 SAFE = "-_.~"
 """What needs no escape, beside letters and digits."""
 SAFE_IN_PATH = "/" + SAFE
+AGAIN_S_MAX = 2.0
+"""A read without an answer for longer is not asked for again: whoever waits, waits long enough."""
+_SAFE = frozenset({"GET", "HEAD"})
+_PASSING = frozenset({500, 502, 504})
+"""Not 503: it may mean "slow down", and an answer to ``HEAD`` has no code that tells."""
 _OK = frozenset({200})
 _ANSWERED = frozenset({200, 206, 416})
 _OF_BUCKET = frozenset(
@@ -76,6 +81,7 @@ class S3Client:
         customer_key: CustomerKey | None = None,
         source_customer_key: CustomerKey | None = None,
         is_source: bool = False,
+        on_again: Callable[[str], None] = lambda _operation: None,
     ) -> None:
         """Bind to a bucket.
 
@@ -88,6 +94,7 @@ class S3Client:
             customer_key: Every object of the bucket is encrypted with it (SSE-C).
             source_customer_key: Likewise, of the bucket that is copied from.
             is_source: It is the bucket that is copied from: its errors say so.
+            on_again: Told the operation of each read that is asked for once more.
         """
         self._bucket = bucket
         self._credentials = credentials
@@ -98,6 +105,7 @@ class S3Client:
         self._date = SigningDate.of_ms(0)
         self._date_s = 0
         self._is_source = is_source
+        self._on_again = on_again
         self._key_headers = customer_key.headers() if customer_key else {}
         self._source_key_headers = (
             source_customer_key.headers(of_copy_source=True) if source_customer_key else {}
@@ -156,16 +164,18 @@ class S3Client:
         sent = self._signed(
             Draft(method, path, encoded_query, headers or {}, body_sha256_hex), credentials, now_ms
         )
+        request = partial(
+            self._transport.request,
+            method,
+            self._address.base,
+            path,
+            encoded_query,
+            sent,
+            body,
+            response_bytes_max=response_bytes_max,
+        )
         try:
-            answer = await self._transport.request(
-                method,
-                self._address.base,
-                path,
-                encoded_query,
-                sent,
-                body,
-                response_bytes_max=response_bytes_max,
-            )
+            answer = await (self._read_of(operation, request) if method in _SAFE else request())
         except Unavailable as error:
             raise self._classified(operation, key, error, now_ms=now_ms) from error
         if answer.status in expected:
@@ -174,6 +184,28 @@ class S3Client:
         if method == "HEAD" and isinstance(refusal, (AccessDenied, Refused)):
             refusal = await self._explained(operation, key, refusal)
         raise refusal
+
+    async def _read_of(
+        self, operation: Operation, request: Callable[[], Awaitable[Response]]
+    ) -> Response:
+        """The answer to a read, asked for once more if none came, or a 500, soon.
+
+        An attempt is several requests, and would fail far more often than each of them.
+
+        Raises:
+            Unavailable: No answer.
+        """
+        began_s = self._clock.monotonic_s()
+        try:
+            answer = await request()
+        except Unavailable:
+            if self._clock.monotonic_s() - began_s > AGAIN_S_MAX:
+                raise
+        else:
+            if answer.status not in _PASSING:
+                return answer
+        self._on_again(operation)
+        return await request()
 
     def _classified(
         self, operation: Operation, key: str, answer: Response | Unavailable, *, now_ms: int
