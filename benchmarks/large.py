@@ -58,6 +58,7 @@ def main() -> None:
 
 def _measure(directory: Path, source: Server, other: Server, written: Written) -> None:
     make_buckets(other)
+    asyncio.run(_open_volumes(other))
     targets = [Target(bucket, other, "s3fanout/") for bucket in BUCKETS]
     usage = _replicate(_fresh(directory), source, targets, written)
     asyncio.run(_compare(other, targets, written))
@@ -118,16 +119,26 @@ def _replicate(
 async def _write(server: Server, size_bytes: int) -> Written:
     """The object, uploaded in parts of 8 MiB as the usual tools do."""
     await asyncio.to_thread(create_bucket, server, SOURCE)
-    source = store(server, SOURCE)
-    upload_id = await source.create_upload(KEY, ObjectAttributes())
+    return Written(KEY, await _upload(server, SOURCE, KEY, size_bytes), size_bytes)
+
+
+async def _open_volumes(server: Server) -> None:
+    """SeaweedFS makes a bucket's volumes when it is first written to, which takes a second."""
+    await asyncio.gather(*(_upload(server, bucket, "first", PART_BYTES) for bucket in BUCKETS))
+
+
+async def _upload(server: Server, bucket: str, key: str, size_bytes: int) -> str:
+    """Write an object in parts; its etag."""
+    to = store(server, bucket)
+    upload_id = await to.create_upload(key, ObjectAttributes())
     parts = []
     for number, at in enumerate(range(0, size_bytes, PART_BYTES), start=1):
         length = min(PART_BYTES, size_bytes - at)
         body = part_of(number.to_bytes(8, "big") * (length // 8))
-        parts.append(await source.upload_part(KEY, upload_id, number, body))
-    etag = (await source.complete_upload(KEY, upload_id, parts)).etag
-    await source.close()
-    return Written(KEY, etag, size_bytes)
+        parts.append(await to.upload_part(key, upload_id, number, body))
+    etag = (await to.complete_upload(key, upload_id, parts)).etag
+    await to.close()
+    return etag
 
 
 async def _compare(server: Server, targets: Sequence[Target], written: Written) -> None:

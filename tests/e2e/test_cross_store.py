@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import memory_mib
 from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.evidence import check_equal, get, put
 from tests.e2e.installation import TOKEN, Installation, Place
+from tests.e2e.notices import message, put_event
+from tests.servers.fault_proxy import fault_proxy
 from tests.servers.seaweedfs import seaweedfs
 from tests.servers.server import LOOPBACK, Server, closed_port
 
 pytestmark = pytest.mark.stores
+
+MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +99,31 @@ def test_an_object_larger_than_a_part_arrives_as_it_is(world: World) -> None:
         assert (stored.content_type, stored.metadata) == ("text/x-big", {"a-name": "a value"})
     record = world.installation.read("explain", "big")["destinations"][0]["record"]
     assert "written in parts" in record["reason"]
+
+
+def test_destinations_that_stand_still_do_not_add_to_the_daemons_memory(
+    install: Install, new_place: NewPlace, seaweedfs: Server, tmp_path: Path
+) -> None:
+    """Seven of ten take a part of every object that they may, and never answer."""
+    stream = {"copy": '"stream"'}
+    objects = {f"big-{number}": bytes([number]) * 20 * MIB for number in range(8)}
+    with fault_proxy(tmp_path, seaweedfs, seed=1) as proxy:
+        source = new_place(seaweedfs, "source")
+        alive = {f"a{n}": new_place(seaweedfs, f"a{n}", settings=stream) for n in range(3)}
+        stalled = {f"s{n}": new_place(proxy.server, f"s{n}", settings=stream) for n in range(7)}
+        proxy.set(stall=1.0)
+        installation = install(
+            source=source,
+            destinations={**alive, **stalled},
+            settings='limits.part_size = "5MiB"\nlimits.stream_memory = "64MiB"\n',
+        )
+        pid = installation.start().pid
+        at_rest_mib = memory_mib(pid, peak=True)
+        etags = put(source, objects)
+        records = [put_event(source.bucket, k, etag=etags[k], size_bytes=20 * MIB) for k in objects]
+        assert installation.post(message(*records)).status == 200
+        installation.wait_replicated(len(objects), *alive, within_s=120)
+        check_equal(source, *alive.values())
+        assert proxy.counts()["stall"] >= len(stalled)
+        # Half of the memory, two parts that are put together, and what else work takes.
+        assert memory_mib(pid, peak=True) - at_rest_mib < 32 + 2 * 5 + 20

@@ -13,6 +13,7 @@ JSON to ``/-faults``; each value is a probability per request:
 | ``reset`` | the connection ends before the store hears of it |
 | ``lost`` | the store does it, and the connection ends before the answer (done, not acknowledged) |
 | ``cut`` | the connection ends in the middle of the answer |
+| ``stall`` | a part is taken in whole, and nothing more happens on that connection |
 | ``corrupt`` | a byte of the request's body is another one when it reaches the store |
 """
 
@@ -32,7 +33,17 @@ from pathlib import Path
 from s3fanout.adapters.store.leashed_process import LeashedProcess
 from tests.servers.server import LOOPBACK, Server, closed_port, serving
 
-FAULTS = ("latency", "slow_down", "internal", "throttled", "reset", "lost", "cut", "corrupt")
+FAULTS = (
+    "latency",
+    "slow_down",
+    "internal",
+    "throttled",
+    "reset",
+    "lost",
+    "cut",
+    "stall",
+    "corrupt",
+)
 CONTROL = "/-faults"
 HEAD_BYTES_MAX = 1 << 20
 _NO_BODY = frozenset({"204", "304"})
@@ -150,6 +161,8 @@ class _Proxy:
             await asyncio.sleep(self._chance.uniform(0.0, 0.5))  # it is the fault
         if self._happens("reset"):
             raise EOFError
+        if b"partNumber=" in request.head and self._happens("stall"):
+            await asyncio.Event().wait()
         if self._happens("slow_down"):
             return _error("503 Slow Down", "SlowDown", request)
         if self._happens("internal"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -157,6 +159,77 @@ async def test_a_slow_upload_is_no_silence(recorder: Recorder) -> None:
     async with server, opened(DirectTransport, TransportSettings(read_s=0.4)) as transport:
         assert (await ask(transport, slow, "PUT", body=content)).status == 200
         await ended.wait()
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_a_large_body_is_not_copied_while_a_server_takes_its_time(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    is_tls: bool,
+) -> None:
+    """Memory that is bounded must not be doubled by what encrypts it."""
+    if is_tls and shutil.which("openssl") is None:
+        pytest.skip("needs the openssl program")
+    content = b"".join(bytes([number]) * 1024 * 1024 for number in range(32))
+
+    async def told() -> None:
+        full, may_read = asyncio.Event(), asyncio.Event()
+        taken: list[bytes] = []
+        pause = transport_direct._Connection.pause_writing
+
+        def pause_writing(connection: transport_direct._Connection) -> None:
+            pause(connection)
+            full.set()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            await may_read.wait()
+            taken.append(await reader.readexactly(len(content)))
+            writer.write(OK)
+            await writer.drain()
+            writer.close()
+
+        monkeypatch.setattr(transport_direct._Connection, "pause_writing", pause_writing)
+        authority = wire.authority(tmp_path) if is_tls else None
+        tls = None if authority is None else wire.tls_of(authority)
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+        scheme = "https" if is_tls else "http"
+        slow = Recorder(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        settings = TransportSettings(ca_file=authority.root if authority else None)
+        async with server, opened(DirectTransport, settings) as transport:
+            asked = asyncio.ensure_future(ask(transport, slow, "PUT", body=content))
+            await full.wait()
+            (connection,) = transport._connections  # type: ignore[attr-defined]
+            assert connection._wire.get_write_buffer_size() < 4 * 1024 * 1024
+            assert len(connection._unwritten) > 16 * 1024 * 1024
+            may_read.set()
+            assert (await asked).body == b"ok"
+        assert taken == [content]
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(told())
+
+
+async def test_a_body_that_was_not_taken_whole_ends_the_connection() -> None:
+    """A refusal may come before the body's end: the rest is not the next request's start."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        refused.append(await reader.read(1))
+        writer.close()
+
+    refused: list[bytes] = []
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    tired = Recorder(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server, opened(DirectTransport) as transport:
+        for _ in range(2):
+            answer = await ask(transport, tired, "PUT", body=bytes(64 * 1024 * 1024))
+            assert answer.status == 503
+    assert len(refused) == 2
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -32,8 +32,13 @@ _SURE_S = 1.0
 """A connection that rested for longer is looked at before it is used again."""
 _WATCH_S = 0.25
 """How often requests in flight are looked at for having taken too long."""
+_PIECE_BYTES = 1024 * 1024
+"""A larger body is written in pieces, as the connection takes them: TLS copies what is written."""
 _OK_MIN = 200
 """Answers below are interim (RFC 9110, section 15.2): another one follows."""
+
+
+_NOTHING = memoryview(b"")
 
 
 class _Broken(Exception):
@@ -59,6 +64,8 @@ class _Connection(asyncio.Protocol):
         self._wire: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = None
         self._answer: asyncio.Future[Response] | None = None
+        self._unwritten = _NOTHING
+        self._is_full = False
 
     def send(
         self, head: bytes, body: bytes, *, without_body: bool, bytes_max: int, total_s: float
@@ -79,11 +86,23 @@ class _Connection(asyncio.Protocol):
         self._heard_at_s = now_s = self._loop.time()
         self._unsent_bytes = 0
         self._give_up_at_s = now_s + total_s
-        if body:
+        if not body:
+            self._wire.write(head)
+        elif len(body) <= _PIECE_BYTES:
             self._wire.writelines((head, body))
         else:
             self._wire.write(head)
+            self._unwritten = memoryview(body)
+            self._write_on()
         return self._answer
+
+    def _write_on(self) -> None:
+        while self._unwritten and not self._is_full and self._wire is not None:
+            piece, self._unwritten = (
+                self._unwritten[:_PIECE_BYTES],
+                self._unwritten[_PIECE_BYTES:],
+            )
+            self._wire.write(piece)
 
     def is_usable(self, now_s: float) -> bool:
         """Whether the next request may go this way."""
@@ -109,7 +128,7 @@ class _Connection(asyncio.Protocol):
         """
         if self._answer is None or self._wire is None:
             return False
-        unsent_bytes = self._wire.get_write_buffer_size()
+        unsent_bytes = self._wire.get_write_buffer_size() + len(self._unwritten)
         if unsent_bytes != self._unsent_bytes:  # A large body on its way is no silence.
             self._unsent_bytes, self._heard_at_s = unsent_bytes, now_s
         if now_s >= min(self._heard_at_s + self._read_s, self._give_up_at_s):
@@ -146,6 +165,13 @@ class _Connection(asyncio.Protocol):
             self._finish(self._body())
         else:
             self._fail(str(exc) if exc else "the connection was closed before the answer's end")
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        self._write_on()
 
     # httptools
 
@@ -215,6 +241,9 @@ class _Connection(asyncio.Protocol):
         self._close()
 
     def _ended(self) -> asyncio.Future[Response] | None:
+        if self._unwritten:  # The rest of the body would be the start of another request.
+            self._unwritten = _NOTHING
+            self._close()
         answer, self._answer = self._answer, None
         return answer
 
