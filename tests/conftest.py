@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
 from hypothesis import settings
 
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
 
 settings.register_profile("s3fanout", deadline=None)  # A busy machine is no defect.
 settings.load_profile("s3fanout")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def boto3_reads_what_it_knows_once() -> Iterator[None]:
+    """Every session of boto3 reads its descriptions of services anew, and tests make thousands."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(botocore.session.create_loader)
+        patch.setattr(botocore.session, "create_loader", once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,14 @@ from click.testing import CliRunner, Result
 from s3fanout.cli.main import root
 from s3fanout.deploy.package import Architecture, Package, build_package
 from s3fanout.model.errors import S3FanoutError
+from tests.e2e.installation import PATIENCE_S
 from tests.servers.server import Server
 
 ARCHITECTURE: Architecture = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 PYTHON = f"3.{min(sys.version_info.minor, 13)}"
 """The emulator runs functions with the Python of this machine: the wheels must fit it."""
 
-ARRIVE_S = 240.0
+LOOK_S = 0.2
 REGION, FAR_REGION = "us-east-1", "ap-northeast-1"
 
 
@@ -140,15 +141,26 @@ class Account:
         return {e["Key"]: e["ETag"].strip('"') for page in pages for e in page.get("Contents", ())}
 
     def wait_for(self, wanted: dict[str, set[str]]) -> None:
-        """Until the buckets hold these keys and no others; looked at once a second."""
-        give_up_at_s = time.monotonic() + ARRIVE_S
+        """Until the buckets hold these keys and no others."""
+        give_up_at_s = time.monotonic() + PATIENCE_S
         missing = dict(wanted)
         while missing:
             assert time.monotonic() < give_up_at_s, {
                 bucket: sorted(keys ^ self.keys(bucket)) for bucket, keys in missing.items()
             }
-            time.sleep(1)
+            time.sleep(LOOK_S)
             missing = {b: keys for b, keys in missing.items() if self.keys(b) != keys}
+
+    def end_functions(self, prefix: str) -> None:
+        """Remove functions with their triggers and processes: of what else a test leaves, nothing
+        runs."""
+        functions = self.client("lambda")
+        for each in functions.list_event_source_mappings()["EventSourceMappings"]:
+            if each["FunctionArn"].rpartition(":")[2].startswith(prefix):
+                functions.delete_event_source_mapping(UUID=each["UUID"])
+        for each in functions.list_functions()["Functions"]:
+            if each["FunctionName"].startswith(prefix):
+                functions.delete_function(FunctionName=each["FunctionName"])
 
     def content(self, bucket: str, key: str) -> bytes:
         """What an object holds."""

@@ -9,10 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.installation import Place, program
+from tests.e2e.installation import PATIENCE_S, Place, program
 from tests.servers.server import boto3_client
-
-TOOL_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ def check_equal(source: Place, *replicas: Place) -> None:
             },
             capture_output=True,
             text=True,
-            timeout=TOOL_S,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, f"{replica.bucket} is not equal:\n{done.stderr[-3000:]}"
@@ -118,7 +116,7 @@ def upload_folder(folder: Path, place: Place, *, workers: int = 16) -> None:
             "AWS_REGION": place.server.region,
         },
         capture_output=True,
-        timeout=TOOL_S,
+        timeout=PATIENCE_S,
         check=True,
     )
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote_plus
 
 from tests.e2e.evidence import put
-from tests.e2e.installation import Answer, Installation, Place, until
+from tests.e2e.installation import PATIENCE_S, Answer, Installation, Place, until
 
 _numbers = itertools.count(1)
 
@@ -56,7 +56,7 @@ def write_and_tell(installation: Installation, source: Place, *keys: str) -> Non
     assert answer.status == 200, answer.body
 
 
-def deliver(installation: Installation, body: bytes, *, within_s: float = 60.0) -> Answer:
+def deliver(installation: Installation, body: bytes, *, within_s: float = PATIENCE_S) -> Answer:
     """Post until it is acknowledged, as a sender with a queue does."""
 
     def attempt() -> Answer | None:

@@ -18,7 +18,7 @@ from tests.e2e.account import Account
 from tests.e2e.policies import allow, user
 from tests.servers.server import Server
 
-pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stores
 
 POLICY_CHARACTERS_MAX = 6144
 """Of a managed policy, white space not counted (IAM user guide, "IAM and STS quotas")."""

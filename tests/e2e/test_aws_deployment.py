@@ -23,7 +23,7 @@ from tests.e2e.account import FAR_REGION, Account, package
 from tests.servers.fault_proxy import fault_proxy
 from tests.servers.server import Server, boto3_client
 
-pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stores
 
 AWKWARD = [
     *("a b+c%2F.txt", "ü/日本/🪣", "a//b/../c/./d", "%00", "plus+", "?q=1&x", "{}$", "trailing/"),

@@ -17,7 +17,7 @@ from tests.e2e.installation import until
 from tests.e2e.policies import allow, user
 from tests.servers.server import Server
 
-pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stores
 
 REASON = "set by a test"
 
@@ -173,7 +173,7 @@ def test_what_waits_fails_and_rings(patient: Patient) -> None:
     uuid = mappings["EventSourceMappings"][0]["UUID"]
     functions.update_event_source_mapping(UUID=uuid, Enabled=False)
     account.client("s3").put_object(Bucket=name, Key="k", Body=b"x")
-    until(lambda: account.keys(f"{name}-a") == {"k"}, what="the other one goes on", within_s=120)
+    until(lambda: account.keys(f"{name}-a") == {"k"}, what="the other one goes on")
     patient.metric("AWS/SQS", 2000, "ApproximateAgeOfOldestMessage", QueueName=f"{name}-fanout-b")
     letters = patient.queue("b", "-dead-letters")
     account.client("sqs").send_message(QueueUrl=letters, MessageBody="{}")
@@ -193,7 +193,7 @@ def test_what_waits_fails_and_rings(patient: Patient) -> None:
     assert REASON in found["b", "alarm"][1]
 
     account.run("resume", "b")
-    until(lambda: account.keys(f"{name}-b") == {"k"}, what="it goes on", within_s=120)
+    until(lambda: account.keys(f"{name}-b") == {"k"}, what="it goes on")
     account.client("sqs").purge_queue(QueueUrl=letters)
     cloudwatch.set_alarm_state(**alarm, StateValue="OK")
 

@@ -36,7 +36,7 @@ from tests.e2e.account import Account
 from tests.servers.aws import notification, transport
 from tests.servers.server import Server, boto3_client
 
-pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stores
 
 CONFIG = """
 source.bucket = "{name}"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.evidence import check_equal, keys
-from tests.e2e.installation import Installation, Place
+from tests.e2e.installation import PATIENCE_S, Installation, Place
 from tests.e2e.notices import deliver, message, put_event
 from tests.servers.server import Server, boto3_client
 
@@ -58,7 +58,6 @@ def kill_again_and_again(installation: Installation, chance: random.Random) -> N
         installation.kill()
 
 
-@pytest.mark.timeout(180)
 def test_twenty_kills_under_load_lose_nothing(
     install: Install,
     three: tuple[Place, dict[str, Place]],
@@ -80,7 +79,7 @@ def test_twenty_kills_under_load_lose_nothing(
             enough.set()
         written: dict[str, bytes] = {}
         for sender in senders:
-            written |= sender.result(timeout=90)
+            written |= sender.result(timeout=PATIENCE_S)
     rows = installation.wait_replicated(len(written))
     assert {name: row["failed"] for name, row in rows.items()} == dict.fromkeys(destinations, 0)
     assert installation.read("failures", "--malformed")["messages"] == []

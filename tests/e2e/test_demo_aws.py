@@ -14,19 +14,17 @@ import pytest
 
 from s3fanout.model.errors import ExitCode
 from tests.e2e.evidence import keys, put
-from tests.e2e.installation import Place, program, run_program, until
+from tests.e2e.installation import PATIENCE_S, Place, program, run_program, until
 from tests.e2e.terminal import CTRL_C, Terminal, found
 from tests.servers.server import Server
 
 pytestmark = [
     pytest.mark.stores,
-    pytest.mark.timeout(300),
     pytest.mark.skipif(
         not sys.platform.startswith("linux"), reason="the functions' wheels are Linux's"
     ),
 ]
 
-WITHIN_S = 120.0
 DEMO = ["demo", "--aws", "--objects", "3"]
 
 
@@ -51,7 +49,7 @@ def terminal(arguments: list[str], env: dict[str, str]) -> Iterator[Terminal]:
 
 
 def wait(look: Callable[[], str | None], what: str) -> str:
-    return until(look, what=what, within_s=WITHIN_S)
+    return until(look, what=what)
 
 
 def processes_of(directory: Path) -> list[int]:
@@ -85,10 +83,12 @@ def test_on_a_terminal_it_waits_follows_logs_and_ctrl_c_removes_everything(
             wait(found(logs, r"(mine\.txt)"), "the line of a new object")
             assert "mine.txt" in keys(Place(server, "demo-backup"))
             logs.press(CTRL_C)
-            assert logs.process.wait(timeout=30) == ExitCode.INTERRUPTED, logs.text()[-2000:]
+            assert logs.process.wait(timeout=PATIENCE_S) == ExitCode.INTERRUPTED, logs.text()[
+                -2000:
+            ]
             assert "Traceback" not in logs.text()
         demo.press(CTRL_C)
-        assert demo.process.wait(timeout=60) == 0, demo.text()[-2000:]
+        assert demo.process.wait(timeout=PATIENCE_S) == 0, demo.text()[-2000:]
         assert "s3fanout-demo-source is removed" in demo.text()
     nothing_is_left(tmp_path)
 
@@ -97,7 +97,7 @@ def test_ctrl_c_in_the_middle_of_it_leaves_nothing(tmp_path: Path, env: dict[str
     with terminal(DEMO, env) as demo:
         wait(found(demo, r"(deploying \d+ resources)"), "the deployment")
         demo.press(CTRL_C)
-        assert demo.process.wait(timeout=60) == ExitCode.INTERRUPTED, demo.text()[-2000:]
+        assert demo.process.wait(timeout=PATIENCE_S) == ExitCode.INTERRUPTED, demo.text()[-2000:]
         assert "Traceback" not in demo.text()
     nothing_is_left(tmp_path)
 

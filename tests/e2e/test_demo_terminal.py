@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.evidence import get, keys, put
-from tests.e2e.installation import Place, program, until
+from tests.e2e.installation import PATIENCE_S, Place, program, until
 from tests.e2e.terminal import CTRL_C, Terminal, found
 from tests.servers.server import Server
 
@@ -47,5 +47,5 @@ def test_a_file_that_a_person_drops_in_arrives_and_ctrl_c_ends_it(
     assert get(Place(server, replica), "mine.txt").content == b"dropped in"
     until(lambda: "paris" in terminal.text(), what="the live view")
     terminal.press(CTRL_C)
-    assert terminal.process.wait(timeout=30) == 0, terminal.text()[-2000:]
+    assert terminal.process.wait(timeout=PATIENCE_S) == 0, terminal.text()[-2000:]
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"

@@ -11,7 +11,6 @@ from benchmarks.fleet import is_equal, storm
 pytestmark = [pytest.mark.stores, pytest.mark.slow]
 
 
-@pytest.mark.timeout(240)
 def test_a_small_fleet_in_a_storm_ends_equal(tmp_path: Path) -> None:
     """Latency, 500, 503, resets, lost and cut answers, corrupt uploads, two times ``kill -9``."""
     report = storm(tmp_path, "s3fanout", 120, seed=7)

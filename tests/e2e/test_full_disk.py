@@ -77,7 +77,7 @@ def test_a_full_disk_refuses_events_and_recovers(
     )
     acknowledged += batch
     until(lambda: installation.ready_status() == 200, what="it is ready again")
-    installation.wait_replicated(len(acknowledged), within_s=90)
+    installation.wait_replicated(len(acknowledged))
     assert keys(replica["paris"]) == set(acknowledged)
     assert installation.stop() == 0
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from s3fanout.awslambda.function import Function
     from tests.servers.server import Server
 
-pytestmark = [pytest.mark.stores, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.stores
 
 SEED = int(os.environ.get("S3FANOUT_FUNCTION_STORM_SEED", "20261125"))
 STORM = {

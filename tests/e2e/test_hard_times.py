@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.evidence import check_equal, keys
-from tests.e2e.installation import Installation, Place, until
+from tests.e2e.installation import PATIENCE_S, Installation, Place, until
 from tests.e2e.notices import deliver, message, put_event, write_and_tell
 from tests.servers.seaweedfs import claimed_base, seaweedfs_at
 from tests.servers.server import Server, boto3_client, create_bucket
@@ -71,7 +71,7 @@ def test_a_store_that_is_killed_and_comes_back_with_its_objects_is_caught_up_wit
             until(lambda: installation.api_status()["dies"]["circuit_open"], what="it is missed")
         finally:
             enough.set()
-        written = writing.result(timeout=60)
+        written = writing.result(timeout=PATIENCE_S)
         installation.wait_replicated(len(written), "alive")
         assert installation.destination("dies")["backlog_jobs"] > 0
         with seaweedfs_at(base, home):

@@ -158,13 +158,12 @@ def test_one_object_that_its_store_cannot_copy_becomes_a_dead_letter_and_delays_
         until(
             lambda: installation.api_status()["paris"]["failed"] == 1,
             what="a dead letter",
-            within_s=8,
         )
         (failure,) = installation.read("failures")["failures"]
         assert failure["key"] == "poison/"
         assert "InternalError" in failure["error"]["code"]
         put(source, {"good": b"1"})
-        installation.wait_replicated(1, within_s=10)
+        installation.wait_replicated(1)
         assert keys(paris) == {"good"}
 
 
@@ -182,7 +181,7 @@ def test_a_bulk_upload_arrives_while_the_daemon_runs(
         with install(source=source, destinations=destinations, port=port) as installation:
             installation.start()
             upload_folder(tmp_path / "files", source)
-            rows = installation.wait_replicated(LOAD_OBJECTS, within_s=100)
+            rows = installation.wait_replicated(LOAD_OBJECTS)
             assert {row["failed"] for row in rows.values()} == {0}
             assert installation.stop() == 0
         check_equal(source, *destinations.values())

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.evidence import check_equal, put
-from tests.e2e.installation import Place, until
+from tests.e2e.installation import PATIENCE_S, Place, until
 from tests.e2e.notices import deliver, message, put_event, write_and_tell
 from tests.servers.server import LOOPBACK, Server
 
@@ -19,29 +19,32 @@ pytestmark = pytest.mark.stores
 
 ThreeDestinations = tuple[Place, dict[str, Place]]
 OBJECTS = 120
+LONG_DRAIN = 'limits.drain = "1h"\n'
+SOON_S = 30.0
+"""Longer than a busy machine takes, and less than what is set for anything to be waited for."""
 
 
 def test_an_idle_daemon_stops_at_once(three: ThreeDestinations, install: Install) -> None:
     source, destinations = three
-    installation = install(source=source, destinations=destinations)
+    installation = install(source=source, destinations=destinations, settings=LONG_DRAIN)
     installation.start()
     began_s = time.monotonic()
     assert installation.stop() == 0
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < SOON_S
 
 
 def test_senders_with_open_connections_do_not_hold_it(
     three: ThreeDestinations, install: Install
 ) -> None:
     source, destinations = three
-    installation = install(source=source, destinations=destinations)
+    installation = install(source=source, destinations=destinations, settings=LONG_DRAIN)
     installation.start()
     with installation.open_connection() as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.1 200"
         began_s = time.monotonic()
         assert installation.stop() == 0
-        assert time.monotonic() - began_s < 10
+        assert time.monotonic() - began_s < SOON_S
 
 
 def test_what_is_acknowledged_before_the_stop_is_done_before_it_or_after_the_restart(
@@ -75,12 +78,12 @@ def test_a_stop_while_events_pour_in_loses_none(three: ThreeDestinations, instal
     installation.start()
     sender = threading.Thread(target=send)
     sender.start()
-    assert delivered.wait(30)
+    assert delivered.wait(PATIENCE_S)
     assert installation.stop() == 0
     replicated = [row["replicated"] for row in installation.read("status")["destinations"]]
     assert min(replicated) > 0
     installation.start()
-    sender.join(60)
+    sender.join(PATIENCE_S)
     assert not sender.is_alive()
     installation.wait_replicated(OBJECTS)
     check_equal(source, *destinations.values())
@@ -98,7 +101,7 @@ def test_a_second_signal_does_not_wait_for_the_drain(
         installation = install(
             source=source,
             destinations={"silent": silent},
-            settings='limits.drain = "1h"\nlimits.request_timeout = "1h"\n',
+            settings=LONG_DRAIN + 'limits.request_timeout = "1h"\n',
         )
         process = installation.start()
         write_and_tell(installation, source, "k")
@@ -107,5 +110,5 @@ def test_a_second_signal_does_not_wait_for_the_drain(
         until(lambda: installation.ready_status() != 200, what="it is stopping")
         assert process.exit_status is None
         installation.signal(signal.SIGTERM)
-        assert until(lambda: process.exit_status is not None, what="it ended", within_s=5)
+        assert until(lambda: process.exit_status is not None, what="it ended")
         assert process.exit_status == 130

@@ -115,7 +115,6 @@ def rest(installation: Installation) -> None:
     until(
         lambda: all(not row["backlog_jobs"] for row in installation.api_status().values()),
         what="nothing is to be done",
-        within_s=60,
     )
 
 

@@ -8,6 +8,10 @@
 | another account's bucket policy is about the caller itself | IAM, "Cross-account policies" |
 | a copy may read in one account and write in another | S3, CopyObject |
 | who reads or writes an encrypted object uses the bucket's key | S3, "Using SSE-KMS" |
+| messages of a topic wait until the function can run | Lambda, "Asynchronous invocation" |
+
+The last one bounds what a burst of messages costs: ministack itself starts a process for each that
+comes while others run. It leaves the processes of functions that a stack removes; here they end.
 
 It is a program, ``python -P aws_rules.py``, configured by ministack's environment variables. The
 tests that rely on a rule fail without it.
@@ -18,6 +22,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,8 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 from tests.servers.stack_permissions import Change, Here, asks
 
+RUNS_AT_ONCE = 8
+"""Of all functions together, for messages of topics."""
 _LOG_STREAMS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents", "logs:GetLogEvents"})
 
 
@@ -37,6 +44,8 @@ def main() -> None:
     write_logs_as_the_function(iam)
     open_foreign_buckets(iam)
     ask_for_keys_of_buckets(iam)
+    queue_messages_of_topics()
+    end_removed_functions()
     importlib.import_module("ministack.app").main()
 
 
@@ -194,6 +203,33 @@ def ask_for_keys_of_buckets(iam: Any) -> None:
     actions.s3_additional_checks = with_keys
     iam.enforce = enforce_also_keys
     kms.key_policy_for_arn = policy_of_any_key
+
+
+def queue_messages_of_topics() -> None:
+    """Lambda queues what it is sent asynchronously while it can run no more."""
+    topics: Any = importlib.import_module("ministack.services.sns")
+    deliver, free = topics._deliver_to_lambda, threading.BoundedSemaphore(RUNS_AT_ONCE)
+
+    def deliver_when_free(*message: Any) -> None:
+        with free:
+            deliver(*message)
+
+    vars(topics).update(_deliver_to_lambda=deliver_when_free)
+
+
+def end_removed_functions() -> None:
+    """A function that a stack removes has no processes any more."""
+    stacks: Any = importlib.import_module("ministack.services.cloudformation.provisioners")
+    processes: Any = importlib.import_module("ministack.core.lambda_runtime")
+    functions = stacks._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    remove = functions["delete"]
+
+    def remove_and_end(name: str, properties: Any) -> None:
+        remove(name, properties)
+        here = place()
+        processes.invalidate_worker(name, account=here.account, region=here.region)
+
+    functions["delete"] = remove_and_end
 
 
 def key_of_bucket(bucket: str) -> str | None:

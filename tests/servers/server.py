@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 LOOPBACK = "127.0.0.1"
-READY_S = 30.0
+READY_S = 120.0
+"""A machine may be busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,20 @@ def create_bucket(server: Server, bucket: str) -> str:
 
 
 def closed_port() -> int:
-    """A port that nobody listens on: the system hands out others before it comes back to it."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that nobody else is given as long as we run.
+
+    On Linux it stays bound without listening: whoever connects is refused, a server (all set
+    ``SO_REUSEADDR``) can listen on it, again and again, and the system gives it to no other.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((LOOPBACK, 0))
+    port: int = holder.getsockname()[1]
+    if sys.platform.startswith("linux"):
+        atexit.register(holder.close)
+    else:
+        holder.close()
+    return port
 
 
 @contextmanager

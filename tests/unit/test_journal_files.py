@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ from s3fanout.adapters.journal import reads, schema
 from s3fanout.adapters.journal.file import dead_letters
 from s3fanout.adapters.journal.sqlite import SqliteJournal
 from s3fanout.model.errors import AlreadyRunning, ExitCode, LedgerUnavailable, Misconfigured
-from s3fanout.model.jobs import Job, NewJob
 from s3fanout.ports.ledger import FailureSelection
-from tests.conformance.journals import START_MS, StandingClock, new_job
+from tests.conformance.journals import StandingClock, new_job
+from tests.unit.journal_files import accept, claim, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,25 +43,6 @@ def path(tmp_path: Path) -> Path:
 async def journal(path: Path, clock: StandingClock) -> AsyncIterator[SqliteJournal]:
     async with opened(path, clock) as journal:
         yield journal
-
-
-@asynccontextmanager
-async def opened(
-    path: Path, clock: StandingClock, *, exclusive: bool = True, pages_max: int | None = None
-) -> AsyncIterator[SqliteJournal]:
-    journal = await SqliteJournal.open(path, clock=clock, exclusive=exclusive, pages_max=pages_max)
-    try:
-        yield journal
-    finally:
-        await journal.close()
-
-
-async def claim(journal: SqliteJournal, limit: int = 1000) -> list[Job]:
-    return list(await journal.claim("a", limit, now_ms=START_MS))
-
-
-async def accept(journal: SqliteJournal, *jobs: NewJob) -> int:
-    return (await journal.accept(jobs, now_ms=START_MS)).queued
 
 
 # Files and their owners

@@ -21,6 +21,7 @@ from s3fanout.adapters.store.transport_aiohttp import AiohttpTransport
 from s3fanout.adapters.store.transport_direct import DirectTransport
 from s3fanout.adapters.store.transport_routed import RoutedTransport
 from s3fanout.model.errors import Unavailable
+from tests.servers.server import LOOPBACK, closed_port
 from tests.unit.recorder import CLOSE, OK, Make, Recorder, ask, listening, opened
 
 EVERY = pytest.mark.parametrize("make", [DirectTransport, AiohttpTransport])
@@ -227,22 +228,11 @@ async def test_header_values_beyond_ascii_are_read(
     assert (headers["x-amz-meta-a"], headers["x-amz-meta-b"]) == ("café", "caf\udce9")
 
 
-def closed_port() -> str:
-    """A base that refuses connections: its port was ours a moment ago."""
-
-    async def once() -> str:
-        recorder = Recorder()
-        async with listening(recorder):
-            return recorder.base
-
-    return asyncio.run(once())
-
-
 @EVERY
 @pytest.mark.parametrize("base", ["closed port", "http://no-such-host.invalid"])
 async def test_what_was_never_sent_cannot_have_been_applied(make: Make, base: str) -> None:
     if base == "closed port":
-        base = await asyncio.to_thread(closed_port)
+        base = f"http://{LOOPBACK}:{closed_port()}"
     async with opened(make) as transport:
         with pytest.raises(Unavailable, match="no answer") as caught:
             await ask(transport, Recorder(base), "PUT", body=b"1")
