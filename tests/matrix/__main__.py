@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.matrix import record as recorded
+from tests.matrix.attributes import Kind
 from tests.matrix.differences import needless, unexpected
 from tests.matrix.replication import Cells, items
 from tests.matrix.stores import STARTERS, cells_of
@@ -24,8 +25,10 @@ from tests.servers.server import Server
 SIZES = ("small", "multipart")
 
 
-def run(directory: Path, sources: Sequence[str]) -> Iterator[tuple[str, Cells]]:
-    """All cells by source. A minute for each store."""
+def run(
+    directory: Path, sources: Sequence[str], kinds: Sequence[Kind]
+) -> Iterator[tuple[str, Cells]]:
+    """All cells of some kinds by source. A minute for each store."""
     for source in sources:
         # Fresh servers for each source: they keep gigabytes in memory otherwise.
         with ExitStack() as running:
@@ -34,9 +37,7 @@ def run(directory: Path, sources: Sequence[str]) -> Iterator[tuple[str, Cells]]:
                 home = directory / source / name
                 home.mkdir(parents=True)
                 servers[name] = running.enter_context(start(home))
-            parts = [
-                _part(source, servers, directory, kind) for kind in ("plain", "keyed", "locked")
-            ]
+            parts = [_part(source, servers, directory, kind) for kind in kinds]
         held = {name: verdict for part in parts for name, verdict in part.held.items()}
         print(f"{source}: {len(held)} objects", file=sys.stderr)
         yield (
@@ -51,18 +52,16 @@ def run(directory: Path, sources: Sequence[str]) -> Iterator[tuple[str, Cells]]:
         )
 
 
-def _part(source: str, servers: Mapping[str, Server], directory: Path, kind: str) -> Cells:
+def _part(source: str, servers: Mapping[str, Server], directory: Path, kind: Kind) -> Cells:
     numbers = itertools.count()
-    locked, keyed = kind == "locked", kind == "keyed"
     return cells_of(
         source,
         servers,
         directory / source / f"installation-{kind}",
-        items(SIZES, locked=locked, keyed=keyed),
+        items(SIZES, kind),
         name=lambda purpose: f"{purpose}-{kind}-{next(numbers)}",
-        sizes=SIZES if kind == "plain" else (),
-        locked=locked,
-        keyed=keyed,
+        sizes=SIZES if kind is Kind.PLAIN else (),
+        kind=kind,
     )
 
 
@@ -70,13 +69,17 @@ def main() -> int:
     """Exit code 1 if anything is unexpected; the files are written all the same."""
     parser = argparse.ArgumentParser(prog="scripts/vendor-matrix")
     parser.add_argument("--page", action="store_true", help="only write the page from the record")
+    parser.add_argument(
+        "--kind", type=Kind, choices=[*Kind], action="append", help="only what needs such buckets"
+    )
     parser.add_argument("sources", nargs="*", help="only from these stores")
     arguments = parser.parse_args()
     if not arguments.page:
         with tempfile.TemporaryDirectory() as directory:
-            for source, cells in run(Path(directory), arguments.sources or tuple(STARTERS)):
+            sources = arguments.sources or tuple(STARTERS)
+            for source, cells in run(Path(directory), sources, arguments.kind or tuple(Kind)):
                 # What an interrupted run has seen is kept.
-                recorded.save({**recorded.load(), source: cells})
+                recorded.add(source, cells)
     record = recorded.load()
     PAGE.write_text(with_tables(PAGE.read_text("utf-8"), record), "utf-8")
     problems = [f"unexpected: {each}" for each in unexpected(record)]

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
+
+from tests.servers.ceph import FRIEND
 
 CUSTOMER_KEY: Mapping[str, Any] = {
     "SSECustomerAlgorithm": "AES256",
     "SSECustomerKey": bytes(range(32)),
 }
 """SSE-C, as boto3 takes it (it encodes the key, and adds its digest)."""
+
+
+class Kind(StrEnum):
+    """What a case needs of its buckets; cases of one kind are written and replicated together."""
+
+    PLAIN = "plain"
+    LOCKED = "locked"
+    """Object lock."""
+    KEYED = "keyed"
+    """All objects have the customer's key."""
+    GRANTED = "granted"
+    """ACLs, which destinations are told to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +41,7 @@ class Case:
         key: The object's key; the name without one.
         beside: A key that is written, and replicated, too.
         read: What boto3 must be given to read it.
-        locked: Needs a bucket with object lock.
-        keyed: Needs a bucket all of whose objects have the customer's key.
+        kind: What it needs of the buckets.
     """
 
     name: str
@@ -37,8 +51,7 @@ class Case:
     key: str = ""
     beside: str = ""
     read: Mapping[str, Any] = field(default_factory=dict)
-    locked: bool = False
-    keyed: bool = False
+    kind: Kind = Kind.PLAIN
 
 
 def _header(name: str, argument: str, value: str) -> Case:
@@ -53,6 +66,11 @@ def _key(name: str, key: str, *, beside: str = "") -> Case:
     return Case(f"key: {name}", key=key, beside=beside, expects={"listed": True})
 
 
+def _acl(name: str, shown: Sequence[str], **put: str) -> Case:
+    return Case(f"acl: {name}", put, {"acl": shown}, kind=Kind.GRANTED)
+
+
+_GROUP = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
 RETAIN_UNTIL = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
 
 ATTRIBUTES = (
@@ -79,8 +97,10 @@ ATTRIBUTES = (
     _header("storage-class", "StorageClass", "STANDARD_IA"),
     Case("sse-s3", {"ServerSideEncryption": "AES256"}, {"sse": "AES256"}),
     Case("sse-kms", {"ServerSideEncryption": "aws:kms"}, {"sse": "aws:kms"}),
-    Case("sse-c", CUSTOMER_KEY, {"sse-c": "AES256"}, read=CUSTOMER_KEY, keyed=True),
-    Case("acl", {"ACL": "public-read"}, {"acl": ["AllUsers READ"]}),
+    Case("sse-c", CUSTOMER_KEY, {"sse-c": "AES256"}, read=CUSTOMER_KEY, kind=Kind.KEYED),
+    _acl("canned", ["AllUsers READ"], ACL="public-read"),
+    _acl("grant to a group", ["AuthenticatedUsers READ_ACP"], GrantReadACP=f'uri="{_GROUP}"'),
+    _acl("grant to an account", [f"{FRIEND} READ"], GrantRead=f'id="{FRIEND}"'),
     *(
         Case(f"checksum {name}", algorithm=name, expects={"checksum": name})
         for name in ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
@@ -89,13 +109,13 @@ ATTRIBUTES = (
         "lock: retention",
         {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": RETAIN_UNTIL},
         {"retention": f"GOVERNANCE {RETAIN_UNTIL:%FT%TZ}"},
-        locked=True,
+        kind=Kind.LOCKED,
     ),
     Case(
         "lock: legal hold",
         {"ObjectLockLegalHoldStatus": "ON"},
         {"legal-hold": "ON"},
-        locked=True,
+        kind=Kind.LOCKED,
     ),
 )
 """What an object carries beside its bytes."""
@@ -119,10 +139,10 @@ PLAIN = Case("bytes")
 
 def everything(held: frozenset[str]) -> Case:
     """All attributes at once that a store holds one by one (of encryption and checksums one)."""
-    names = held - {"sse-kms", "sse-c", "acl"}
+    names = held - {"sse-kms"}
     if "sse-s3" not in held:
         names |= held & {"sse-kms"}
-    chosen = [case for case in ATTRIBUTES if case.name in names and not case.locked]
+    chosen = [case for case in ATTRIBUTES if case.name in names and case.kind is Kind.PLAIN]
     algorithms = [case.algorithm for case in chosen if case.algorithm]
     put: dict[str, Any] = {}
     expects: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import permutations
 
 from tests.matrix.attributes import ATTRIBUTES
 from tests.matrix.replication import EXACT, NOTHING, Cells
@@ -74,10 +75,16 @@ KNOWN: tuple[Known, ...] = (
         source="ceph",
         destination="ceph",
     ),
-    Known(
-        "acl",
-        'The ACL of the source is read only with `acl = "keep"`.',
-        "unnamed: acl",
+    *(
+        Known(
+            "accounts",
+            "Ids of accounts mean nothing to another store: what is granted to them is left out.",
+            "lost: acl",
+            "acl: grant to an account, *",
+            source=source,
+            destination=destination,
+        )
+        for source, destination in permutations(("ceph", "ministack", "moto"), 2)
     ),
 )
 

@@ -133,10 +133,12 @@ def _grants(client: Any, target: Mapping[str, str]) -> list[str]:
         answer = client.get_object_acl(**target)
     except ClientError:
         return []
+    owner = answer.get("Owner", {}).get("ID")
+    rows = ((row["Grantee"], row["Permission"]) for row in answer.get("Grants", ()))
     return sorted(
-        f"{row['Grantee']['URI'].rpartition('/')[2]} {row['Permission']}"
-        for row in answer.get("Grants", ())
-        if "URI" in row["Grantee"]
+        f"{grantee.get('URI', '').rpartition('/')[2] or grantee.get('ID')} {permission}"
+        for grantee, permission in rows
+        if "URI" in grantee or grantee.get("ID") != owner
     )
 
 

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.e2e.installation import Installation, Place, until
 from tests.e2e.notices import message, put_event
-from tests.matrix.attributes import ATTRIBUTES, KEYS, PLAIN, Case, everything
+from tests.matrix.attributes import ATTRIBUTES, KEYS, PLAIN, Case, Kind, everything
 from tests.matrix.objects import Row, held, key_of, read, refusal, write
 from tests.servers.server import Server, boto3_client
 
@@ -57,10 +57,10 @@ class Cells:
     replicas: Mapping[str, Mapping[str, str]]
 
 
-def items(sizes: Sequence[str], *, locked: bool = False, keyed: bool = False) -> list[Item]:
-    """All cases in the sizes; keys are tried in the first size only."""
-    chosen = [case for case in ATTRIBUTES if (case.locked, case.keyed) == (locked, keyed)]
-    if locked or keyed:
+def items(sizes: Sequence[str], kind: Kind = Kind.PLAIN) -> list[Item]:
+    """All cases of a kind in the sizes; keys are tried with plain ones, in the first size only."""
+    chosen = [case for case in ATTRIBUTES if case.kind is kind]
+    if kind is not Kind.PLAIN:
         return [Item(case, size) for size in sizes for case in chosen]
     everywhere = [Item(case, size) for size in sizes for case in (PLAIN, *chosen)]
     return [*everywhere, *(Item(case, sizes[0]) for case in KEYS)]

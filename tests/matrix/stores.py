@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tests.e2e.installation import Place
-from tests.matrix.attributes import CUSTOMER_KEY
+from tests.matrix.attributes import CUSTOMER_KEY, Kind
 from tests.matrix.replication import Cells, Item, new_bucket, replicate
 from tests.servers.ceph import ceph
 from tests.servers.minio_frontend import minio_frontend
@@ -35,8 +35,7 @@ def cells_of(
     *,
     name: Callable[[str], str],
     sizes: Sequence[str] = (),
-    locked: bool = False,
-    keyed: bool = False,
+    kind: Kind = Kind.PLAIN,
 ) -> Cells:
     """Replicate ``wanted`` from one store into itself, twice, and into each of the others.
 
@@ -49,23 +48,24 @@ def cells_of(
         wanted: What is written.
         name: Makes names of buckets.
         sizes: Of the objects that have everything.
-        locked: Buckets have object lock, where a store can.
-        keyed: All objects are encrypted with the customer's key.
+        kind: What the cases need of the buckets; where a store can.
     """
     keys: dict[str, str] = {}
-    if keyed:
+    kept = {"acl": '"keep"'} if kind is Kind.GRANTED else {}
+    if kind is Kind.KEYED:
         file = directory.with_name(f"{directory.name}.key")
         file.write_bytes(b64encode(CUSTOMER_KEY["SSECustomerKey"]))
         keys["customer_key"] = f'{{ file = "{file}" }}'
 
     def place(store: str, purpose: str, **settings: str) -> Place:
         bucket = name(purpose)
-        new_bucket(servers[store], bucket, locked=locked)
+        new_bucket(servers[store], bucket, locked=kind is Kind.LOCKED)
         return Place(servers[store], bucket, settings={**settings, **keys})
 
-    destinations = {f"{source}, copied": place(source, "copied")}
-    destinations[f"{source}, streamed"] = place(source, "streamed", copy='"stream"')
-    destinations |= {store: place(store, "replica") for store in servers if store != source}
+    destinations = {f"{source}, copied": place(source, "copied", **kept)}
+    destinations[f"{source}, streamed"] = place(source, "streamed", copy='"stream"', **kept)
+    others = [store for store in servers if store != source]
+    destinations |= {store: place(store, "replica", **kept) for store in others}
     # Names of destinations are narrower than what the table calls them.
     slugs = {column.replace(", ", "-"): column for column in destinations}
     cells = replicate(

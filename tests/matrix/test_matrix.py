@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.matrix import record as recorded
-from tests.matrix.attributes import PLAIN
+from tests.matrix.attributes import PLAIN, Kind
 from tests.matrix.checksums import ALGORITHMS
 from tests.matrix.differences import needless, unexpected
 from tests.matrix.replication import Cells, Item, items
@@ -54,9 +54,20 @@ def test_object_lock_arrives_as_recorded(
     bucket_name: Callable[[str], str],
 ) -> None:
     some = {each.name: each for each in (seaweedfs, minio_frontend, ministack)}
-    wanted = items(["small"], locked=True)
-    seen = cells_of("seaweedfs", some, tmp_path, wanted, name=bucket_name, locked=True)
+    wanted = items(["small"], Kind.LOCKED)
+    seen = cells_of("seaweedfs", some, tmp_path, wanted, name=bucket_name, kind=Kind.LOCKED)
     check_as_recorded("seaweedfs", seen)
+
+
+@pytest.mark.stores
+@pytest.mark.slow
+def test_acls_arrive_as_recorded(
+    tmp_path: Path, moto: Server, ministack: Server, bucket_name: Callable[[str], str]
+) -> None:
+    some = {each.name: each for each in (moto, ministack)}
+    wanted = items(["small", "multipart"], Kind.GRANTED)
+    seen = cells_of("moto", some, tmp_path, wanted, name=bucket_name, kind=Kind.GRANTED)
+    check_as_recorded("moto", seen)
 
 
 @pytest.mark.stores
@@ -66,8 +77,8 @@ def test_objects_with_a_customers_key_arrive_as_recorded(
 ) -> None:
     """Each bucket has its key; bytes are encrypted anew, copied and streamed."""
     some = {each.name: each for each in (seaweedfs, ministack)}
-    wanted = items(["small"], keyed=True)
-    seen = cells_of("seaweedfs", some, tmp_path / "keyed", wanted, name=bucket_name, keyed=True)
+    wanted, home = items(["small"], Kind.KEYED), tmp_path / "keyed"
+    seen = cells_of("seaweedfs", some, home, wanted, name=bucket_name, kind=Kind.KEYED)
     check_as_recorded("seaweedfs", seen)
 
 
