@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.e2e.conftest import NewPlace
 from tests.e2e.evidence import get, put
 from tests.e2e.installation import TOKEN, Installation, Place, until
 from tests.servers.seaweedfs import seaweedfs
-from tests.servers.server import LOOPBACK, closed_port
+from tests.servers.server import LOOPBACK, boto3_client, closed_port
 
 pytestmark = pytest.mark.stores
 
@@ -45,12 +46,38 @@ def rests(installation: Installation, left_alone: str) -> bool:
     return "the replica is equal already" in found["verdict"]
 
 
+def settled_at(installation: Installation, key: str) -> str:
+    """When the job of a key was settled last."""
+    (found,) = installation.read("explain", key)["destinations"]
+    return str(found["record"]["settled_at"])
+
+
 def writes(installation: Installation) -> int:
     """Replicas that it wrote."""
     text = installation.get("/metrics", token=TOKEN).body.decode()
     found = re.search(r"^s3fanout_replicated_objects_total\{.*\} ([\d.e+]+)$", text, re.MULTILINE)
     assert found is not None, text
     return int(float(found[1]))
+
+
+def change_class(place: Place, key: str) -> None:
+    """Write it again as it is, but for this: the etag stays."""
+    stored = get(place, key)
+    with closing(boto3_client(place.server, "s3")) as client:
+        client.put_object(
+            Bucket=place.bucket,
+            Key=key,
+            Body=stored.content,
+            ContentType=stored.content_type,
+            Metadata=stored.metadata,
+            Tagging=urlencode(stored.tags),
+            StorageClass="STANDARD_IA",
+        )
+
+
+def class_of(place: Place, key: str) -> str | None:
+    with closing(boto3_client(place.server, "s3")) as client:
+        return client.head_object(Bucket=place.bucket, Key=key).get("StorageClass")
 
 
 @pytest.mark.parametrize(("guarded", "hops"), [(True, 1), (False, 2)])
@@ -87,6 +114,16 @@ def test_two_daemons_that_replicate_into_each_other_stop(
         until(lambda: rests(one, of_one) and rests(two, of_two), what="both daemons rest")
         # What rests wrote nothing, so there is no event that could go on.
         assert [writes(one), writes(two)] == [hops, hops]
+        # Another storage class, and the bytes are as they were: it makes one hop, too.
+        before = settled_at(two, "from-a")
+        change_class(a, "from-a")
+        until(lambda: class_of(b, "from-a") == "STANDARD_IA", what="the class is carried over")
+        until(
+            lambda: settled_at(two, "from-a") != before and rests(two, "from-a"),
+            what="the other daemon has seen it, and rests",
+        )
+        assert class_of(a, "from-a") == "STANDARD_IA"
+        assert [writes(one), writes(two)] == [hops + 1, hops]
     for place in (a, b):
         stored = get(place, "from-a")
         assert (stored.content, stored.metadata) == (b"written in a", {"who": "a"})

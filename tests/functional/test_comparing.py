@@ -11,10 +11,18 @@ from s3fanout.decide.equal import is_same_but_tags
 from s3fanout.engine.comparing import KEYS_MAX, ComparingCopier
 from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.keeper import Keeper
+from s3fanout.model.acls import FULL_CONTROL, AclGrant
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
 from s3fanout.model.keeping import Keeping
-from s3fanout.model.objects import Checksum, ChecksumAlgorithm, Extras, ObjectAttributes, Present
+from s3fanout.model.objects import (
+    Checksum,
+    ChecksumAlgorithm,
+    Extras,
+    ObjectAttributes,
+    ObjectLock,
+    Present,
+)
 from s3fanout.model.rules import Rule
 from s3fanout.model.vendors import OTHER, Vendor
 from tests.conformance.object_stores import PLAIN, body_of
@@ -52,17 +60,23 @@ class Counting:
 
     def __init__(self) -> None:
         self.count = 0
+        self.carried: Extras | None = None
+        self.hints: list[str | None] = []
 
     async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         del stop_at_s
         self.count += 1
-        return Replicated(job.etag or "", 1, "r", "copied")
+        self.hints.append(job.etag)
+        etag = job.etag or body_of(b"x").md5_hex
+        return Replicated(etag, 1, "r", "copied", carried=self.carried)
 
     def take_written(self, job: Job) -> str | None:
         return None
 
 
 USUAL = Keeping()
+KEEPS_ACLS = Keeping(acl="keep", same_accounts=True)
+OWNER = AclGrant("owner", FULL_CONTROL)
 
 
 async def _other() -> Vendor:
@@ -127,6 +141,69 @@ async def test_what_an_equal_replica_lacks_is_told_again(*, strict: bool) -> Non
     assert pair.copier.count == strict
 
 
+REDIRECTED = replace(PLAIN, extras=Extras(redirect="/there"))
+HELD = replace(PLAIN, extras=Extras(lock=ObjectLock(legal_hold=True)))
+
+
+@pytest.mark.parametrize("always", [False, True])
+@pytest.mark.parametrize(
+    ("before", "after", "keeping"),
+    [
+        (PLAIN, REDIRECTED, USUAL),
+        (REDIRECTED, PLAIN, USUAL),
+        (PLAIN, replace(PLAIN, extras=Extras("STANDARD_IA")), USUAL),
+        (PLAIN, HELD, USUAL),
+        (HELD, PLAIN, USUAL),
+        (PLAIN, replace(PLAIN, extras=Extras(acl="public-read")), KEEPS_ACLS),
+        (replace(PLAIN, extras=Extras(acl="public-read")), PLAIN, KEEPS_ACLS),
+        (
+            replace(PLAIN, extras=Extras(grants=(AclGrant("a", "READ"), OWNER))),
+            replace(PLAIN, extras=Extras(grants=(AclGrant("b", "READ"), OWNER))),
+            KEEPS_ACLS,
+        ),
+    ],
+)
+async def test_a_change_of_what_no_etag_shows_is_written_once(
+    *, before: ObjectAttributes, after: ObjectAttributes, keeping: Keeping, always: bool
+) -> None:
+    """Also when it takes something away. Nothing is written again for what would not help."""
+    pair = Pair(always=always, keeping=keeping)
+    etag = body_of(b"x").md5_hex
+    for bucket in (pair.source, pair.replica):
+        await bucket.put("k", body_of(b"x"), before)
+    pair.copier.carried = before.extras  # as a copier that looked
+    await pair.attempt(etag)
+    await pair.attempt(etag)
+    count = pair.copier.count
+    await pair.source.put("k", body_of(b"x"), after)
+    await pair.attempt(etag)
+    assert (pair.copier.count, pair.copier.hints[-1]) == (count + 1, None)
+    # This copier writes nothing, as a store that holds no such thing.
+    await pair.attempt(etag)
+    assert pair.copier.count == count + 1
+
+
+async def test_what_a_copy_without_a_look_may_have_left_is_written_if_the_object_has_it() -> None:
+    for attributes, writes in ((REDIRECTED, 1), (PLAIN, 0)):
+        pair = Pair()
+        etag = await pair.put(b"x")
+        await pair.replica.put("k", body_of(b"x"), HELD)  # a bucket's own default, say
+        await pair.attempt(etag)
+        await pair.source.put("k", body_of(b"x"), attributes)
+        await pair.attempt(etag)
+        assert pair.copier.count - 1 == writes
+
+
+async def test_what_settings_ask_for_is_not_taken_from_the_object() -> None:
+    pair = Pair(keeping=Keeping(storage_class="ONEZONE_IA"))
+    etag = await pair.put(b"x")
+    await pair.attempt(etag)
+    await pair.attempt(etag)
+    await pair.source.put("k", body_of(b"x"), replace(PLAIN, extras=Extras("STANDARD_IA")))
+    await pair.attempt(etag)
+    assert pair.copier.count == 1
+
+
 async def test_a_change_of_tags_alone_is_copied() -> None:
     pair = Pair()
     etag = await pair.put(b"x", {"a": "1"})
@@ -160,5 +237,5 @@ async def test_what_is_remembered_is_bounded() -> None:
     for number in range(KEYS_MAX + 10):
         job = Job("a", f"k{number}", 1, ChangeKind.CREATED, 0, etag="e", size_bytes=1)
         await pair.comparing.attempt(job)
-    assert len(pair.comparing._copied) == KEYS_MAX
-    assert "k0" not in pair.comparing._copied
+    assert len(pair.comparing._seen) == KEYS_MAX
+    assert "k0" not in pair.comparing._seen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -58,6 +58,11 @@ def write(client: Any, bucket: str, case: Case, size: str) -> list[Row]:
     if case.beside:
         made = client.put_object(Bucket=bucket, Key=case.beside, Body=content)
         rows.append(Row(case.beside, made["ETag"].strip('"'), len(content)))
+    if any(name.startswith("Grant") for name in case.put):
+        # Explicit grants take the owner's away.
+        owner = client.get_bucket_acl(Bucket=bucket)["Owner"].get("ID")
+        own = {"GrantFullControl": f'id="{owner}"'} if owner else {}
+        case = replace(case, put={**case.put, **own})
     made = (
         _write_parts(client, bucket, key, case, content)
         if size == "multipart"
@@ -133,12 +138,12 @@ def _grants(client: Any, target: Mapping[str, str]) -> list[str]:
         answer = client.get_object_acl(**target)
     except ClientError:
         return []
-    owner = answer.get("Owner", {}).get("ID")
+    owner = answer.get("Owner", {}).get("ID") or ""
     rows = ((row["Grantee"], row["Permission"]) for row in answer.get("Grants", ()))
     return sorted(
-        f"{grantee.get('URI', '').rpartition('/')[2] or grantee.get('ID')} {permission}"
+        f"{grantee.get('URI', '').rpartition('/')[2] or grantee['ID']} {permission}"
         for grantee, permission in rows
-        if "URI" in grantee or grantee.get("ID") != owner
+        if "URI" in grantee or (grantee.get("ID") or "") != owner
     )
 
 

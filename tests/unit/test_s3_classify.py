@@ -316,6 +316,7 @@ def test_a_copy_names_the_bucket_that_is_missing(body: bytes, bucket: str) -> No
         (403, document("InvalidAccessKeyId"), {}, "access key"),
         (403, document("SignatureDoesNotMatch"), {}, "secret key"),
         (403, document("InvalidObjectState"), {}, "restore"),
+        (403, document("ObjectNotInActiveTierError"), {}, "restore"),
         (403, document("QuotaExceeded"), {}, "quota"),
         (307, document("TemporaryRedirect"), {}, "wait"),
         (400, document("InvalidArgument"), {}, Refused.default_hint),

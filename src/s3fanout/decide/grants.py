@@ -50,6 +50,11 @@ def with_owner(
     return tuple(sorted({*grants, *own}))
 
 
+def grants_other(wanted: tuple[AclGrant, ...], found: Acl) -> bool:
+    """Whether an object with ``found`` grants anything else than ``wanted``."""
+    return {*wanted} - {AclGrant(found.owner, FULL_CONTROL)} != {*found.grants}
+
+
 def grants_less(wanted: tuple[AclGrant, ...], found: Acl) -> bool:
     """Whether an object with ``found`` grants less than ``wanted``."""
     return not {*wanted} <= {*found.grants, AclGrant(found.owner, FULL_CONTROL)}

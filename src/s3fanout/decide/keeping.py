@@ -57,6 +57,15 @@ _SUSPECT_ORDER = (
     Difference.ACL,
     Difference.TAGS,
 )
+_EXTRAS_SHOWN = frozenset(
+    {
+        Difference.STORAGE_CLASS,
+        Difference.REDIRECT,
+        Difference.ENCRYPTION,
+        Difference.OBJECT_LOCK,
+    }
+)
+"""What a look at an object shows of it beside headers, metadata and tags."""
 _RARELY_HELD = ("content-encoding", "content-language", "expires")
 """Content headers that stores are known to drop."""
 
@@ -218,6 +227,32 @@ def missing(source: Present, attributes: ObjectAttributes, replica: Present) -> 
             names.add(Difference.CHECKSUM)
         elif kind != checksum.full_object:
             names.add(Difference.CHECKSUM_TYPE)
+    return frozenset(names)
+
+
+def changeable(
+    source: Present,
+    attributes: ObjectAttributes,
+    replica: Present,
+    keeping: Keeping,
+    *,
+    now_ms: int,
+) -> frozenset[str]:
+    """What of the source object's own extras the replica has otherwise, and a write would mend.
+
+    Either way, but for encryption, of which a bucket may add some. Not the ACL, which no look
+    shows.
+    """
+    names = set(missing(source, attributes, replica)) & _EXTRAS_SHOWN
+    wants, has = attributes.extras.lock, _lock(replica.attributes.extras.lock, now_ms)
+    if has is not None and not _as_locked(has, wants):
+        names.add(Difference.OBJECT_LOCK)
+    if keeping.storage_class:
+        names.discard(Difference.STORAGE_CLASS)
+    if keeping.encryption != KEEP:
+        names.discard(Difference.ENCRYPTION)
+    if not keeping.lock:
+        names.discard(Difference.OBJECT_LOCK)
     return frozenset(names)
 
 

@@ -9,27 +9,47 @@ first; with ``always`` every object is, and then a change makes one hop and no w
 | was not copied by this process lately | no | as ``Copier``: no request more |
 | was copied already, or any | yes | both sides are looked at: settled as it is, or as ``Copier`` |
 
-What was copied lately is only remembered in memory, for ``KEYS_MAX`` keys: forgetting costs a copy.
+An equal replica may still have another storage class, redirect, lock or ACL:
+
+| its object when this process saw it last | the replica | what is done |
+|---|---|---|
+| was not seen | has others | a difference, if it lacks any: they may be the other side's own |
+| was copied without a look at them | lacks any | as ``Copier``, with a look |
+| had others than now | has others | as ``Copier``, with a look |
+| had the same | has others | a difference, if it lacks any: writing it again would not help |
+
+So each change of them is written once, and what a store does not hold goes in no circle.
+
+What was seen is only remembered in memory, for ``KEYS_MAX`` keys: forgetting costs a copy.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import dataclass, replace
 
 from s3fanout.decide.equal import is_same_but_tags
 from s3fanout.decide.match import replica_key
 from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.exclusive import Attempts
-from s3fanout.engine.keeper import Keeper
+from s3fanout.engine.keeper import Found, Keeper
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
-from s3fanout.model.objects import Present
+from s3fanout.model.objects import Extras, Present
 from s3fanout.model.rules import Rule
 from s3fanout.ports.object_store import ObjectStore
 
 KEYS_MAX = 10_000
 """About 3 MB for a destination, with keys of 100 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A source object as this process saw it last; ``extras`` if it looked at them."""
+
+    etag: str
+    extras: Extras | None
 
 
 class ComparingCopier:
@@ -52,29 +72,42 @@ class ComparingCopier:
         self._destination = destination
         self._keeper = keeper
         self._always = always
-        self._copied: OrderedDict[str, str] = OrderedDict()
-        """Source etag of what was copied last, by key, oldest first."""
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        """By key, oldest first."""
 
     async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         """As ``Copier.attempt``. Two requests more for what is compared, four if it has tags.
 
+        Two or three more with ``acl = "keep"``.
+
         Raises:
             StoreError: One side could not be read; nothing was written.
         """
-        repeats = job.etag is not None and self._copied.get(job.key) == job.etag
+        seen = self._seen.get(job.key)
+        repeats = job.etag is not None and seen is not None and seen.etag == job.etag
+        found: Found | None = None
         if (repeats or self._always) and job.kind is not ChangeKind.REMOVED:
             equal = await self._equal(job.key)
             if equal is not None:
-                return equal
+                replicated, found = equal
+                if not _is_outdated(seen, replicated.source_etag, found):
+                    self._remember(job.key, replicated.source_etag, found.carried)
+                    return replicated
+                # Without the hint the copier looks at all that the object carries.
+                job = replace(job, etag=None)
         outcome = await self._copier.attempt(job, stop_at_s=stop_at_s)
         if isinstance(outcome, Replicated):
-            self._copied[job.key] = outcome.source_etag
-            self._copied.move_to_end(job.key)
-            if len(self._copied) > KEYS_MAX:
-                self._copied.popitem(last=False)
+            carried = outcome.carried if found is None else found.carried
+            self._remember(job.key, outcome.source_etag, carried)
         return outcome
 
-    async def _equal(self, key: str) -> Replicated | None:
+    def _remember(self, key: str, etag: str, extras: Extras | None) -> None:
+        self._seen[key] = _Seen(etag, extras)
+        self._seen.move_to_end(key)
+        if len(self._seen) > KEYS_MAX:
+            self._seen.popitem(last=False)
+
+    async def _equal(self, key: str) -> tuple[Replicated, Found] | None:
         """What both sides hold; ``None`` if they are not equal."""
         target = replica_key(self._rule.key_map, key)
         source, replica = await asyncio.gather(
@@ -90,20 +123,32 @@ class ComparingCopier:
             )
             if tags != replica_tags:
                 return None
-        differences = await self._keeper.differences_found(
+        found = await self._keeper.differences_found(
             source, target, replica, read_acl=lambda: self._source.get_acl(key)
         )
-        if differences is None:
+        if found is None:
             return None
-        return Replicated(
+        replicated = Replicated(
             source.etag,
             source.size_bytes,
             replica.etag,
             "the replica is equal already",
             wrote=False,
-            differences=differences,
+            differences=found.differences,
         )
+        return replicated, found
 
     def take_written(self, job: Job) -> str | None:
         """See ``Attempts``."""
         return self._copier.take_written(job)
+
+
+def _is_outdated(seen: _Seen | None, etag: str, found: Found) -> bool:
+    """Whether a replica that is equal but for its extras is to be written for them."""
+    if seen is None or seen.etag != etag:
+        return False
+    return (
+        found.lacking
+        if seen.extras is None
+        else found.carried != seen.extras and bool(found.unlike)
+    )

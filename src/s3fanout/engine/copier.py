@@ -33,7 +33,7 @@ from s3fanout.engine.uploader import Made, Source, Unfinished, Uploader
 from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import Limits
-from s3fanout.model.objects import Body, Present, Probe, Written
+from s3fanout.model.objects import Body, Extras, Present, Probe, Written
 from s3fanout.model.rules import Rule
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
@@ -44,7 +44,8 @@ from s3fanout.ports.uploads import Uploads
 class Replicated:
     """The replica equals this state of the source.
 
-    ``wrote`` tells whether it was written, ``differences`` what it lacks (``model.keeping``).
+    ``wrote`` tells whether it was written, ``differences`` what it lacks (``model.keeping``),
+    ``carried`` what it was to have, if the source was looked at for it.
     ``replica_version_id`` is what the destination told of the write, ``source_version_id`` is known
     where versions are copied.
     """
@@ -57,6 +58,7 @@ class Replicated:
     differences: tuple[str, ...] = ()
     source_version_id: str | None = None
     replica_version_id: str | None = None
+    carried: Extras | None = None
 
 
 Outcome = Replicated | Removed | Held | Unfinished | Skip | Refuse
@@ -206,8 +208,10 @@ class Copier:
         """Copy by the store; ``None`` if the source moved while it did."""
         target = replica_key(self._rule.key_map, job.key)
         facts = plan.facts
+        wanted = await self._load(job, facts)
+        carried = None if facts is None else wanted.attributes.extras
         written, load = await self._keeper.write(
-            await self._load(job, facts),
+            wanted,
             lambda attributes: self._destination.copy(
                 target,
                 source_bucket=self._source.bucket,
@@ -239,6 +243,7 @@ class Copier:
                 job, load, facts, target, written, replica=replica, copied=True
             ),
             replica_version_id=written.version_id,
+            carried=carried,
         )
 
     async def _stream(self, job: Job, plan: Stream) -> Replicated:
@@ -260,8 +265,9 @@ class Copier:
         bare = body
         if checksum is not None:
             bare = replace(body, facts=replace(body.facts, checksums=()))
+        wanted = await self._load(job, body.facts)
         written, load = await self._keeper.write(
-            await self._load(job, body.facts),
+            wanted,
             lambda attributes: self._keeper.checked(
                 checksum,
                 lambda sent: self._destination.put(target, body if sent else bare, attributes),
@@ -284,6 +290,7 @@ class Copier:
                 job, load, body.facts, target, written, replica=replica, copied=False
             ),
             replica_version_id=written.version_id,
+            carried=wanted.attributes.extras,
         )
 
     async def _in_parts(
@@ -314,6 +321,7 @@ class Copier:
             f"written in parts, {proof_of_parts(facts, replica, sent_etag=made.sent_etag)}",
             differences=await self._settled(job, lacks, target, written),
             replica_version_id=written.version_id,
+            carried=load.attributes.extras,
         )
 
     async def _load(

@@ -10,9 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from s3fanout.decide.grants import canned_of, grants_less, kept_grants, with_owner
+from s3fanout.decide.grants import (
+    canned_of,
+    grants_less,
+    grants_other,
+    kept_grants,
+    with_owner,
+)
 from s3fanout.decide.keeping import (
     blamed,
+    changeable,
     is_certain,
     is_left_unprotected,
     lost_in_one_piece,
@@ -27,7 +34,7 @@ from s3fanout.decide.keeping import (
 from s3fanout.model.acls import CANNED
 from s3fanout.model.errors import NotExact, StoreError
 from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
-from s3fanout.model.objects import ChecksumAlgorithm, ObjectAttributes, Present
+from s3fanout.model.objects import NO_EXTRAS, ChecksumAlgorithm, Extras, ObjectAttributes, Present
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -60,6 +67,26 @@ class Load:
 
     attributes: ObjectAttributes
     lacks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How a replica that is there already carries what it is to carry.
+
+    Attributes:
+        differences: What it lacks, sorted.
+        carried: What it is to have, as far as the destination holds it.
+        unlike: What it has otherwise of the source object's own, and a write would mend.
+    """
+
+    differences: tuple[str, ...] = ()
+    carried: Extras = NO_EXTRAS
+    unlike: frozenset[str] = frozenset()
+
+    @property
+    def lacking(self) -> bool:
+        """Whether any of that is something that the source object has, and not one too many."""
+        return bool(self.unlike & names_of(ObjectAttributes(extras=self.carried)))
 
 
 _NO_LOAD = Load(_NOTHING)
@@ -251,16 +278,29 @@ class Keeper:
         replica: Present,
         *,
         read_acl: Callable[[], Awaitable[Acl]],
-    ) -> tuple[str, ...] | None:
-        """What a replica lacks that is there already, sorted; ``None`` if it may not stay so."""
+    ) -> Found | None:
+        """How a replica is that is there already; ``None`` if it may not stay so.
+
+        One request more with ``acl = "keep"``, two where the store may drop ACLs.
+        """
         if self._keeping.attributes is Carry.COPIED:
-            return ()
+            return Found()
         try:
             load = await self.load(facts, read_acl=read_acl)
         except NotExact:
             return None
         lacks = await self.differences_of_parts(load, facts, target, replica)
-        return None if self._forbids(lacks) else tuple(sorted(lacks))
+        if self._forbids(lacks):
+            return None
+        vendor, attributes = await self._vendor(), load.attributes
+        unlike = changeable(facts, attributes, replica, self._keeping, now_ms=self._clock.now_ms())
+        if self._reads_acl and vendor.acls is not False and Difference.ACL not in load.lacks:
+            extras = attributes.extras
+            found = await self._destination.get_acl(target)
+            if grants_other(extras.grants or CANNED.get(extras.acl, ()), found):
+                unlike |= {Difference.ACL}
+        unlike -= load.lacks | (vendor.loses or frozenset())
+        return Found(tuple(sorted(lacks)), attributes.extras, unlike)
 
     def _forbids(self, lacks: frozenset[str]) -> bool:
         return self._keeping.strict and bool(lacks - {Difference.CHECKSUM_TYPE})

@@ -140,6 +140,7 @@ _THROTTLED = re.compile(
     r"SlowDown|Throttl|RequestThrottled|RequestLimitExceeded|TooManyRequests"
     r"|BandwidthLimitExceeded|PriorRequestNotComplete"
 )
+_ARCHIVED_HINT = "the object is archived: restore it, then: s3fanout redrive"
 _CLOCK_HINT = "set this machine's clock (NTP): the store compares it with its own"
 _TOKEN_HINT = "renew the session credentials: their token expired or is not valid"  # noqa: S105
 _KMS_HINT = (
@@ -171,10 +172,8 @@ _TRANSIENT = {
 _FINAL: dict[str, tuple[type[StoreError], str | None]] = {
     "NoSuchBucket": (NoSuchBucket, None),
     "NoSuchUpload": (UploadGone, None),
-    "InvalidObjectState": (
-        Refused,
-        "the object is archived: restore it, then: s3fanout redrive",
-    ),
+    "InvalidObjectState": (Refused, _ARCHIVED_HINT),
+    "ObjectNotInActiveTierError": (Refused, _ARCHIVED_HINT),  # Of a copy, API reference, 2026-11.
     **{code: (AccessDenied, hint) for code, hint in _CREDENTIAL_HINTS.items()},
 }
 """Codes that mean the same whatever was asked."""
