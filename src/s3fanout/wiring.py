@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from s3fanout import __version__
 from s3fanout.adapters.events.sqs import SqsSource
 from s3fanout.adapters.journal.ownership import owner_pid
 from s3fanout.adapters.journal.sqlite import SqliteJournal
@@ -28,7 +29,7 @@ from s3fanout.config import settings as config
 from s3fanout.config.credentials import Credentials, CredentialsKind
 from s3fanout.config.problems import ConfigProblems
 from s3fanout.config.references import check_references, read_customer_key
-from s3fanout.config.rules import rules_of, vendor_of
+from s3fanout.config.rules import limits_of, rules_of, vendor_of
 from s3fanout.decide.match import may_collide, refusal
 from s3fanout.decide.plan import Way
 from s3fanout.decide.repair import REPAIR_IGNORES
@@ -40,6 +41,7 @@ from s3fanout.engine.exclusive import Attempts, ExclusiveCopier
 from s3fanout.engine.history import HistoryCopier
 from s3fanout.engine.holding import HoldingCopier
 from s3fanout.engine.keeper import Keeper
+from s3fanout.engine.knowledge import StoreKnowledge
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
@@ -49,10 +51,8 @@ from s3fanout.engine.verify import Verifier
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
 from s3fanout.model.rules import Deletes, Rule, Versions
-from s3fanout.model.vendors import (
-    KeyLimits,
-    Vendor,
-)
+from s3fanout.model.vendors import KeyLimits, Vendor
+from s3fanout.ports.abilities import Abilities
 from s3fanout.ports.checkpoints import Checkpoints
 from s3fanout.ports.histories import Histories
 from s3fanout.ports.ledger import Ledger
@@ -74,6 +74,7 @@ class Journal(
     KnownUploads,
     Histories,
     Checkpoints,
+    Abilities,
     Protocol,
 ):
     """A ledger that is also the queue, as one file."""
@@ -94,6 +95,7 @@ class Components:
         clock: Real time.
         sqs: Where events are fetched from, if configured.
         stores: All stores, for closing.
+        knowledge: What is known of the destinations' stores, by destination.
     """
 
     engine: Engine
@@ -102,6 +104,7 @@ class Components:
     clock: Clock
     sqs: SqsSource | None
     stores: Stores
+    knowledge: Mapping[str, StoreKnowledge]
 
     async def close(self) -> None:
         """Close the ledger and all connections. The engine must have been stopped."""
@@ -208,24 +211,6 @@ def endpoint_of(to: config.Store) -> Endpoint:
     return Endpoint.parse(to.endpoint, region=to.region, addressing=addressing)
 
 
-def limits_of(settings: config.Settings) -> Limits:
-    """The engine's limits."""
-    chosen = settings.limits
-    return Limits(
-        attempts_max=chosen.attempts_max,
-        retry_base_s=chosen.retry_base_s,
-        retry_cap_s=chosen.retry_cap_s,
-        part_bytes=chosen.part_size_bytes,
-        stream_bytes=chosen.stream_memory_bytes,
-        circuit_failures=chosen.circuit_failures,
-        circuit_cap_s=chosen.circuit_cap_s,
-        drain_s=chosen.drain_s,
-        deletes_max=chosen.deletes_max,
-        deletes_percent_max=chosen.deletes_percent_max,
-        deletes_window_s=chosen.deletes_window_s,
-    )
-
-
 def open_sqs(settings: config.Settings, stores: Stores) -> SqsSource | None:
     """The configured queue of events."""
     sqs = settings.intake.sqs
@@ -268,18 +253,25 @@ def verifier_of(
     sample: float = 1.0,
     ignored: Collection[str] = REPAIR_IGNORES,
     keys_per_s: float | None = None,
+    book: Abilities | None = None,
 ) -> Verifier:
-    """A comparison of one destination with the source; what ``ignored`` names may differ."""
+    """A comparison of one destination with the source; what ``ignored`` names may differ.
+
+    In which order stores list is looked up in ``book`` and kept there, if there is one.
+    """
+    to = settings.destinations[rule.destination]
+    source, replica = stores.open(settings.source), stores.open(to)
     return Verifier(
         rule=rule,
-        source=stores.open(settings.source),
-        replica=stores.open(settings.destinations[rule.destination]),
+        source=source,
+        replica=replica,
         ledger=ledger,
         clock=clock,
         depth=depth,
         sample=sample,
         ignored=ignored,
         keys_per_s=keys_per_s,
+        orders=(knowledge_of(settings.source, source, book), knowledge_of(to, replica, book)),
     )
 
 
@@ -293,8 +285,7 @@ async def build(
         AlreadyRunning: Another daemon owns the ledger.
         Misconfigured, LedgerUnavailable: As ``open_ledger``.
     """
-    problems = check_references(settings, env)
-    if problems:
+    if problems := check_references(settings, env):
         raise ConfigProblems(problems)
     clock, rand = SystemClock(), SystemRand()
     stores = Stores(settings, env, clock=clock, on_again=telemetry.asked_again)
@@ -310,6 +301,9 @@ async def build(
             gather_s=GATHER_S,
         )
         reads = _reads(settings, source, clock=clock)
+        knowledge = {
+            name: knowledge_of(to, stores.open(to), ledger) for name, to in settings.enabled.items()
+        }
         lanes = [
             Lane(
                 name,
@@ -321,6 +315,7 @@ async def build(
                     stores=stores,
                     reads=reads,
                     ledger=ledger,
+                    knowledge=knowledge[name],
                 ),
                 queue=ledger,
                 settler=settler,
@@ -346,7 +341,7 @@ async def build(
         await stores.close()
         raise
     return Components(
-        Engine(lanes, settler=settler, reads=reads), receiver, ledger, clock, sqs, stores
+        Engine(lanes, settler=settler, reads=reads), receiver, ledger, clock, sqs, stores, knowledge
     )
 
 
@@ -369,6 +364,7 @@ def _copier(
     stores: Stores,
     reads: SharedReads,
     ledger: Journal,
+    knowledge: StoreKnowledge,
 ) -> Attempts:
     to = settings.destinations[name]
     rules = {rule.destination: rule for rule in rules_of(settings)}
@@ -376,7 +372,7 @@ def _copier(
     alike = [one for to, one in rules.items() if settings.copies_on_server(to) == on_server]
     destination, limits = stores.open(to), limits_of(settings)
     known = vendor_of(to)
-    vendor = StoreVendor(destination, clock=SystemClock()) if known is None else _always(known)
+    vendor = _vendor_of(to, destination)
     rule = rules[name]
     replicates_all = rule.versions is Versions.ALL
     keeper = Keeper(rule.keeping, destination=destination, vendor=vendor, clock=SystemClock())
@@ -402,7 +398,7 @@ def _copier(
             if other.versions is rule.versions and refusal(other, key, None) is None
         ],
         # AWS documents that it checks copy conditions; of other stores some ignore them in silence.
-        conditions_honoured=to.endpoint is None,
+        conditions_honoured=(lambda: True) if to.endpoint is None else knowledge.honours_conditions,
         clock=SystemClock(),
         limits=limits,
     )
@@ -449,6 +445,26 @@ def _historian(
         clock=SystemClock(),
         limits=limits,
     )
+
+
+def store_name(to: config.Store) -> str:
+    """What the ledger calls the store of a bucket."""
+    return endpoint_of(to).name_of(to.bucket)
+
+
+def knowledge_of(to: config.Store, store: S3Store, book: Abilities | None) -> StoreKnowledge:
+    """What is known of the store of a bucket, and kept in ``book``."""
+    return StoreKnowledge(
+        store_name(to),
+        program=__version__,
+        vendor=_vendor_of(to, store),
+        book=book,
+        clock=system_clock(),
+    )
+
+
+def _vendor_of(to: config.Store, store: S3Store) -> Callable[[], Awaitable[Vendor]]:
+    return _always(known) if (known := vendor_of(to)) else StoreVendor(store, clock=SystemClock())
 
 
 def _always(vendor: Vendor) -> Callable[[], Awaitable[Vendor]]:

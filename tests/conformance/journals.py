@@ -10,6 +10,7 @@ from s3fanout.adapters.journal.memory import MemoryJournal
 from s3fanout.adapters.journal.sqlite import SqliteJournal
 from s3fanout.model.events import ChangeKind, OrderPoint
 from s3fanout.model.jobs import ErrorRecord, Job, JobState, NewJob, Settlement
+from s3fanout.ports.abilities import Abilities
 from s3fanout.ports.checkpoints import Checkpoints
 from s3fanout.ports.histories import Histories
 from s3fanout.ports.ledger import Ledger
@@ -34,6 +35,7 @@ class Journal(
     KnownUploads,
     Histories,
     Checkpoints,
+    Abilities,
     Protocol,
 ):
     """All ports in one."""

@@ -45,6 +45,7 @@ from s3fanout.engine.sweep import Repairs
 from s3fanout.engine.verify import Finding as VerifyFinding
 from s3fanout.engine.verify import Tally
 from s3fanout.model import errors
+from s3fanout.model.abilities import Ability, AbilityRecord
 from s3fanout.model.errors import Unavailable
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.histories import VersionRecord
@@ -93,6 +94,7 @@ source.endpoint = "http://127.0.0.1:9000"
 destinations.paris.bucket = "photos-paris"
 intake.webhook.token = { env = "TOKEN" }
 """
+SHOWN = AbilityRecord("http://here/photos", Ability.TAGS, "yes", 1, "check", "0.1.0", "")
 ERROR = ErrorRecord("unavailable", "no answer", "wait")
 RECORD = ReplicaRecord(
     destination="paris",
@@ -159,6 +161,7 @@ def test_status() -> None:
         daemon_pid=None,
         now_ms=6,
         sweep=SweepView(60.0, 1.0, {"paris": SweepRecord(is_running=True)}, recent_s=1.0),
+        abilities={"paris": [SHOWN]},
     )
     assert fields(document) == listed("status")
 
@@ -175,6 +178,7 @@ def test_status_has_the_same_fields_without_a_daemon_or_an_error() -> None:
     )
     missing = listed("status") - fields(document)
     assert {name.rpartition(".")[0] for name in missing} == {
+        "destinations[].abilities[]",
         "destinations[].last_error",
         "destinations[].sweep",
         "sweep",
@@ -261,7 +265,12 @@ def test_what_a_command_prints_of_an_empty_ledger(
 ) -> None:
     found = fields(printed(arguments, tmp_path, monkeypatch))
     assert found > HEAD
-    empty = {"destinations[].last_error", "destinations[].sweep", "sweep"}
+    empty = {
+        "destinations[].abilities[]",
+        "destinations[].last_error",
+        "destinations[].sweep",
+        "sweep",
+    }
     assert found - empty <= listed(section)
 
 

@@ -136,6 +136,11 @@ def test_check_passes_beside_a_running_daemon_and_leaves_nothing(
         asked = {row["check"]: row for row in document["findings"] if row["target"] == name}
         assert {asked[check]["grade"] for check in abilities} == {"ok"}
         assert "CRC64NVME kept" in asked["checksums"]["message"]
+    for row in running.read("status")["destinations"]:
+        kept = {each["name"]: each for each in row["abilities"]}
+        assert kept["conditions"]["value"] == "yes"
+        assert kept["conditions"]["found_by"] == "check"
+        assert kept["conditions"]["server"].startswith("SeaweedFS")
     offers = [row["hint"] for row in document["findings"] if row["check"] == "backfill"]
     assert len(offers) == len(destinations), "what is there is in no destination"
     assert all("s3fanout backfill -d " in offer for offer in offers)

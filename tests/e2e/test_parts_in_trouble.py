@@ -193,7 +193,7 @@ async def world(
         remover=None,
         uploads=LocalUploads(),
         takers_of=lambda _key: ["to"],
-        conditions_honoured=False,
+        conditions_honoured=lambda: False,
         clock=clock,
         limits=LIMITS,
     )

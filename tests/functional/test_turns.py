@@ -151,7 +151,7 @@ def attempt(
         takers_of=lambda _: (),
         remover=None,
         uploads=LocalUploads(),
-        conditions_honoured=True,
+        conditions_honoured=lambda: True,
         clock=SystemClock(),
         limits=limits,
     )

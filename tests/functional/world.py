@@ -406,7 +406,7 @@ class World:
             ),
             takers_of=lambda _key: takers,
             uploads=self.journal,
-            conditions_honoured=to.conditions_honoured,
+            conditions_honoured=lambda: to.conditions_honoured,
             clock=self.clock,
             limits=self.limits,
         )

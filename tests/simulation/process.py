@@ -203,7 +203,7 @@ class Process:
             ),
             takers_of=lambda _key: alike,
             uploads=self.journal,
-            conditions_honoured=not place.lies and not place.opaque,
+            conditions_honoured=lambda: not place.lies and not place.opaque,
             clock=world.clock,
             limits=limits,
         )

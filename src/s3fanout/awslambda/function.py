@@ -188,7 +188,7 @@ class Function:
             takers_of=lambda _: (settings.destination,),
             remover=None,
             uploads=self._uploads,
-            conditions_honoured=self._endpoint_url is None,
+            conditions_honoured=lambda: self._endpoint_url is None,
             clock=self._clock,
             limits=limits,
         )

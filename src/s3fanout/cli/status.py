@@ -15,6 +15,7 @@ from s3fanout.cli.status_view import deployment_table, status_table, sweep_lines
 from s3fanout.config.settings import Settings
 from s3fanout.deploy.deployment import open_deployment
 from s3fanout.deploy.status import deployment_status
+from s3fanout.service.abilities import look_at_abilities
 from s3fanout.service.status import Json, look_at_sweep, status_document
 from s3fanout.wiring import Journal, daemon_pid, system_clock
 
@@ -84,4 +85,5 @@ async def current_status(settings: Settings, journal: Journal) -> Json:
         now_ms=system_clock().now_ms(),
         guards=await journal.delete_guards(),
         sweep=await look_at_sweep(settings, journal),
+        abilities=await look_at_abilities(settings, journal),
     )

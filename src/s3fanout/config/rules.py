@@ -1,4 +1,4 @@
-"""From settings to the rules that the engine decides with."""
+"""From settings to the rules and limits that the engine decides with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from s3fanout.config.replicas import Acl
 from s3fanout.config.settings import Destination, Settings, Store
 from s3fanout.model.keeping import KEEP, SSE_C, Keeping
+from s3fanout.model.limits import Limits
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
 from s3fanout.model.vendors import Vendor, VendorName, vendor_named, vendor_of_host
 
@@ -75,4 +76,22 @@ def _keeping(destination: Destination) -> Keeping:
         acl="" if destination.acl is Acl.NONE else destination.acl,
         lock=destination.object_lock,
         strict=destination.strict,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The engine's limits."""
+    chosen = settings.limits
+    return Limits(
+        attempts_max=chosen.attempts_max,
+        retry_base_s=chosen.retry_base_s,
+        retry_cap_s=chosen.retry_cap_s,
+        part_bytes=chosen.part_size_bytes,
+        stream_bytes=chosen.stream_memory_bytes,
+        circuit_failures=chosen.circuit_failures,
+        circuit_cap_s=chosen.circuit_cap_s,
+        drain_s=chosen.drain_s,
+        deletes_max=chosen.deletes_max,
+        deletes_percent_max=chosen.deletes_percent_max,
+        deletes_window_s=chosen.deletes_window_s,
     )

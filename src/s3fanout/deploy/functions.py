@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from s3fanout.awslambda.environment import HANDLER, FunctionSettings
+from s3fanout.config.rules import limits_of
 from s3fanout.deploy.blueprint import LEDGER, Blueprint, Branch
 from s3fanout.deploy.intrinsics import Json, att, ref, resource
 from s3fanout.model.errors import Misconfigured
-from s3fanout.wiring import limits_of
 
 MIB: Final = 2**20
 DAY_S: Final = 86_400

@@ -79,7 +79,7 @@ class Copier:
         remover: Remover | None,
         uploads: Uploads,
         takers_of: Callable[[str], Sequence[str]],
-        conditions_honoured: bool,
+        conditions_honoured: Callable[[], bool],
         clock: Clock,
         limits: Limits,
     ) -> None:
@@ -95,7 +95,7 @@ class Copier:
             remover: Deletes replicas, if the rule asks for it; ``None`` where no rule can.
             uploads: What is remembered of copies in parts.
             takers_of: Names of the destinations that a source key goes to in the same way.
-            conditions_honoured: Whether the destination's store is known to check
+            conditions_honoured: Whether the destination's store is known, at the time, to check
                 ``x-amz-copy-source-if-match``.
             clock: For deadlines.
             limits: Bounds.
@@ -226,7 +226,7 @@ class Copier:
         verdict = judge_copy(
             pinned_etag=plan.etag,
             answered_etag=written.etag,
-            conditions_honoured=self._conditions_honoured,
+            conditions_honoured=self._conditions_honoured(),
         )
         if verdict is Verdict.LOOK:
             now = await self._source.head(job.key, version_id=job.pinned_version_id)

@@ -128,7 +128,7 @@ class Uploader:
         takers_of: Callable[[str], Sequence[str]],
         uploads: Uploads,
         clock: Clock,
-        conditions_honoured: bool,
+        conditions_honoured: Callable[[], bool],
         limits: Limits,
     ) -> None:
         """As ``Copier``; ``takers_of`` names the destinations that stream a source key."""
@@ -323,7 +323,7 @@ class Uploader:
 
     async def _complete(self, run: _Run) -> Written:
         facts, upload = run.source.facts, run.upload
-        if self._way is Way.SERVER and not self._conditions_honoured:
+        if self._way is Way.SERVER and not self._conditions_honoured():
             # Parts may be of any state that the source had since: it must have had only one.
             now = await self._source.head(upload.key, version_id=run.source.version_id)
             if not isinstance(now, Present) or now.etag != facts.etag:

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Protocol
 from zlib import crc32
 
 from s3fanout.decide.compare import Standing, Verdict, class_difference, compare
@@ -56,6 +57,18 @@ class Finding:
     verdict: Verdict
     source: Listed | None
     replica: Listed | None
+
+
+class ListOrder(Protocol):
+    """What is known of the order that one side lists in."""
+
+    async def is_unordered(self) -> bool:
+        """Whether it is known to be another one than that of bytes; never raises."""
+        ...
+
+    async def seen_unordered(self) -> None:
+        """Take note that it is another one; never raises."""
+        ...
 
 
 Found = Callable[[Sequence[Finding]], Awaitable[None]]
@@ -108,6 +121,7 @@ class Verifier:
         ignored: Collection[str] = (),
         step_bytes: int = STEP_BYTES,
         keys_per_s: float | None = None,
+        orders: Sequence[ListOrder] = (),
     ) -> None:
         """Bind to a destination.
 
@@ -123,7 +137,10 @@ class Verifier:
             ignored: What may differ, by ``Difference`` or name of a content header.
             step_bytes: How much of an object is read at once.
             keys_per_s: Most rows of both listings in a second.
+            orders: What is known of the orders that source and replica list in; nothing if empty:
+                then both are expected to list by bytes until they do not.
         """
+        self._orders = orders
         self._keys_per_s = keys_per_s
         self._began_s = clock.monotonic_s()
         self._rule = rule
@@ -171,6 +188,8 @@ class Verifier:
         names = name_prefix(self._rule, prefix)
         if names is None:
             return self.tally
+        for side, order in enumerate(self._orders):
+            self._sort[side] = self._sort[side] or await order.is_unordered()
         while True:
             known = list(self._sort)
             try:
@@ -181,16 +200,22 @@ class Verifier:
             except ListingUnordered:
                 if known == self._sort:
                     raise
-                self.tally = Tally()
+                await self._sort_from_now_on(known)
                 restarted()
             except ExceptionGroup as group:
                 error = _first(group)
                 if not isinstance(error, ListingUnordered) or known == self._sort:
                     raise error from group
-                self.tally = Tally()
+                await self._sort_from_now_on(known)
                 restarted()
             else:
                 return self.tally
+
+    async def _sort_from_now_on(self, known: Sequence[bool]) -> None:
+        self.tally = Tally()
+        for order, before, now in zip(self._orders, known, self._sort, strict=False):
+            if now and not before:
+                await order.seen_unordered()
 
     async def _compare_all(
         self, names: str, found: Found, progress: Callable[[Tally], None]

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from s3fanout.adapters.inventory import Inventory, keys_of_file
 from s3fanout.adapters.inventory_download import fetch_inventory
-from s3fanout.config.rules import rule_in
+from s3fanout.config.rules import limits_of, rule_in
 from s3fanout.config.settings import Settings
 from s3fanout.decide.backfill import Choice, requests_of
 from s3fanout.decide.cost import Prices, copies_dollars
@@ -31,7 +31,7 @@ from s3fanout.model.items import Batch
 from s3fanout.model.rules import Rule
 from s3fanout.ports.system import Clock
 from s3fanout.service.status import SCHEMA_VERSION, Json
-from s3fanout.wiring import Stores, limits_of
+from s3fanout.wiring import Stores
 
 LOOK_S = 0.5
 S3_SCHEME = "s3://"

@@ -9,20 +9,28 @@ from enum import StrEnum
 
 from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.s3_abilities import ask_abilities
-from s3fanout.adapters.store.s3_probe import StoreVendor, probe_write, store_clock_ms
+from s3fanout.adapters.store.s3_probe import (
+    StoreVendor,
+    probe_write,
+    refuses_wrong_copies,
+    server_of,
+    store_clock_ms,
+)
 from s3fanout.config.references import check_references
 from s3fanout.config.rules import rule_of, vendor_of
 from s3fanout.config.settings import Destination, Settings
 from s3fanout.decide.backfill import unfilled
-from s3fanout.decide.match import common_prefix, replica_key
+from s3fanout.decide.match import common_prefix
+from s3fanout.model.abilities import NO, YES, Ability
 from s3fanout.model.errors import AccessDenied, Misconfigured, S3FanoutError, StoreError
-from s3fanout.model.objects import Present
+from s3fanout.model.objects import Listed, Present
 from s3fanout.model.rules import Versions
 from s3fanout.model.vendors import Vendor
-from s3fanout.wiring import Stores, open_ledger, open_sqs, system_clock
+from s3fanout.service.abilities import CHECK_KEY, check_key, order_shown
+from s3fanout.wiring import Stores, knowledge_of, open_ledger, open_sqs, system_clock
 
-CHECK_KEY = ".s3fanout-check"
-"""As the destination's rule maps it; no object of this name ever exists."""
+TRIAL_BYTES_MAX = 1024 * 1024
+"""A store that ignores the pin of a copy makes an object of this size at most, for a moment."""
 UPLOAD_AGE_S = 24 * 3600.0
 SKEW_MAX_S = 60.0
 """S3 refuses requests from 15 minutes on (``RequestTimeTooSkewed``); a minute is worth a word."""
@@ -73,12 +81,13 @@ async def probe(
         return findings
     stores = Stores(settings, env, clock=system_clock())
     try:
-        source_key = await _source(settings, stores, tell)
-        await asyncio.gather(
-            *(_destination(settings, name, stores, source_key, tell) for name in settings.enabled)
+        smallest = await _source(settings, stores, tell)
+        shown = await asyncio.gather(
+            *(_destination(settings, name, stores, smallest, tell) for name in settings.enabled)
         )
         await _sqs(settings, stores, tell)
-        if source_key is not None:
+        await _keep(settings, stores, dict(zip(settings.enabled, shown, strict=True)), tell)
+        if smallest is not None:
             await _backfill(settings, tell)
     finally:
         await stores.close()
@@ -88,8 +97,8 @@ async def probe(
 Tell = Callable[[Finding], None]
 
 
-async def _source(settings: Settings, stores: Stores, tell: Tell) -> str | None:
-    """Check the source; returns the key of a small object of it, if it could be listed."""
+async def _source(settings: Settings, stores: Stores, tell: Tell) -> Listed | None:
+    """Check the source; returns a small object of it, if it could be listed."""
     store = stores.open(settings.source)
     if not await _reachable("source", store, tell):
         return None
@@ -123,29 +132,30 @@ async def _source(settings: Settings, stores: Stores, tell: Tell) -> str | None:
         return None
     # S3 does not tell those who may not read tags that an object has any: replicas would lack them.
     await _tried("source", "tags", read_tags, tell)
-    return smallest.key
+    return smallest
 
 
 async def _destination(
-    settings: Settings, name: str, stores: Stores, source_key: str | None, tell: Tell
-) -> None:
+    settings: Settings, name: str, stores: Stores, smallest: Listed | None, tell: Tell
+) -> dict[Ability, str]:
+    """Check a destination; returns what its store showed."""
     to = settings.destinations[name]
     store = stores.open(to)
     if not await _reachable(name, store, tell):
-        return
+        return {}
     vendor = vendor_of(to) or await StoreVendor(store, clock=system_clock())()
     tell(Finding(name, "vendor", Grade.OK, f"is {vendor.title}"))
     on_server = settings.copies_on_server(name)
     try:
         probed = await probe_write(
             store,
-            replica_key(rule_of(name, to).key_map, to.strip_prefix + CHECK_KEY),
+            check_key(settings, name),
             source_bucket=settings.source.bucket,
-            source_key=source_key if on_server else None,
+            source_key=smallest.key if smallest is not None and on_server else None,
         )
     except S3FanoutError as error:
         tell(_failure(name, "write", error))
-        return
+        return {}
     tell(Finding(name, "write", Grade.OK, "can be written"))
     if probed.left_upload is not None:
         tell(
@@ -157,27 +167,77 @@ async def _destination(
                 "allow s3:AbortMultipartUpload, or let a lifecycle rule abort old uploads",
             )
         )
+    shown: dict[Ability, str] = {}
     if on_server:
-        tell(_conditions(name, probed.conditions_honoured))
-    await _abilities(name, to, store, vendor, tell)
+        honoured = probed.conditions_honoured
+        if honoured and to.endpoint is not None and smallest is not None:
+            honoured = await _of_copies(settings, name, store, smallest, tell)
+        tell(_conditions(name, honoured))
+        if honoured is not None:
+            shown[Ability.CONDITIONS] = YES if honoured else NO
+    shown |= await _abilities(settings, name, store, vendor, tell)
     if to.versions is Versions.ALL:
         await _versions(name, store, tell)
     await _leftovers(name, to, store, tell)
+    return shown
+
+
+async def _of_copies(
+    settings: Settings, name: str, store: S3Store, smallest: Listed, tell: Tell
+) -> bool | None:
+    """Whether copies of whole objects heed their pin, where copies of parts do."""
+    if smallest.size_bytes > TRIAL_BYTES_MAX:
+        return None
+    key = check_key(settings, name)
+    try:
+        return await refuses_wrong_copies(
+            store, key, source_bucket=settings.source.bucket, source_key=smallest.key
+        )
+    except S3FanoutError as error:
+        said = f"the object {key!r}, which the store made of a trial, is not removed"
+        tell(Finding(name, "abort", Grade.WARNING, f"{said}: {error.message}", "delete it"))
+        return False
+
+
+async def _keep(
+    settings: Settings, stores: Stores, shown: Mapping[str, Mapping[Ability, str]], tell: Tell
+) -> None:
+    """Keep what the stores showed in the ledger, where there is one."""
+    try:
+        ledger = await open_ledger(settings, exclusive=False)
+    except S3FanoutError:
+        return  # The daemon asks by itself, but for whole copies: check again beside it.
+    try:
+        for name, found in shown.items():
+            if not found:
+                continue
+            to = settings.destinations[name]
+            store = stores.open(to)
+            known = knowledge_of(to, store, ledger)
+            try:
+                known.met(await server_of(store))
+            except S3FanoutError:
+                continue
+            if await known.keep(found, by="check"):
+                said = "what it can do is kept in the ledger"
+                tell(Finding(name, "abilities", Grade.OK, said))
+    finally:
+        await ledger.close()
 
 
 async def _abilities(
-    name: str, to: Destination, store: S3Store, vendor: Vendor, tell: Tell
-) -> None:
+    settings: Settings, name: str, store: S3Store, vendor: Vendor, tell: Tell
+) -> dict[Ability, str]:
     """What the store holds of an object, beside what is known of its kind."""
-    key = replica_key(rule_of(name, to).key_map, to.strip_prefix + CHECK_KEY)
+    rule = rule_of(name, settings.destinations[name])
     try:
-        seen = await ask_abilities(store, key)
-        page = await store.list_page(common_prefix(rule_of(name, to).key_map))
+        seen = await ask_abilities(store, check_key(settings, name))
+        page = await store.list_page(common_prefix(rule.key_map))
     except S3FanoutError as error:
         # It can be written, which is what a daemon needs; the rest is found out by refusals.
         said = f"what it holds could not be tried: {error.message}"
         tell(Finding(name, "abilities", Grade.WARNING, said, error.hint, error.code))
-        return
+        return {}
     tell(
         Finding(
             name,
@@ -195,14 +255,15 @@ async def _abilities(
         )
     )
     tell(_tags(name, vendor, seen.tags_refused))
-    held = ", ".join(f"{algorithm} {kept}" for algorithm, kept in seen.checksums.items())
-    tell(Finding(name, "checksums", Grade.OK, f"of a whole object in parts: {held}"))
-    keys = [listed.key for listed in page.objects]
-    if keys != sorted(keys):
+    held = f"of a whole object in parts: {seen.checksums_text}"
+    tell(Finding(name, "checksums", Grade.OK, held))
+    unordered = order_shown(page.objects)
+    if unordered:
         order = "does not list in the order of bytes: verify and the sweep sort by themselves"
     else:
-        order = f"lists in the order of bytes, as far as {len(keys)} keys can tell"
+        order = f"lists in the order of bytes, as far as {len(page.objects)} keys can tell"
     tell(Finding(name, "order", Grade.OK, order))
+    return {**seen.answers(), **unordered}
 
 
 def _tags(name: str, vendor: Vendor, refused: StoreError | None) -> Finding:

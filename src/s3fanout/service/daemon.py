@@ -25,6 +25,7 @@ from s3fanout.model.errors import ExitCode, LedgerUnavailable, Misconfigured
 from s3fanout.model.jobs import DestinationSummary
 from s3fanout.ports.ledger import FailureSelection
 from s3fanout.ports.system import Clock
+from s3fanout.service.abilities import ask_for_ever, asked_stores, look_at_abilities
 from s3fanout.service.http import application
 from s3fanout.service.metrics import Metrics
 from s3fanout.service.poller import Poller
@@ -51,6 +52,7 @@ class RunningDaemon:
         self._runner: web.AppRunner | None = None
         self._poller: Poller | None = None
         self._sweeps: list[asyncio.Task[None]] = []
+        self._asking: asyncio.Task[None] | None = None
         self._draining = False
         self._refused_at_s: float | None = None
         self.address = ""
@@ -90,6 +92,11 @@ class RunningDaemon:
         daemon._sweeps.append(
             asyncio.create_task(sweep_for_ever(leftovers, clock=components.clock), name="uploads")
         )
+        asked = asked_stores(settings, components)
+        daemon._asking = asyncio.create_task(
+            ask_for_ever(asked, clock=components.clock), name="abilities"
+        )
+        daemon._asking.add_done_callback(_say_defect)
         if components.sqs is not None and settings.intake.sqs is not None:
             daemon._poller = Poller(
                 components.sqs,
@@ -105,9 +112,10 @@ class RunningDaemon:
         self._draining = True
         if self._poller is not None:
             await self._poller.stop()
-        for sweep in self._sweeps:
-            sweep.cancel()
-        await asyncio.gather(*self._sweeps, return_exceptions=True)
+        behind = [*self._sweeps, *([] if self._asking is None else [self._asking])]
+        for task in behind:
+            task.cancel()
+        await asyncio.gather(*behind, return_exceptions=True)
         released = await self._parts.engine.stop(drain_s=self._settings.limits.drain_s)
         if self._runner is not None:
             await self._runner.cleanup()
@@ -179,6 +187,7 @@ class RunningDaemon:
             now_ms=self._parts.clock.now_ms(),
             guards=await self._parts.ledger.delete_guards(),
             sweep=await look_at_sweep(self._settings, self._parts.ledger),
+            abilities=await look_at_abilities(self._settings, self._parts.ledger),
         )
 
     async def metrics(self) -> bytes:
@@ -223,6 +232,13 @@ class RunningDaemon:
             ) from error
         host, port = self._runner.addresses[0][:2]
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _say_defect(task: asyncio.Task[None]) -> None:
+    """Say that a task ended that nothing depends on."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        LOG.error("a defect ended what finds out of abilities", exc_info=error)
 
 
 async def _offer_backfill(settings: Settings, components: Components) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from s3fanout.config.rules import rules_of
 from s3fanout.config.settings import Settings
 from s3fanout.engine.lane import LaneView
+from s3fanout.model.abilities import AbilityRecord
 from s3fanout.model.jobs import DestinationSummary, ErrorRecord, MalformedRecord, ReplicaRecord
 from s3fanout.model.removals import DeleteGuard
 from s3fanout.model.sweeps import RECENT, SweepRecord, checkpoint_name, worst_lag_s
@@ -91,6 +92,7 @@ def status_document(
     now_ms: int,
     guards: Mapping[str, DeleteGuard] | None = None,
     sweep: SweepView | None = None,
+    abilities: Mapping[str, Sequence[AbilityRecord]] | None = None,
 ) -> Json:
     """Everything about all destinations.
 
@@ -104,6 +106,7 @@ def status_document(
         now_ms: Now.
         guards: Mass-delete guards by destination name.
         sweep: The sweep, where one is configured.
+        abilities: What stores showed, by destination name.
     """
     by_name = {summary.destination: summary for summary in summaries}
     lanes = {view.destination: view for view in views}
@@ -127,7 +130,10 @@ def status_document(
                 (guards or {}).get(name, DeleteGuard()),
                 now_ms,
             )
-            | {"sweep": None if sweep is None else _passes(sweep.records.get(name))}
+            | {
+                "sweep": None if sweep is None else _passes(sweep.records.get(name)),
+                "abilities": [_ability(each) for each in (abilities or {}).get(name, ())],
+            }
             for name in names
         ],
     }
@@ -175,6 +181,17 @@ def _passes(record: SweepRecord | None) -> Json | None:
         "drifted": record.drifted,
         "foreign": record.foreign,
         "healed_total": record.healed_total,
+    }
+
+
+def _ability(record: AbilityRecord) -> Json:
+    return {
+        "name": str(record.ability),
+        "value": record.value,
+        "found_at": rfc3339(record.found_at_ms),
+        "found_by": record.found_by,
+        "program": record.program,
+        "server": record.server or None,
     }
 
 

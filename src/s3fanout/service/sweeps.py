@@ -27,7 +27,7 @@ def open_sweeps(
     passes = Sweeper(
         rules=rules_of(settings),
         verifier_of=lambda rule: verifier_of(
-            settings, stores, ledger, rule, clock=clock, keys_per_s=sweep.rate
+            settings, stores, ledger, rule, clock=clock, keys_per_s=sweep.rate, book=ledger
         ),
         books=ledger,
         clock=clock,

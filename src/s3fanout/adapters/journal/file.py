@@ -10,7 +10,7 @@ from contextlib import suppress
 from sqlite3 import Error
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.journal import histories, removals, statements, uploads
+from s3fanout.adapters.journal import abilities, histories, removals, statements, uploads
 from s3fanout.adapters.journal.letters import check_room
 from s3fanout.adapters.journal.schema import KIND_CODES, READY_LATER, STATE_CODES
 from s3fanout.model.events import ChangeKind
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
     from s3fanout.adapters.journal.statements import Row, Value
+    from s3fanout.model.abilities import AbilityRecord
     from s3fanout.model.events import Malformed
     from s3fanout.model.histories import VersionRecord
     from s3fanout.model.jobs import Job, NewJob, Settlement
@@ -264,6 +265,10 @@ class LedgerFile:
     def drop_checkpoint(self, name: str) -> None:
         """Forget a checkpoint."""
         self.connection.execute("DELETE FROM checkpoint WHERE name = ?", (name,))
+
+    def keep_abilities(self, records: Sequence[AbilityRecord]) -> None:
+        """Remember what stores showed."""
+        abilities.keep_abilities(self.connection, records)
 
     def pause(self, destination: str, now_ms: int, reason: str, ends_at_ms: int | None) -> None:
         """Note a pause; one that is there and not over keeps its beginning."""

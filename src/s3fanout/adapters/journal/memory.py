@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.journal.letters import check_room
+from s3fanout.adapters.journal.memory_abilities import MemoryAbilities
 from s3fanout.adapters.journal.memory_checkpoints import MemoryCheckpoints
 from s3fanout.adapters.journal.memory_histories import MemoryHistories
 from s3fanout.adapters.journal.memory_records import (
@@ -72,7 +73,7 @@ class _Kept:
     fence: int = 0
 
 
-class MemoryJournal(MemoryCheckpoints, MemoryHistories):
+class MemoryJournal(MemoryCheckpoints, MemoryHistories, MemoryAbilities):
     """``Queue`` and ``Ledger`` without a disk.
 
     Args:
@@ -90,7 +91,7 @@ class MemoryJournal(MemoryCheckpoints, MemoryHistories):
         """What a process finds that starts over: every record, no lease. Drop the old one."""
         fresh = MemoryJournal(clock=self._clock)
         fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
-        fresh._versions = self._versions
+        fresh._versions, fresh._abilities = self._versions, self._abilities
         return fresh
 
     async def close(self) -> None:

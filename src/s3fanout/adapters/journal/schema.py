@@ -271,6 +271,22 @@ _VERSION_9 = (
     "CREATE UNIQUE INDEX version_source ON version (destination_id, key, source_version_id)",
 )
 
+_VERSION_10 = (
+    # One row per question: a command and the daemon write theirs without reading the others.
+    """
+    CREATE TABLE ability (
+        store TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        found_at_ms INTEGER NOT NULL,
+        found_by TEXT NOT NULL,
+        program TEXT NOT NULL,
+        server TEXT NOT NULL,
+        PRIMARY KEY (store, name)
+    ) WITHOUT ROWID
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_1,
     _VERSION_2,
@@ -281,6 +297,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_7,
     _VERSION_8,
     _VERSION_9,
+    _VERSION_10,
 )
 """``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
 released: append the next."""

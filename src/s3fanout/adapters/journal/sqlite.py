@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.journal import histories, reads, removals, uploads
+from s3fanout.adapters.journal import abilities, histories, reads, removals, uploads
 from s3fanout.adapters.journal.backlog import LATER_JOBS_MAX, NOW, Backlog
 from s3fanout.adapters.journal.file import DUPLICATE, REFUSED, STALE
 from s3fanout.adapters.journal.session import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from s3fanout.adapters.journal.backlog import Page
     from s3fanout.adapters.journal.file import LedgerFile
+    from s3fanout.model.abilities import AbilityRecord
     from s3fanout.model.events import Malformed
     from s3fanout.model.histories import VersionRecord
     from s3fanout.model.jobs import (
@@ -409,6 +410,15 @@ class SqliteJournal(Session):
         await self._change(
             lambda file: file.forget_version(destination, key, source_version_id), _nothing
         )
+
+    # Abilities
+
+    async def abilities(self) -> Sequence[AbilityRecord]:
+        return await self._read(abilities.abilities)
+
+    async def keep_abilities(self, records: Sequence[AbilityRecord]) -> None:
+        kept = tuple(records)
+        await self._change(lambda file: file.keep_abilities(kept), _nothing)
 
     # Letters
 

@@ -110,6 +110,10 @@ class Endpoint:
         host += self._port_suffix
         return BucketAddress(f"{self.scheme}://{host}", host, path)
 
+    def name_of(self, bucket: str) -> str:
+        """A name of the bucket that is the same however it is addressed."""
+        return f"{self.scheme}://{self.authority}{self.base_path}/{bucket}"
+
     @property
     def authority(self) -> str:
         """Host and, unless it is the scheme's own, port: the value of a ``host`` header."""

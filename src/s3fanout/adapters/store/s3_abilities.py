@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from s3fanout.adapters.store.classify import Operation
 from s3fanout.adapters.store.s3_upload_xml import parse_upload_id
 from s3fanout.adapters.store.s3_xml import ErrorDocument
-from s3fanout.model.errors import Refused, StoreError, Unavailable
+from s3fanout.model.abilities import NO, YES, Ability
+from s3fanout.model.errors import AccessDenied, Refused, StoreError, Unavailable
 from s3fanout.model.objects import ChecksumAlgorithm
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Kept(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class Shown:
     """What a store showed.
 
     Attributes:
@@ -53,8 +54,38 @@ class Abilities:
     tags_refused: StoreError | None
     checksums: Mapping[ChecksumAlgorithm, Kept]
 
+    @property
+    def checksums_text(self) -> str:
+        """For people."""
+        return ", ".join(f"{algorithm} {kept}" for algorithm, kept in self.checksums.items())
 
-async def ask_abilities(store: S3Store, key: str) -> Abilities:
+    def answers(self) -> dict[Ability, str]:
+        """As they are kept. Tags that only these credentials may not write are no answer."""
+        found = {
+            Ability.DIGESTS: YES if self.checks_digests else NO,
+            Ability.DIGESTS_WANTED: YES if self.wants_digests else NO,
+            Ability.CHECKSUMS: self.checksums_text,
+        }
+        if not isinstance(self.tags_refused, AccessDenied):
+            found[Ability.TAGS] = YES if self.tags_refused is None else NO
+        return found
+
+
+async def may_abort(store: S3Store, key: str) -> bool:
+    """Whether an upload may be aborted. If not, an empty and invisible one of ``key`` is left.
+
+    Raises:
+        StoreError: It could not be begun.
+    """
+    upload_id, _ = await _begin(store, key, {})
+    try:
+        await store.abort_upload(key, upload_id)
+    except AccessDenied:
+        return False
+    return True
+
+
+async def ask_abilities(store: S3Store, key: str) -> Shown:
     """Ask, by uploads of ``key`` that are aborted. About fourteen requests.
 
     Raises:
@@ -70,7 +101,7 @@ async def ask_abilities(store: S3Store, key: str) -> Abilities:
             raise
         tags_refused = error
     checksums = {algorithm: await _kept(store, key, algorithm) for algorithm in ALGORITHMS}
-    return Abilities(checks, wants, tags_refused, checksums)
+    return Shown(checks, wants, tags_refused, checksums)
 
 
 async def _kept(store: S3Store, key: str, algorithm: ChecksumAlgorithm) -> Kept:

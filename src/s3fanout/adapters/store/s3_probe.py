@@ -3,7 +3,8 @@
 Writing is proved with a multipart upload that is aborted. That needs ``s3:PutObject`` as a write
 does, shows no object at any time, and leaves no version or delete marker in a versioned bucket
 (Amazon S3 API reference, "CreateMultipartUpload", 2026-11). Copy conditions are tried with a part
-of that upload, so that a store that ignores them writes nothing that anybody sees.
+of that upload, so that a store that ignores them writes nothing that anybody sees. Only where that
+store heeds them they are tried with a whole object too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 from s3fanout.adapters.store.classify import Operation
 from s3fanout.model.errors import AccessDenied, Refused, SourceChanged, StoreError, Unavailable
+from s3fanout.model.objects import Present
 from s3fanout.model.vendors import OTHER, vendor_of_headers
 
 if TYPE_CHECKING:
@@ -98,6 +100,45 @@ async def identify(store: S3Store) -> Vendor:
         StoreError: As ``store_clock_ms``.
     """
     return vendor_of_headers((await store.send(Operation.HEAD_BUCKET, "HEAD")).headers)
+
+
+async def server_of(store: S3Store) -> str:
+    """What the store calls itself, with its version where it tells it; ``""``: nothing.
+
+    One request.
+
+    Raises:
+        StoreError: As ``store_clock_ms``.
+    """
+    return (await store.send(Operation.HEAD_BUCKET, "HEAD")).headers.get("server", "")
+
+
+async def refuses_wrong_copies(
+    store: S3Store, key: str, *, source_bucket: str, source_key: str
+) -> bool | None:
+    """Whether a copy of a whole object that is pinned to another etag is refused.
+
+    A store that ignores the pin makes an object of it, which is removed again, version included.
+    ``None``: it could not be tried, or there is an object of this ``key``, which is left alone.
+
+    Raises:
+        StoreError: What it made could not be removed.
+    """
+    try:
+        if isinstance(await store.head(key), Present):
+            return None
+        written = await store.copy(
+            key, source_bucket=source_bucket, source_key=source_key, if_match=WRONG_ETAG
+        )
+    except SourceChanged:
+        return True
+    except StoreError:
+        return None
+    if written.version_id is None:
+        await store.delete(key)
+    else:
+        await store.delete_version(key, written.version_id)
+    return False
 
 
 async def probe_write(
