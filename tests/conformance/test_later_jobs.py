@@ -11,7 +11,7 @@ import pytest
 
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import JobState
-from s3fanout.model.uploads import ReplicaUpload
+from s3fanout.model.uploads import AskedUpload, ReplicaUpload
 from s3fanout.ports.checkpoints import Checkpoint
 from tests.conformance.journals import JOURNALS, World, new_job, settlement, world_of
 from tests.conformance.test_queue import ODD_KEYS
@@ -150,3 +150,28 @@ async def test_all_uploads_into_one_destination_are_known(world: World) -> None:
         uploads, key=lambda upload: upload.key
     )
     assert await world.journal.uploads_of("nobody") == []
+
+
+async def test_what_a_store_was_asked_for_is_remembered_until_it_answers(world: World) -> None:
+    key = "r/\x00ü"
+    await world.journal.ask_upload("a", key, at_ms=5)
+    await world.journal.ask_upload("b", key, at_ms=6)
+    assert await world.journal.asked_of("a") == [AskedUpload("a", key, 5, 5)]
+    await world.start()
+    assert await world.journal.asked_of("a") == [AskedUpload("a", key, 5, 5)]
+    await world.journal.answer_upload("a", key, asked_at_ms=5)
+    assert await world.journal.asked_of("a") == []
+    assert await world.journal.asked_of("b") == [AskedUpload("b", key, 6, 6)]
+
+
+async def test_an_answer_says_nothing_of_what_was_asked_before(world: World) -> None:
+    await world.journal.ask_upload("a", "r", at_ms=5)
+    await world.journal.ask_upload("a", "r", at_ms=9)
+    await world.journal.answer_upload("a", "r", asked_at_ms=9)
+    (asked,) = await world.journal.asked_of("a")
+    assert asked == AskedUpload("a", "r", 5, 9)
+    await world.journal.ask_upload("a", "r", at_ms=12)
+    await world.journal.forget_asked(asked)
+    assert await world.journal.asked_of("a") == [AskedUpload("a", "r", 5, 12)]
+    await world.journal.forget_asked(AskedUpload("a", "r", 5, 12))
+    assert await world.journal.asked_of("a") == []

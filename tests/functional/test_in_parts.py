@@ -69,7 +69,7 @@ def assert_exact(world: World, key: str = "key") -> None:
         assert bucket.objects[key].attributes == of.attributes
         assert world.known(name, key).state is JobState.SETTLED
         assert not bucket._stores.uploads
-    assert not world.journal._kept.uploads
+    assert not world.journal._uploads
 
 
 @WAYS
@@ -381,7 +381,7 @@ async def test_a_store_that_refuses_a_part_leaves_no_upload(world_of: MakeWorld,
     assert record.error is not None
     assert (record.state, record.error.code) == (JobState.DEAD, "refused:KMS.DisabledException")
     assert not world.buckets["a"]._stores.uploads
-    assert not world.journal._kept.uploads
+    assert not world.journal._uploads
 
 
 async def test_a_part_that_was_cut_short_is_read_again_alone(world_of: MakeWorld) -> None:

@@ -10,7 +10,7 @@ import pytest
 from s3fanout.adapters.store.faulty import Fault, Line, written
 from s3fanout.adapters.store.memory_uploads import part_of
 from s3fanout.engine.leftovers import AGE_S, Swept, UploadSweeper
-from s3fanout.model.errors import Unavailable
+from s3fanout.model.errors import Refused, Unavailable
 from s3fanout.model.jobs import JobState
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import ObjectAttributes
@@ -36,13 +36,14 @@ def uploads(world: World) -> set[str]:
     return {upload.key for upload in world.buckets["a"]._stores.uploads.values()}
 
 
-async def sweep(world: World, *, abort_after_s: float | None = None) -> Swept:
+async def sweep(world: World, *, abort_after_s: float | None = None, is_off: bool = False) -> Swept:
     sweeper = UploadSweeper(
         rule=world.to["a"].rule,
         destination=world.ports["a"],
         books=world.journal,
         clock=world.clock,
         abort_after_s=abort_after_s,
+        is_off=is_off,
     )
     passed = asyncio.ensure_future(sweeper.sweep())
     await world.clock.run_until(passed.done, within_s=3600)
@@ -71,7 +72,7 @@ async def test_an_upload_whose_source_is_gone_is_aborted_after_a_day(world_of: M
     await world.clock.advance(AGE_S)
     assert await sweep(world) == Swept(known=1, unknown=0)
     assert uploads(world) == set()
-    assert not world.journal._kept.uploads
+    assert not world.journal._uploads
 
 
 async def test_an_upload_that_an_attempt_will_finish_is_kept(world_of: MakeWorld) -> None:
@@ -131,3 +132,79 @@ async def test_a_pass_is_bounded_and_the_next_goes_on(world_of: MakeWorld, count
         max(0, count - 2000),
     ]
     assert uploads(world) == set()
+
+
+@pytest.mark.parametrize("how", ["the answer is lost", "the process ends"])
+async def test_an_upload_whose_answer_never_came_is_aborted_after_a_day(
+    world_of: MakeWorld, how: str
+) -> None:
+    gate = asyncio.Event()
+    lost = Fault(Unavailable("reset", maybe_applied=True), applied=True)
+    if how == "the process ends":
+        lost = Fault(pause=gate.wait, applied=True)
+    script = written([Line(lost, operation="CreateMultipartUpload", last=1)])
+    world = world_of(To("a", key_map=KeyMap(add_prefix="ours/"), script=script), limits=LIMITS)
+    before = await begun(world, "ours/key")
+    await world.clock.advance(DAY_S)
+    await world.receive(world.put("key", CONTENT))
+    await quiet()
+    if how == "the process ends":
+        await world.clock.advance(1)
+        await world.crash()
+    theirs = await begun(world, "ours/key")
+    await begun(world, "ours/key-2")
+    await world.rest()
+    assert world.states("key") == {"a": JobState.SETTLED}
+    assert await sweep(world) == NOBODY, "it may be somebody's who has only just begun"
+    await world.clock.advance(AGE_S)
+    empty = await world.buckets["a"].create_upload("ours/key", ObjectAttributes())
+    await world.clock.advance(1)
+    assert len(world.buckets["a"]._stores.uploads) == 5
+    assert await sweep(world) == Swept(known=0, unknown=0, lost=1)
+    left = world.buckets["a"]._stores.uploads
+    assert {before, theirs, empty} < left.keys(), "another time, with a part, and another time"
+    assert await sweep(world) == NOBODY
+    assert not world.journal._asked
+
+
+async def test_what_a_store_was_asked_before_stays_in_doubt(world_of: MakeWorld) -> None:
+    """The second attempt is answered: that says nothing of the first."""
+    lost = Fault(Unavailable("reset", maybe_applied=True), applied=True)
+    script = written([Line(lost, operation="CreateMultipartUpload", last=2)])
+    world = world_of(To("a", script=script), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT))
+    await world.rest()
+    (asked,) = world.journal._asked.values()
+    assert asked.first_at_ms < asked.last_at_ms
+    assert len(uploads_of_key(world, "key")) == 2
+    await world.clock.advance(AGE_S)
+    assert await sweep(world) == Swept(known=0, unknown=0, lost=2)
+    assert not world.journal._asked
+
+
+async def test_a_refusal_leaves_no_doubt(world_of: MakeWorld) -> None:
+    refused = Line(Fault(Refused("no")), operation="CreateMultipartUpload")
+    world = world_of(To("a", script=written([refused])), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT))
+    await world.rest()
+    assert world.states("key") == {"a": JobState.DEAD}
+    assert not world.journal._asked
+
+
+async def test_uploads_of_a_destination_that_is_switched_off_go_at_once(
+    world_of: MakeWorld,
+) -> None:
+    down = written([Line(Fault(Unavailable("down")), operation="CompleteMultipartUpload")])
+    world = world_of(To("a", script=down), limits=LIMITS)
+    await world.receive(world.put("key", CONTENT))
+    await world.clock.advance(1)
+    await world.engine.stop(drain_s=0)
+    await begun(world, "theirs")
+    assert await sweep(world, is_off=True) == Swept(known=1, unknown=0)
+    assert uploads(world) == {"theirs"}
+    assert not world.journal._uploads
+
+
+def uploads_of_key(world: World, key: str) -> list[str]:
+    found = world.buckets["a"]._stores.uploads
+    return [upload_id for upload_id, upload in found.items() if upload.key == key]

@@ -108,6 +108,7 @@ class GatedJournal(MemoryJournal):
         fresh = GatedJournal(clock=self._time)
         fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
         fresh._versions = self._versions
+        fresh._uploads, fresh._asked = self._uploads, self._asked
         return fresh
 
     async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:

@@ -39,6 +39,7 @@ class SimJournal(MemoryJournal):
         fresh = SimJournal(self._world, process)
         fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
         fresh._versions = self._versions
+        fresh._uploads, fresh._asked = self._uploads, self._asked
         return fresh
 
     async def accept(self, jobs: Sequence[NewJob], *, now_ms: int) -> Accepted:

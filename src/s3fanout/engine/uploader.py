@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from s3fanout.engine.part_reads import PartReads
     from s3fanout.model.jobs import Job
     from s3fanout.model.limits import Limits
-    from s3fanout.model.objects import FirstPart, UploadedPart
+    from s3fanout.model.objects import Checksum, FirstPart, UploadedPart
     from s3fanout.ports.object_store import ObjectStore
     from s3fanout.ports.system import Clock
     from s3fanout.ports.uploads import Uploads
@@ -202,15 +202,9 @@ class Uploader:
         if chosen is None:
             return self._too_large(source.facts.size_bytes)
         checksum = await self._keeper.checksum_of_parts(source.facts)
-        upload_id, _ = await self._keeper.write(
-            source.load,
-            lambda attributes: self._keeper.checked(
-                checksum,
-                lambda sent: self._destination.create_upload(
-                    replica_key, attributes, checksum=sent.algorithm if sent else None
-                ),
-            ),
-        )
+        asked_at_ms = self._clock.now_ms()
+        await self._uploads.ask_upload(self._name, replica_key, at_ms=asked_at_ms)
+        upload_id = await self._begin(replica_key, source.load, checksum, asked_at_ms)
         upload = ReplicaUpload(
             self._name, job.key, replica_key, upload_id, state, chosen.part_bytes
         )
@@ -220,7 +214,28 @@ class Uploader:
             with contextlib.suppress(StoreError):
                 await asyncio.shield(self._abort(upload))
             raise
+        await self._uploads.answer_upload(self._name, replica_key, asked_at_ms=asked_at_ms)
         return _Run(source, upload, chosen, {})
+
+    async def _begin(
+        self, replica_key: str, load: Load, checksum: Checksum | None, asked_at_ms: int
+    ) -> str:
+        """Ask the store for an upload; its id."""
+        try:
+            upload_id, _ = await self._keeper.write(
+                load,
+                lambda attributes: self._keeper.checked(
+                    checksum,
+                    lambda sent: self._destination.create_upload(
+                        replica_key, attributes, checksum=sent.algorithm if sent else None
+                    ),
+                ),
+            )
+        except StoreError as error:
+            if not error.maybe_applied:
+                await self._uploads.answer_upload(self._name, replica_key, asked_at_ms=asked_at_ms)
+            raise
+        return upload_id
 
     async def _layout(self, key: str, source: Source) -> Layout | None:
         facts = source.facts

@@ -27,6 +27,21 @@ class ReplicaUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedUpload:
+    """A store was asked for an upload, and may have begun it without our knowing its id.
+
+    Attributes:
+        destination, replica_key: What it would be of.
+        first_at_ms, last_at_ms: When it was asked, the first and the last time.
+    """
+
+    destination: str
+    replica_key: str
+    first_at_ms: int
+    last_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Continued:
     """A copy in parts that one invocation of a function hands on to another.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from s3fanout.model.uploads import ReplicaUpload
+from s3fanout.model.uploads import AskedUpload, ReplicaUpload
 
 
 class KnownUploads(Protocol):
@@ -19,6 +19,22 @@ class KnownUploads(Protocol):
         """
         ...
 
+    async def asked_of(self, destination: str) -> Sequence[AskedUpload]:
+        """Those that one destination was asked for, and of which no answer is known.
+
+        Raises:
+            LedgerUnavailable: They are not known.
+        """
+        ...
+
+    async def forget_asked(self, asked: AskedUpload) -> None:
+        """Forget them, unless more were asked for since.
+
+        Raises:
+            LedgerUnavailable: They may be forgotten or not.
+        """
+        ...
+
 
 class Uploads(Protocol):
     """At most one upload per (destination, key). Asked only about objects copied in parts.
@@ -29,6 +45,17 @@ class Uploads(Protocol):
 
     async def upload_of(self, destination: str, key: str) -> ReplicaUpload | None:
         """The upload that was begun and neither completed nor given up."""
+        ...
+
+    async def ask_upload(self, destination: str, replica_key: str, *, at_ms: int) -> None:
+        """A store will be asked for an upload; durable on return.
+
+        Where nobody looks for such uploads (functions on AWS) nothing is kept.
+        """
+        ...
+
+    async def answer_upload(self, destination: str, replica_key: str, *, asked_at_ms: int) -> None:
+        """It answered what it was asked then. What it was asked before stays in doubt."""
         ...
 
     async def keep_upload(self, upload: ReplicaUpload) -> None:

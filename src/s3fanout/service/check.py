@@ -89,6 +89,7 @@ async def probe(
         await _keep(settings, stores, dict(zip(settings.enabled, shown, strict=True)), tell)
         if smallest is not None:
             await _backfill(settings, tell)
+        await _left_behind(settings, tell)
     finally:
         await stores.close()
     return findings
@@ -310,6 +311,30 @@ async def _leftovers(name: str, to: Destination, store: S3Store, tell: Tell) -> 
         hint = "the daemon aborts those that it does not know after abort_uploads_after"
     message = f"{old} unfinished uploads are older than a day: invisible, and their parts are kept"
     tell(Finding(name, "uploads", Grade.WARNING, message, hint))
+
+
+async def _left_behind(settings: Settings, tell: Tell) -> None:
+    """Uploads that the ledger knows of destinations that nothing is copied to any more."""
+    try:
+        ledger = await open_ledger(settings, exclusive=False)
+    except S3FanoutError:
+        return  # There is none, or nobody can say now.
+    try:
+        for name in [each.destination for each in await ledger.summaries()]:
+            count = 0 if name in settings.enabled else len(await ledger.uploads_of(name))
+            if count:
+                said = f"{count} unfinished uploads are known, and nothing is copied to it any more"
+                hint = "the daemon aborts them at its next start, and every six hours"
+                if name not in settings.destinations:
+                    hint = (
+                        f"put [destinations.{name}] back with enabled = false, start the daemon, "
+                        "and take it out when this is gone; or let a lifecycle rule abort them"
+                    )
+                tell(Finding(name, "uploads", Grade.WARNING, said, hint))
+    except S3FanoutError:
+        return
+    finally:
+        await ledger.close()
 
 
 def _conditions(name: str, honoured: bool | None) -> Finding:  # noqa: FBT001 - three values

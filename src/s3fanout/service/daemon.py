@@ -86,7 +86,7 @@ class RunningDaemon:
             telemetry=metrics,
         ):
             daemon._sweeps.append(asyncio.create_task(sweep.run(), name="sweep"))
-        leftovers = open_upload_sweepers(
+        leftovers = await open_upload_sweepers(
             settings, components.stores, components.ledger, clock=components.clock
         )
         daemon._sweeps.append(

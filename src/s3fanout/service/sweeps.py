@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from s3fanout.config.rules import rules_of
+import logging
+
+from s3fanout.config.rules import rule_in, rules_of
 from s3fanout.config.settings import Settings
 from s3fanout.engine.leftovers import UploadSweeper
 from s3fanout.engine.recent import RecentLook
 from s3fanout.engine.sweep import Sweeper
+from s3fanout.model.errors import S3FanoutError
 from s3fanout.ports.system import Clock
 from s3fanout.ports.telemetry import LostTelemetry
 from s3fanout.wiring import Journal, Stores, verifier_of
+
+LOG = logging.getLogger(__name__)
 
 
 def open_sweeps(
@@ -50,17 +55,28 @@ def open_sweeps(
     return [passes, looks]
 
 
-def open_upload_sweepers(
+async def open_upload_sweepers(
     settings: Settings, stores: Stores, ledger: Journal, *, clock: Clock
 ) -> list[UploadSweeper]:
-    """What takes unfinished uploads away, one for each destination."""
-    return [
-        UploadSweeper(
-            rule=rule,
-            destination=stores.open(settings.destinations[rule.destination]),
-            books=ledger,
-            clock=clock,
-            abort_after_s=settings.destinations[rule.destination].abort_uploads_after_s,
-        )
-        for rule in rules_of(settings)
-    ]
+    """What takes unfinished uploads away, one for each destination.
+
+    Those that are switched off are looked at while uploads into them are known, if there are still
+    credentials for them.
+    """
+    sweepers = []
+    for name, to in settings.destinations.items():
+        try:
+            if to.enabled or await ledger.uploads_of(name):
+                sweepers.append(
+                    UploadSweeper(
+                        rule=rule_in(settings, name),
+                        destination=stores.open(to),
+                        books=ledger,
+                        clock=clock,
+                        abort_after_s=to.abort_uploads_after_s,
+                        is_off=not to.enabled,
+                    )
+                )
+        except S3FanoutError as error:
+            LOG.warning("unfinished uploads into %s are not swept: %s", name, error)
+    return sweepers

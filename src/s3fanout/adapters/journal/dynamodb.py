@@ -292,6 +292,12 @@ class DynamoDbLedger:
         item = (await self._call("GetItem", request)).get("Item")
         return upload_of(item) if item else None
 
+    async def ask_upload(self, destination: str, replica_key: str, *, at_ms: int) -> None:
+        """Nobody looks for lost ones here: a lifecycle rule takes them (``doctor`` asks for it)."""
+
+    async def answer_upload(self, destination: str, replica_key: str, *, asked_at_ms: int) -> None:
+        """See ``ask_upload``."""
+
     async def keep_upload(self, upload: ReplicaUpload) -> None:
         await self._call("PutItem", {"Item": upload_item(upload)})
 

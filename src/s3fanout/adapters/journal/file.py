@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from s3fanout.model.histories import VersionRecord
     from s3fanout.model.jobs import Job, NewJob, Settlement
     from s3fanout.model.limits import Limits
-    from s3fanout.model.uploads import ReplicaUpload
+    from s3fanout.model.uploads import AskedUpload, ReplicaUpload
     from s3fanout.ports.checkpoints import Checkpoint
     from s3fanout.ports.ledger import FailureSelection
 
@@ -245,6 +245,18 @@ class LedgerFile:
     def forget_upload(self, destination: str, key: str) -> None:
         """Forget one."""
         uploads.forget_upload(self.connection, self._id(destination), key)
+
+    def ask_upload(self, destination: str, replica_key: str, at_ms: int) -> None:
+        """A store will be asked for an upload."""
+        uploads.ask_upload(self.connection, self._id(destination), replica_key, at_ms)
+
+    def answer_upload(self, destination: str, replica_key: str, asked_at_ms: int) -> None:
+        """It answered."""
+        uploads.answer_upload(self.connection, self._id(destination), replica_key, asked_at_ms)
+
+    def forget_asked(self, asked: AskedUpload) -> None:
+        """Forget what was asked for."""
+        uploads.forget_asked(self.connection, self._id(asked.destination), asked)
 
     def keep_versions(self, destination: str, key: str, records: Sequence[VersionRecord]) -> None:
         """Remember replicated versions of a key."""

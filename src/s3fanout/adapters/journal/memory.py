@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.journal.letters import check_room
+from s3fanout.adapters.journal.local_uploads import LocalUploads
 from s3fanout.adapters.journal.memory_abilities import MemoryAbilities
 from s3fanout.adapters.journal.memory_checkpoints import MemoryCheckpoints
 from s3fanout.adapters.journal.memory_histories import MemoryHistories
@@ -38,7 +39,6 @@ from s3fanout.model.jobs import (
     Settlement,
 )
 from s3fanout.model.removals import DELETES_HELD, DeleteGuard
-from s3fanout.model.uploads import ReplicaUpload
 from s3fanout.ports.queue import Accepted
 
 if TYPE_CHECKING:
@@ -67,13 +67,12 @@ class _Kept:
     paused: dict[str, Pause] = field(default_factory=dict)
     guards: dict[str, DeleteGuard] = field(default_factory=dict)
     replica_keys: dict[tuple[str, str], str] = field(default_factory=dict)
-    uploads: dict[tuple[str, str], ReplicaUpload] = field(default_factory=dict)
     letters: list[MalformedRecord] = field(default_factory=list)
     letter_id: int = 0
     fence: int = 0
 
 
-class MemoryJournal(MemoryCheckpoints, MemoryHistories, MemoryAbilities):
+class MemoryJournal(MemoryCheckpoints, MemoryHistories, MemoryAbilities, LocalUploads):
     """``Queue`` and ``Ledger`` without a disk.
 
     Args:
@@ -92,6 +91,7 @@ class MemoryJournal(MemoryCheckpoints, MemoryHistories, MemoryAbilities):
         fresh = MemoryJournal(clock=self._clock)
         fresh._kept, fresh._checkpoints = self._kept, self._checkpoints
         fresh._versions, fresh._abilities = self._versions, self._abilities
+        fresh._uploads, fresh._asked = self._uploads, self._asked
         return fresh
 
     async def close(self) -> None:
@@ -415,20 +415,6 @@ class MemoryJournal(MemoryCheckpoints, MemoryHistories, MemoryAbilities):
         return len(held)
 
     # Letters
-
-    # Uploads
-
-    async def upload_of(self, destination: str, key: str) -> ReplicaUpload | None:
-        return self._kept.uploads.get((destination, key))
-
-    async def uploads_of(self, destination: str) -> Sequence[ReplicaUpload]:
-        return [of for of in self._kept.uploads.values() if of.destination == destination]
-
-    async def keep_upload(self, upload: ReplicaUpload) -> None:
-        self._kept.uploads[upload.destination, upload.key] = upload
-
-    async def forget_upload(self, destination: str, key: str) -> None:
-        self._kept.uploads.pop((destination, key), None)
 
     async def keep_malformed(
         self, letters: Sequence[Malformed], *, route: str, now_ms: int

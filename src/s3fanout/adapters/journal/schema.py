@@ -287,6 +287,20 @@ _VERSION_10 = (
     """,
 )
 
+_VERSION_11 = (
+    # Rows are few: one for each replica key that a store is asked for an upload of just now, and
+    # for those of which the answer was lost.
+    """
+    CREATE TABLE asked_upload (
+        destination_id INTEGER NOT NULL REFERENCES destination (id),
+        replica_key TEXT NOT NULL,
+        first_at_ms INTEGER NOT NULL,
+        last_at_ms INTEGER NOT NULL,
+        PRIMARY KEY (destination_id, replica_key)
+    ) WITHOUT ROWID
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_1,
     _VERSION_2,
@@ -298,6 +312,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _VERSION_8,
     _VERSION_9,
     _VERSION_10,
+    _VERSION_11,
 )
 """``MIGRATIONS[n]`` turns version n into n + 1; version 0 is an empty file. Never edit one that was
 released: append the next."""

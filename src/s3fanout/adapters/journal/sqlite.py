@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     )
     from s3fanout.model.limits import Limits
     from s3fanout.model.removals import DeleteGuard
-    from s3fanout.model.uploads import ReplicaUpload
+    from s3fanout.model.uploads import AskedUpload, ReplicaUpload
     from s3fanout.ports.checkpoints import Checkpoint
     from s3fanout.ports.ledger import FailureSelection
     from s3fanout.ports.system import Clock
@@ -392,6 +392,20 @@ class SqliteJournal(Session):
 
     async def forget_upload(self, destination: str, key: str) -> None:
         await self._change(lambda file: file.forget_upload(destination, key), _nothing)
+
+    async def asked_of(self, destination: str) -> Sequence[AskedUpload]:
+        return await self._read(uploads.asked_of, destination)
+
+    async def ask_upload(self, destination: str, replica_key: str, *, at_ms: int) -> None:
+        await self._change(lambda file: file.ask_upload(destination, replica_key, at_ms), _nothing)
+
+    async def answer_upload(self, destination: str, replica_key: str, *, asked_at_ms: int) -> None:
+        await self._change(
+            lambda file: file.answer_upload(destination, replica_key, asked_at_ms), _nothing
+        )
+
+    async def forget_asked(self, asked: AskedUpload) -> None:
+        await self._change(lambda file: file.forget_asked(asked), _nothing)
 
     # Histories
 
