@@ -384,6 +384,29 @@ def test_keys_in_common_that_are_easily_overlooked(one: Rule, other: Rule) -> No
     assert may_overlap(replica_keys(one), wanted_keys(other))
 
 
+@pytest.mark.parametrize(
+    ("streamed", "limits", "enough"),
+    [
+        (7, "", None),
+        (8, "", "144MiB"),
+        (1, 'part_size = "1MiB"\nstream_memory = "20MiB"', None),
+        (1, 'part_size = "1MiB"\nstream_memory = "19MiB"', "20MiB"),
+        (3, 'part_size = "64MiB"', "512MiB"),
+    ],
+)
+def test_memory_has_a_part_for_each_streamed_destination(
+    streamed: int, limits: str, enough: str | None
+) -> None:
+    near = "".join(f'[destinations.near-{n}]\nbucket = "near-{n}"\n' for n in range(20))
+    far = "".join(
+        f'[destinations.far-{n}]\nbucket = "far-{n}"\nendpoint = "https://far"\n'
+        for n in range(streamed)
+    )
+    problems = found(f"{HEAD}{near}{far}[limits]\n{limits}\n")
+    assert [problem.severity for problem in problems] == [Severity.WARNING] * bool(enough)
+    assert [problem.hint for problem in problems] == [f"{enough} is enough"] * bool(enough)
+
+
 KEYED = 'customer_key = { env = "KEY" }\n'
 
 

@@ -20,6 +20,7 @@
 | a server that others can reach asks for a token | error |
 | ``retry_base`` ≤ ``retry_cap``, ``connect_timeout`` ≤ ``request_timeout`` | error |
 | ``part_size`` ≤ ``stream_memory`` | error: such an object could never be streamed |
+| half of ``stream_memory`` has a part for each streamed destination, and one more | warning |
 
 With an ``[aws]`` section also those of ``check_aws``.
 
@@ -44,6 +45,7 @@ from s3fanout.config.rules import rule_of
 from s3fanout.config.settings import Addressing, CopyMode, Destination, Settings, Store
 from s3fanout.config.units import format_duration, format_size
 from s3fanout.decide.match import may_collide
+from s3fanout.model.limits import PART_BYTES_MIN
 from s3fanout.model.rules import Deletes, Versions
 
 # Amazon S3 user guide, "General purpose bucket naming rules", read November 2026.
@@ -308,6 +310,18 @@ def _limits(settings: Settings) -> Iterator[Problem]:
             "limits.stream_memory",
             f"{format_size(limits.stream_memory_bytes)} is less than "
             f"part_size = {format_size(limits.part_size_bytes)}",
+            related=("limits.part_size",),
+        )
+        return
+    streamed = sum(not settings.copies_on_server(name) for name in settings.enabled)
+    enough_bytes = 2 * max(limits.part_size_bytes, PART_BYTES_MIN) * (streamed + 1)
+    if streamed and limits.stream_memory_bytes < enough_bytes:
+        yield Problem(
+            "limits.stream_memory",
+            f"{format_size(limits.stream_memory_bytes)} has no part for each of {streamed} "
+            "destinations that are streamed to: some that stand still may hold up the others",
+            f"{format_size(enough_bytes)} is enough",
+            severity=Severity.WARNING,
             related=("limits.part_size",),
         )
 

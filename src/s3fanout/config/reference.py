@@ -121,6 +121,8 @@ Errors:
 
 Warnings:
 
+- Less `stream_memory` than twice a part (at least 5MiB) for each streamed destination and one more:
+  some destinations that stand still may then hold up the others.
 - A bucket name that AWS would not give out (other stores do).
 - `ca_file` for an endpoint without TLS.
 - A destination whose filters let no key pass.

@@ -307,7 +307,7 @@ class Uploader:
         """Write parts, some at a time, in order. Returns whether none is left."""
 
         async def work() -> None:
-            while missing and (stop_at_s is None or self._clock.monotonic_s() < stop_at_s):
+            while missing and not self._is_late(stop_at_s):
                 await write(missing.popleft())
 
         workers = [

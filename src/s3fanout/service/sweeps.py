@@ -60,13 +60,13 @@ async def open_upload_sweepers(
 ) -> list[UploadSweeper]:
     """What takes unfinished uploads away, one for each destination.
 
-    Those that are switched off are looked at while uploads into them are known, if there are still
-    credentials for them.
+    Those that are switched off are looked at while the ledger knows of uploads into them, if there
+    are still credentials for them.
     """
     sweepers = []
     for name, to in settings.destinations.items():
         try:
-            if to.enabled or await ledger.uploads_of(name):
+            if to.enabled or await ledger.uploads_of(name) or await ledger.asked_of(name):
                 sweepers.append(
                     UploadSweeper(
                         rule=rule_in(settings, name),
