@@ -103,6 +103,8 @@ class _Connection(asyncio.Protocol):
                 self._unwritten[_PIECE_BYTES:],
             )
             self._wire.write(piece)
+        if not self._unwritten:
+            self._unwritten = _NOTHING  # An empty view holds on to all of the body.
 
     def is_usable(self, now_s: float) -> bool:
         """Whether the next request may go this way."""
