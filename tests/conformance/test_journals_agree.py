@@ -125,8 +125,8 @@ class Pair(RuleBasedStateMachine):
     @rule(destination=st.sampled_from(DESTINATIONS))
     def claim(self, destination: str) -> None:
         expected, actual = self.run(*(world.claim(destination) for world in self.worlds))
-        assert [replace(job, fence=0) for job in actual] == [
-            replace(job, fence=0) for job in expected
+        assert [job._replace(fence=0) for job in actual] == [
+            job._replace(fence=0) for job in expected
         ]
         self.leased += zip(expected, actual, strict=True)
         names = [(ours.destination, ours.key) for ours, _ in self.leased]

@@ -234,7 +234,7 @@ async def test_settlements_of_one_key_in_one_call_follow_each_other(world: World
 
 async def test_a_settlement_of_an_unknown_key_is_refused(world: World) -> None:
     await world.accept(new_job())
-    job = replace(await world.claim_one(), key="unknown")
+    job = (await world.claim_one())._replace(key="unknown")
     assert list(await world.journal.settle([settlement(job)])) == [False]
     assert await world.journal.get("a", "unknown") is None
 

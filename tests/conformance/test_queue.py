@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -269,7 +268,7 @@ async def test_a_postponed_job_is_claimed_when_due(world: World) -> None:
     assert await world.claim() == []
     world.clock.advance(1000)
     again = await world.claim_one()
-    assert again == replace(job, fence=again.fence, attempts=3)
+    assert again == job._replace(fence=again.fence, attempts=3)
 
 
 async def test_late_words_of_a_postponed_attempt_change_nothing(world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,8 +70,7 @@ def settled(at: OrderPoint | None, etag: str = "r", key: str = "k") -> Settlemen
 
 
 def failed(state: JobState) -> Settlement:
-    return replace(
-        settled(None),
+    return settled(None)._replace(
         state=state,
         due_at_ms=20,
         source_etag=None,

@@ -120,7 +120,7 @@ class _NoFence(SimJournal):
             job = settlement.job
             record = self._kept.records.get((job.destination, job.key))
             fence = job.fence if record is None else record.fence
-            fenced.append(replace(settlement, job=replace(job, fence=fence)))
+            fenced.append(settlement._replace(job=job._replace(fence=fence)))
         return await super().settle(fenced)
 
 
@@ -174,7 +174,7 @@ class _ForgetsWhatItWrote(SimJournal):
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         return await super().settle(
             [
-                replace(settlement, replica_etag="?")
+                settlement._replace(replica_etag="?")
                 if settlement.state is JobState.SETTLED
                 else settlement
                 for settlement in settlements

@@ -210,7 +210,7 @@ class SimStore:
             world.audit.faults += 1
             _amend(objects, key, replace(objects[key], content=objects[key].content[:-1]))
         # The memory store answers with the source's etag, which is another one if it is opaque.
-        return replace(answer, etag=objects[key].etag)
+        return answer._replace(etag=objects[key].etag)
 
     def _act_blindly(
         self,

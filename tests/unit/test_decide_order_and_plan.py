@@ -79,10 +79,10 @@ def plan(
 @pytest.mark.parametrize(
     "job",
     [
-        replace(HINTED, etag=None),
-        replace(HINTED, etag=""),
-        replace(HINTED, size_bytes=None),
-        replace(HINTED, etag=None, size_bytes=None),
+        HINTED._replace(etag=None),
+        HINTED._replace(etag=""),
+        HINTED._replace(size_bytes=None),
+        HINTED._replace(etag=None, size_bytes=None),
     ],
 )
 def test_without_an_etag_or_a_size_the_source_is_probed(way: Way, job: Job) -> None:
@@ -117,7 +117,7 @@ def test_what_is_known_is_pinned(
     if facts:
         assert plan(read(size_bytes), way) == expected
     else:
-        assert plan(None, way, job=replace(HINTED, size_bytes=size_bytes)) == expected
+        assert plan(None, way, job=HINTED._replace(size_bytes=size_bytes)) == expected
 
 
 def test_a_copy_that_needs_attributes_waits_for_the_facts() -> None:

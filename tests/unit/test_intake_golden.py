@@ -8,7 +8,6 @@ document (``[]`` is the message as it arrived).
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
@@ -100,5 +99,5 @@ def with_new_fields(value: Any) -> Any:
 
 def comparable(intake: Intake) -> object:
     """All but ids that are checksums, and what is said of a stranger's fields."""
-    events = [replace(event, event_id="") for event in intake.events]
+    events = [event._replace(event_id="") for event in intake.events]
     return events, intake.ignored, [bad.reason for bad in intake.malformed]

@@ -23,7 +23,7 @@ import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from s3fanout.awslambda.environment import FunctionSettings
@@ -350,9 +350,9 @@ def _join(groups: dict[tuple[str, str], _Group], wanted: _Wanted, message: _Mess
     group.continued = wanted.continued or group.continued
     if relation(job.order, group.job.order) is Relation.UNKNOWN and group.job is not job:
         # No telling which is newer: the source is asked.
-        job = replace(job, etag=None, size_bytes=None, order=None)
+        job = job._replace(etag=None, size_bytes=None, order=None)
     elif relation(job.order, group.job.order) is Relation.NEWER:
         job = group.job
     attempts = max(message.received - 1, group.job.attempts)
     event_at_ms = min(offered.event_at_ms, group.job.event_at_ms)
-    group.job = replace(job, attempts=attempts, event_at_ms=event_at_ms)
+    group.job = job._replace(attempts=attempts, event_at_ms=event_at_ms)

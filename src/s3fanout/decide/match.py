@@ -10,7 +10,7 @@ from functools import lru_cache
 from s3fanout.decide.key_template import parse_template
 from s3fanout.model.events import ChangeEvent, ChangeKind
 from s3fanout.model.jobs import NewJob
-from s3fanout.model.rules import Deletes, KeyFilter, KeyMap, Rule
+from s3fanout.model.rules import EVERYTHING, UNCHANGED, Deletes, KeyFilter, KeyMap, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ def refusal(rule: Rule, key: str, size_bytes: int | None) -> str | None:
 
     An unknown size passes: the plan asks again when it has read the facts.
     """
-    if rule.filter != _EVERYTHING and not _key_passes(rule.filter, key):
+    if rule.filter is not EVERYTHING and not _key_passes(rule.filter, key):
         return "filtered-key"
-    if rule.key_map != _UNCHANGED and not _mappable(rule.key_map, key):
+    if rule.key_map is not UNCHANGED and not _mappable(rule.key_map, key):
         return "filtered-key"
     if size_bytes is not None and not _size_passes(rule.filter, size_bytes):
         return "filtered-size"
@@ -103,10 +103,6 @@ def common_prefix(key_map: KeyMap) -> str:
 def may_collide(key_map: KeyMap) -> bool:
     """Whether two source keys may have one replica key."""
     return key_map.template != "" and not parse_template(key_map.template).is_lossless
-
-
-_EVERYTHING = KeyFilter()
-_UNCHANGED = KeyMap()
 
 
 def _mappable(key_map: KeyMap, key: str) -> bool:

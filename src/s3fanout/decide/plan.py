@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from s3fanout.decide.match import refusal
 from s3fanout.model.events import ChangeKind
@@ -43,8 +44,7 @@ class ProbeFirst:
     """Read the source's facts, then plan again."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerCopy:
+class ServerCopy(NamedTuple):
     """One CopyObject, pinned; ``facts`` if they were read."""
 
     etag: str

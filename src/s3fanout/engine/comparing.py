@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from s3fanout.decide.equal import is_same_but_tags
 from s3fanout.decide.match import replica_key
@@ -94,7 +94,7 @@ class ComparingCopier:
                     self._remember(job.key, replicated.source_etag, found.carried)
                     return replicated
                 # Without the hint the copier looks at all that the object carries.
-                job = replace(job, etag=None)
+                job = job._replace(etag=None)
         outcome = await self._copier.attempt(job, stop_at_s=stop_at_s)
         if isinstance(outcome, Replicated):
             carried = outcome.carried if found is None else found.carried

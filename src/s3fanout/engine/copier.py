@@ -8,7 +8,8 @@ again. It never settles a replica on a state of the source that it has not pinne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from s3fanout.decide.match import replica_key
 from s3fanout.decide.plan import (
@@ -40,8 +41,7 @@ from s3fanout.ports.system import Clock
 from s3fanout.ports.uploads import Uploads
 
 
-@dataclass(frozen=True, slots=True)
-class Replicated:
+class Replicated(NamedTuple):
     """The replica equals this state of the source.
 
     ``wrote`` tells whether it was written, ``differences`` what it lacks (``model.keeping``),

@@ -193,8 +193,7 @@ class HistoryCopier:
     async def _copy(self, run: _Run, version: Version) -> Outcome | None:
         await self._keep(run, _record(version, ""))
         outcome = await self._copier.attempt(
-            replace(
-                run.job,
+            run.job._replace(
                 kind=ChangeKind.CREATED,
                 etag=version.etag or None,
                 size_bytes=version.size_bytes,

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from s3fanout.decide import circuit as circuits
 from s3fanout.decide import pace as paces
-from s3fanout.decide.plan import Refuse, Skip
+from s3fanout.decide.plan import Skip
 from s3fanout.decide.retry import asks_for_bucket, blames_store, decide_retry
-from s3fanout.engine.copier import Outcome
+from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.exclusive import Attempts
 from s3fanout.engine.remover import Held, Removed
 from s3fanout.engine.settler import Settler
@@ -126,6 +126,7 @@ class Lane:
 
     async def run(self) -> None:
         """Claim and start attempts until ``stop``."""
+        loop = asyncio.get_running_loop()
         while not self._stopping:
             room = self._room()
             if room <= 0:
@@ -141,7 +142,7 @@ class Lane:
                 await self._clock.sleep(1.0)
                 continue
             for job in jobs:
-                self._start(job)
+                self._start(job, loop)
             if not jobs:
                 await self._wait_for_jobs(later=later_max > 0)
 
@@ -214,8 +215,8 @@ class Lane:
             await self._slot_freed.wait()
         # Else the pause ended since it was looked at: nothing is there that could end.
 
-    def _start(self, job: Job) -> None:
-        task = asyncio.get_running_loop().create_task(self._attempt(job))
+    def _start(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        task = loop.create_task(self._attempt(job))
         self._attempts[task] = job
         self._later_in_flight += job.kind is ChangeKind.EXISTS
         task.add_done_callback(self._ended)
@@ -240,7 +241,7 @@ class Lane:
             )
         written_etag = self._copier.take_written(job)
         if settlement.replica_etag is None and written_etag is not None:
-            settlement = replace(settlement, replica_etag=written_etag)
+            settlement = settlement._replace(replica_etag=written_etag)
         lag_s = max(0.0, (settlement.at_ms - job.event_at_ms) / 1000)
         self._telemetry.settled(settlement, lag_s=lag_s)
         await self._settler.put(settlement)
@@ -268,6 +269,21 @@ class Lane:
         self._close_circuit()
         self._close_source_circuit()
         self._pace = paces.after_success(self._pace)
+        if isinstance(outcome, Replicated):
+            return Settlement(
+                job,
+                JobState.SETTLED,
+                now_ms,
+                outcome.reason,
+                attempts=job.attempts,
+                source_etag=outcome.source_etag,
+                size_bytes=outcome.size_bytes,
+                source_version_id=outcome.source_version_id
+                or (job.version_id if outcome.source_etag == job.etag else None),
+                replica_etag=outcome.replica_etag,
+                differences=outcome.differences,
+                wrote=outcome.wrote,
+            )
         if isinstance(outcome, Skip):
             return Settlement(
                 job, JobState.SUPERSEDED, now_ms, outcome.reason, attempts=job.attempts
@@ -294,22 +310,7 @@ class Lane:
                 due_at_ms=now_ms,
                 error=ErrorRecord("unfinished", outcome.reason, "nothing to do: it goes on"),
             )
-        if isinstance(outcome, Refuse):
-            return _dead(job, now_ms, ErrorRecord(outcome.code, outcome.reason, outcome.hint))
-        return Settlement(
-            job,
-            JobState.SETTLED,
-            now_ms,
-            outcome.reason,
-            attempts=job.attempts,
-            source_etag=outcome.source_etag,
-            size_bytes=outcome.size_bytes,
-            source_version_id=outcome.source_version_id
-            or (job.version_id if outcome.source_etag == job.etag else None),
-            replica_etag=outcome.replica_etag,
-            differences=outcome.differences,
-            wrote=outcome.wrote,
-        )
+        return _dead(job, now_ms, ErrorRecord(outcome.code, outcome.reason, outcome.hint))
 
     def _close_circuit(self) -> None:
         if not self._circuit.is_closed:

@@ -8,7 +8,7 @@ takes to be sure when attempts really overlapped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from s3fanout.decide.match import replica_key
 from s3fanout.decide.turns import Relation, Verdict, judge_turn, later, relation
@@ -96,7 +96,7 @@ class TurnTaker:
             if self._ledger is None:
                 if await self._source_is(job.key, outcome.source_etag):
                     return Turned(outcome, recorded=False, relation=None)
-                job = replace(job, etag=None, size_bytes=None)
+                job = job._replace(etag=None, size_bytes=None)
                 continue
             answer = await self._ledger.record(settlement_of(job, outcome), turn=turn)
             verdict = judge_turn(
@@ -157,5 +157,5 @@ def _informed(job: Job, facts: object, answer: Answer) -> Job:
     """The job with what was just read: its state is at least as new as all that was recorded."""
     order = later(job.order, answer.before.order if answer.before else None)
     if isinstance(facts, Present):
-        return replace(job, etag=facts.etag, size_bytes=facts.size_bytes, order=order)
-    return replace(job, etag=None, size_bytes=None, order=order)
+        return job._replace(etag=facts.etag, size_bytes=facts.size_bytes, order=order)
+    return job._replace(etag=None, size_bytes=None, order=order)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Route(StrEnum):
@@ -33,8 +34,7 @@ class ChangeKind(StrEnum):
     """An object, a version or the visibility of one (a delete marker) went away."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderPoint:
+class OrderPoint(NamedTuple):
     """A per-key order token of one route.
 
     Attributes:
@@ -50,8 +50,7 @@ class OrderPoint:
     trusted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeEvent:
+class ChangeEvent(NamedTuple):
     """One change of one key of one bucket.
 
     Attributes:

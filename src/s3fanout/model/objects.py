@@ -169,8 +169,7 @@ class Body:
     sha256_hex: str
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What a store answered to a write.
 
     Attributes:

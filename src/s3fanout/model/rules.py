@@ -51,6 +51,10 @@ class KeyMap:
     template: str = ""
 
 
+EVERYTHING = KeyFilter()
+UNCHANGED = KeyMap()
+
+
 class Deletes(StrEnum):
     """What happens to a replica when its source object goes away."""
 
@@ -94,10 +98,17 @@ class Rule:
     """
 
     destination: str
-    filter: KeyFilter = KeyFilter()
-    key_map: KeyMap = KeyMap()
+    filter: KeyFilter = EVERYTHING
+    key_map: KeyMap = UNCHANGED
     deletes: Deletes = Deletes.IGNORE
     drift: Drift = Drift.REPORT
     keeping: Keeping = field(default_factory=Keeping)
     versions: Versions = Versions.LATEST
     version_deletes: Deletes = Deletes.IGNORE
+
+    def __post_init__(self) -> None:
+        # What most rules have is then told by looking, not by comparing, for each event.
+        if self.filter == EVERYTHING:
+            object.__setattr__(self, "filter", EVERYTHING)
+        if self.key_map == UNCHANGED:
+            object.__setattr__(self, "key_map", UNCHANGED)

@@ -286,8 +286,8 @@ class SqliteJournal(Session):
                 size_bytes = job.size_bytes
                 if settlement.size_bytes is not None:
                     size_bytes = settlement.size_bytes
-                retry = replace(
-                    job, fence=fence, attempts=settlement.attempts, size_bytes=size_bytes
+                retry = job._replace(
+                    fence=fence, attempts=settlement.attempts, size_bytes=size_bytes
                 )
                 backlog.postponed(job, retry, settlement.due_at_ms)
                 self._wakeups.wake(job.destination)

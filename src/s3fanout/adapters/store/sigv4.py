@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EMPTY_SHA256_HEX = sha256(b"").hexdigest()
 _KEYS_KEPT_MAX = 64
+_SHA256 = sha256()
+"""A copy of it is made in a third less time than a new one (OpenSSL 3 looks its algorithms up)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,10 @@ class Signer:
         canonical = (
             f"{method}\n{raw_path}\n{query}\n{header_lines}\n\n{signed_names}\n{payload_sha256_hex}"
         )
-        digest = sha256(canonical.encode()).hexdigest()
+        hashed = _SHA256.copy()
+        hashed.update(canonical.encode())
         scope = date.day + self._scope_tail
-        to_sign = f"AWS4-HMAC-SHA256\n{date.amz_date}\n{scope}\n{digest}"
+        to_sign = f"AWS4-HMAC-SHA256\n{date.amz_date}\n{scope}\n{hashed.hexdigest()}"
         key = self._keys.get((date.day, secret_key)) or self._derive(date.day, secret_key)
         signature = key.hex_digest(to_sign.encode())
         return (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -183,7 +184,7 @@ class _Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         text = value.strip().decode("utf-8", "surrogateescape")
-        self._headers.setdefault(name.lower().decode("ascii", "replace"), text)
+        self._headers.setdefault(_name(name), text)
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
@@ -259,6 +260,7 @@ class _Origin:
     """Where connections go, and those that are idle, the last used one at the end."""
 
     def __init__(self, base: str, tls: ssl.SSLContext) -> None:
+        self.loop = asyncio.get_running_loop()  # asked once: each time costs a system call
         parts = urlsplit(base)
         self.tls = tls if parts.scheme == "https" else None
         self.host = parts.hostname or ""
@@ -313,7 +315,7 @@ class DirectTransport:
         connection: _Connection | None = None
         try:
             origin = self._origins.get(base) or self._origin(base)
-            loop = asyncio.get_running_loop()
+            loop = origin.loop
             connection = origin.kept(loop.time()) or await self._connect(loop, origin, total_s)
             if not self._watching:
                 self._watching = True
@@ -374,6 +376,12 @@ class DirectTransport:
         except (OSError, TimeoutError, ValueError) as error:
             raise unanswered(error, maybe_applied=False) from error
         return made
+
+
+@lru_cache(maxsize=256)
+def _name(raw: bytes) -> str:
+    """The name of a header; they are the same in all answers."""
+    return raw.lower().decode("ascii", "replace")
 
 
 def _head(method: str, target: str, headers: Sequence[Header], body_bytes: int) -> bytes:
