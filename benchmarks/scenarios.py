@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -235,10 +236,13 @@ def idle_latency(bench: Bench) -> list[Line]:
         objects = fill(server, count, SIZE_BYTES)
         make_buckets(server)
         targets = {bucket: Target(bucket, server, "idle/") for bucket in BUCKETS}
-        took_s, store_s = [], []
+        took_s, store_s, flush_s = [], [], []
+        page = bench.fresh() / "page"
+        os.sync()  # What the scenarios before wrote: a flush of the ledger would wait for it.
         with running_daemon(bench.fresh(), server, targets) as daemon, asyncio.Runner() as runner:
             stores = [store(server, bucket) for bucket in BUCKETS]
             for number, one in enumerate(objects):
+                flush_one_s = flushed_s(page)
                 store_one_s = runner.run(copies_s(stores, one.key))
                 (message,) = messages([one], bucket=SOURCE, records=1)
                 began_s = time.time()
@@ -246,6 +250,7 @@ def idle_latency(bench: Bench) -> list[Line]:
                 while (settled_at_s := daemon.settled_at_s(one.key)) is None:
                     time.sleep(0.002)
                 if number >= WARM_UP:
+                    flush_s.append(flush_one_s)
                     store_s.append(store_one_s)
                     took_s.append(settled_at_s - began_s)
             for each in stores:
@@ -253,12 +258,25 @@ def idle_latency(bench: Bench) -> list[Line]:
     # Only the median of the store's own copies is taken off: its slow ones are not our merit.
     own = percentile_ms(store_s, 50)
     lines = [Line("D", "the store's copies alone, p50, ms", Spread.of([own]))]
+    for part in (50, 99):
+        flush = Spread.of([percentile_ms(flush_s, part)])
+        lines.append(Line("D", f"a flush of the disk alone, p{part}, ms", flush))
     for part, bound in ((50, 50.0), (99, 200.0)):
         took = percentile_ms(took_s, part)
         lines.append(Line("D", f"event to replica, p{part}, ms", Spread.of([took])))
         beyond = Spread.of([took - own])
         lines.append(Line("D", f"beyond the copy, p{part}, ms", beyond, bound, at_least=False))
     return lines
+
+
+def flushed_s(page: Path) -> float:
+    """Seconds until a page more of a file is on the disk: an event waits for as much."""
+    began = time.perf_counter()
+    with page.open("ab") as file:
+        file.write(b"\0" * 4096)
+        file.flush()
+        os.fdatasync(file.fileno())
+    return time.perf_counter() - began
 
 
 def memory(bench: Bench) -> list[Line]:
