@@ -68,7 +68,7 @@ class Received:
         self.queue: asyncio.Queue[Event] = asyncio.Queue()
 
     async def next(self) -> Event:
-        return await asyncio.wait_for(self.queue.get(), timeout=20)
+        return await asyncio.wait_for(self.queue.get(), timeout=60)
 
 
 @asynccontextmanager

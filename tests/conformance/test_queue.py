@@ -324,7 +324,7 @@ async def test_a_pause_for_a_time_ends_by_itself_and_wakes(world: World) -> None
     assert await world.claim("a") == []
     assert not waiting.done()
     world.clock.advance(1)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     assert len(await world.claim("a")) == 1
 
 
@@ -357,7 +357,7 @@ async def test_what_can_be_claimed_wakes(world: World, cause: str) -> None:
             await journal.redrive(FailureSelection(), now_ms=now_ms)
         case _:
             await journal.resume("a")
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     assert len(await world.claim()) == 1
 
 
@@ -371,7 +371,7 @@ async def test_a_due_time_wakes(world: World, restart: bool) -> None:
     waiting = asyncio.create_task(world.journal.wait("a", now_ms=world.now_ms, timeout_s=3600))
     await world.clock.somebody_sleeps()
     world.clock.advance(300)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     assert len(await world.claim()) == 4
 
 
@@ -379,7 +379,7 @@ async def test_a_wait_ends_with_its_time(world: World) -> None:
     waiting = asyncio.create_task(world.journal.wait("a", now_ms=world.now_ms, timeout_s=0.25))
     await world.clock.somebody_sleeps()
     world.clock.advance(250)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_a_wait_for_something_that_is_there_returns_at_once(world: World) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import ssl
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.evidence import get, keys
 from tests.e2e.installation import until
 from tests.e2e.notices import write_and_tell
+from tests.servers.certificates import authority
 from tests.servers.relay import forward_proxy, tls_front
 from tests.servers.seaweedfs import DOMAIN
 from tests.servers.server import Server
@@ -21,40 +19,21 @@ from tests.servers.server import Server
 pytestmark = pytest.mark.stores
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A root that nobody knows, and a server that it signed."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl program")
-    root, server = tmp_path / "root", tmp_path / "server"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
-    request += ["-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    leaf = ["-CA", f"{root}.crt", "-CAkey", f"{root}.key"]
-    leaf += ["-addext", "basicConstraints=critical,CA:FALSE"]
-    leaf += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    for name, more in ((root, []), (server, leaf)):
-        files = ["-subj", f"/CN={name.name}", "-keyout", f"{name}.key", "-out", f"{name}.crt"]
-        subprocess.run([*request, *files, *more], check=True, capture_output=True, timeout=60)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f"{server}.crt", f"{server}.key")
-    return Path(f"{root}.crt"), context
-
-
 def test_a_store_whose_authority_is_our_own(
     install: Install,
     new_place: NewPlace,
     seaweedfs: Server,
-    authority: tuple[Path, ssl.SSLContext],
+    tmp_path: Path,
 ) -> None:
     """With ``ca_file`` its objects arrive; without it nothing is sent to it."""
-    root, context = authority
+    signer = authority(tmp_path)
     source, known, unknown = (new_place(seaweedfs, name) for name in ("source", "known", "unknown"))
-    with tls_front(seaweedfs.endpoint, context) as https:
+    with tls_front(seaweedfs.endpoint, signer.server_context()) as https:
         server = replace(seaweedfs, endpoint=https)
         installation = install(
             source=source,
             destinations={
-                "known": replace(known, server=server, settings={"ca_file": f'"{root}"'}),
+                "known": replace(known, server=server, settings={"ca_file": f'"{signer.root}"'}),
                 "unknown": replace(unknown, server=server),
             },
         )

@@ -508,5 +508,5 @@ async def test_a_defect_that_ends_the_settler_is_told(world_of: MakeWorld) -> No
     await quiet()
     assert told.done()
     assert isinstance(told.result(), ZeroDivisionError)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await world.engine.stop(drain_s=60)  # there is nobody to wait for

@@ -102,7 +102,7 @@ async def listening(
 
 @asynccontextmanager
 async def opened(make: Make, settings: TransportSettings | None = None) -> AsyncIterator[Transport]:
-    transport = make(settings or TransportSettings(read_s=5, total_s=10))
+    transport = make(settings or TransportSettings(read_s=60, total_s=60))
     try:
         yield transport
     finally:

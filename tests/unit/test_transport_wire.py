@@ -6,11 +6,7 @@ A dependency's upgrade that changes one of these habits is noticed here, not in 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +17,7 @@ from s3fanout.adapters.store.transport_aiohttp import AiohttpTransport
 from s3fanout.adapters.store.transport_direct import DirectTransport
 from s3fanout.adapters.store.transport_routed import RoutedTransport
 from s3fanout.model.errors import Unavailable
+from tests.servers.certificates import Authority, authority
 from tests.servers.server import LOOPBACK, closed_port
 from tests.unit.recorder import CLOSE, OK, Make, Recorder, ask, listening, opened
 
@@ -123,7 +120,7 @@ async def test_a_body_comes_with_its_length(recorder: Recorder, make: Make) -> N
 
 @EVERY
 async def test_connections_are_kept_and_limited(recorder: Recorder, make: Make) -> None:
-    async with opened(make, TransportSettings(connections_max=2, total_s=10)) as transport:
+    async with opened(make, TransportSettings(connections_max=2, total_s=60)) as transport:
         await asyncio.gather(*(ask(transport, recorder, "PUT") for _ in range(40)))
     assert recorder.unanswered_max <= 2
     assert recorder.connections < 20
@@ -281,10 +278,11 @@ async def test_a_silent_server_is_not_waited_for_and_may_have_applied_the_write(
     recorder: Recorder, make: Make, limit: str
 ) -> None:
     recorder.hold = asyncio.Event()
+    # Long enough for a busy machine to send the request.
     settings = TransportSettings(
-        read_s=0.3 if limit == "silence" else 30, total_s=0.3 if limit == "total" else 30
+        read_s=1 if limit == "silence" else 30, total_s=1 if limit == "total" else 30
     )
-    total_s = 0.3 if limit == "total of the request" else None
+    total_s = 1.0 if limit == "total of the request" else None
     async with opened(make, settings) as transport:
         with pytest.raises(Unavailable) as caught:
             await ask(transport, recorder, "PUT", body=b"1", total_s=total_s)
@@ -306,7 +304,7 @@ async def test_proxies_of_the_environment_are_a_setting(
     recorder: Recorder, make: Make, honoured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", recorder.base)
-    settings = TransportSettings(use_environment_proxies=honoured, total_s=10)
+    settings = TransportSettings(use_environment_proxies=honoured, total_s=60)
     async with opened(make, settings) as transport:
         if honoured:
             store = Recorder("http://no-such-host.invalid:9000")
@@ -327,41 +325,9 @@ async def test_a_base_that_needs_no_proxy_is_reached_directly(
         assert (await ask(transport, recorder)).body == b"ok"
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """A root that nobody knows, and a server's certificate with its key that it signed."""
-
-    root: Path
-    server: Path
-
-
 @pytest.fixture(scope="module")
 def authorities(tmp_path_factory: pytest.TempPathFactory) -> list[Authority]:
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl program")
     return [authority(tmp_path_factory.mktemp("tls")) for _ in range(2)]
-
-
-def authority(folder: Path) -> Authority:
-    root, server = folder / "root", folder / "server"
-    leaf = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
-    for name, extensions in ((root, ()), (server, leaf)):
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
-        command += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={name.name}"]
-        command += ["-keyout", f"{name}.key", "-out", f"{name}.crt"]
-        if extensions:
-            command += ["-CA", f"{root}.crt", "-CAkey", f"{root}.key"]
-        for extension in extensions:
-            command += ["-addext", extension]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
-    server.write_bytes(b"".join(Path(f"{server}.{kind}").read_bytes() for kind in ("key", "crt")))
-    return Authority(Path(f"{root}.crt"), server)
-
-
-def tls_of(authority: Authority) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority.server)
-    return context
 
 
 @EVERY
@@ -369,18 +335,21 @@ async def test_every_root_of_the_bundle_is_trusted(
     authorities: list[Authority], make: Make, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "bundle.pem"
-    bundle.write_bytes(b"".join(authority.root.read_bytes() for authority in authorities))
-    async with opened(make, TransportSettings(ca_file=bundle, total_s=10)) as transport:
-        for authority in authorities:
-            async with listening(recorder := Recorder(), tls_of(authority)):
+    bundle.write_bytes(b"".join(each.root.read_bytes() for each in authorities))
+    async with opened(make, TransportSettings(ca_file=bundle, total_s=60)) as transport:
+        for each in authorities:
+            async with listening(recorder := Recorder(), each.server_context()):
                 assert (await ask(transport, recorder, "PUT", body=b"1")).body == b"ok"
 
 
 @EVERY
 async def test_a_stranger_is_not_trusted(authorities: list[Authority], make: Make) -> None:
-    settings = TransportSettings(ca_file=authorities[0].root, total_s=10)
+    settings = TransportSettings(ca_file=authorities[0].root, total_s=60)
     recorder = Recorder()
-    async with listening(recorder, tls_of(authorities[1])), opened(make, settings) as transport:
+    async with (
+        listening(recorder, authorities[1].server_context()),
+        opened(make, settings) as transport,
+    ):
         with pytest.raises(Unavailable) as caught:
             await ask(transport, recorder, "PUT", body=b"1")
     assert caught.value.maybe_applied is False
