@@ -111,7 +111,7 @@ def test_status_tells_the_truth_with_and_without_a_daemon(
     running.wait_replicated(3)
     document = running.read("status")
     assert document["daemon"]["running"] is True
-    assert document["source"] == {"bucket": source.bucket}
+    assert document["source"] == {"bucket": source.bucket, "circuit_open": None}
     for row in document["destinations"]:
         assert (row["health"], row["replicated"], row["backlog_jobs"]) == ("ok", 3, 0)
         assert row["lag_s"] == 0
