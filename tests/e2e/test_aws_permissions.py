@@ -41,7 +41,10 @@ pytestmark = pytest.mark.stores
 CONFIG = """
 source.bucket = "{name}"
 aws.topology = "durable"
-destinations.a = {{ bucket = "{name}-a", acl = "keep", include = {{ prefixes = ["raw/"] }} }}
+destinations.a.bucket = "{name}-a"
+destinations.a.acl = "keep"
+destinations.a.annotations = "keep"
+destinations.a.include.prefixes = ["raw/"]
 """
 KEY = "raw/ü"
 PLAN = blueprint(parse("schema = 1" + CONFIG.format(name="x-x"), path=Path("c"), env={}).settings)
@@ -240,6 +243,13 @@ REQUESTS: dict[tuple[str, str], Callable[[World], None]] = {
     ("TellAbsentFromDenied", "s3:ListBucket"): in_source("list_objects_v2", MaxKeys=1),
     ("WriteReplicas", "s3:PutObject"): in_destination("put_object", Body=b"x"),
     ("WriteReplicas", "s3:PutObjectTagging"): in_destination("put_object_tagging", Tagging=TAGS),
+    ("ReadSource", "s3:GetObjectAnnotation"): in_source(
+        "get_object_annotation", Key=KEY, AnnotationName="a"
+    ),
+    ("WriteReplicas", "s3:PutObjectAnnotation"): in_destination(
+        "put_object_annotation", AnnotationName="a", AnnotationPayload=b"x"
+    ),
+    ("ListAnnotations", "s3:ListObjectAnnotations"): in_source("list_object_annotations", Key=KEY),
     ("ReadLocks", "s3:GetObjectRetention"): in_source("get_object_retention", Key=KEY),
     ("ReadLocks", "s3:GetObjectLegalHold"): in_source("get_object_legal_hold", Key=KEY),
     ("WriteLocks", "s3:PutObjectRetention"): in_destination("put_object_retention", Retention=HOUR),

@@ -31,6 +31,8 @@ READS = (
     Operation.GET_OBJECT,
     Operation.GET_TAGGING,
     Operation.GET_ACL,
+    Operation.LIST_ANNOTATIONS,
+    Operation.GET_ANNOTATION,
 )
 WRITES = (
     Operation.PUT_OBJECT,
@@ -46,6 +48,7 @@ OF_BUCKET = (
     Operation.GET_BUCKET_ACL,
     Operation.HEAD_BUCKET,
 )
+OF_ANNOTATIONS = (Operation.PUT_ANNOTATION,)
 OF_UPLOADS = (
     Operation.CREATE_UPLOAD,
     Operation.UPLOAD_PART,
@@ -53,10 +56,10 @@ OF_UPLOADS = (
     Operation.LIST_PARTS,
     Operation.ABORT_UPLOAD,
 )
-ALL = (*READS, *WRITES, *OF_BUCKET, *OF_UPLOADS)
+ALL = (*READS, *WRITES, *OF_BUCKET, *OF_UPLOADS, *OF_ANNOTATIONS)
 COMPLETING = (Operation.COMPLETE_UPLOAD,)
 WITH_SOURCE = (*READS, Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY)
-PINNED = (*WITH_SOURCE, Operation.DELETE_OBJECT)
+PINNED = (*WITH_SOURCE, Operation.DELETE_OBJECT, *OF_ANNOTATIONS)
 NOT_PINNED = tuple(operation for operation in ALL if operation not in PINNED)
 TOO_LARGE = (
     "The specified copy source is larger than the maximum allowable size for a copy source: "
@@ -334,6 +337,9 @@ def test_a_denial_names_the_permission_that_is_missing(operation: Operation) -> 
         Operation.GET_TAGGING: "s3:GetObjectTagging",
         Operation.GET_ACL: "s3:GetObjectAcl",
         Operation.GET_BUCKET_ACL: "s3:GetBucketAcl",
+        Operation.LIST_ANNOTATIONS: "s3:ListObjectAnnotations",
+        Operation.GET_ANNOTATION: "s3:GetObjectAnnotation",
+        Operation.PUT_ANNOTATION: "s3:PutObjectAnnotation",
         Operation.PUT_OBJECT: "s3:PutObject",
         Operation.COPY_OBJECT: "s3:PutObject",
         Operation.DELETE_OBJECT: "s3:DeleteObject",

@@ -39,6 +39,13 @@ Acl = StrEnum(
 """What a replica is written with: the canned ACLs of S3."""
 
 
+class Annotations(StrEnum):
+    """What a replica gets of an object's annotations."""
+
+    COPIED = "copied"
+    KEEP = KEEP
+
+
 class Replicas(Section):
     """What a destination keeps."""
 
@@ -79,6 +86,12 @@ class Replicas(Section):
         description="Canned ACL that replicas are written with; none: the bucket's rules hold; "
         "keep: the ACL of the source object, read with one request more for each replica: grants "
         "to groups, and to accounts where the destination has the source's endpoint.",
+    )
+    annotations: Annotations = Field(
+        default=Annotations.COPIED,
+        description="Annotations of Amazon S3: those that the store copies along with a small "
+        "object (copied), or all (keep: one request more for each replica that is streamed or "
+        "copied in parts, three more for each annotation at most).",
     )
     strict: Switch = Field(
         default=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from s3fanout.config.replicas import Acl
+from s3fanout.config.replicas import Acl, Annotations
 from s3fanout.config.settings import Destination, Settings, Store
 from s3fanout.model.keeping import KEEP, SSE_C, Keeping
 from s3fanout.model.limits import Limits
@@ -75,6 +75,7 @@ def _keeping(destination: Destination) -> Keeping:
         kms_key=destination.kms_key or "",
         acl="" if destination.acl is Acl.NONE else destination.acl,
         lock=destination.object_lock,
+        annotations=destination.annotations is Annotations.KEEP,
         strict=destination.strict,
     )
 

@@ -26,7 +26,11 @@ from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
 from s3fanout.model.objects import NO_EXTRAS, Encryption, ObjectLock, Present
 from s3fanout.model.vendors import OTHER
 
-COMPARED = frozenset(Difference) - {Difference.ACL, Difference.CHECKSUM_TYPE}
+COMPARED = frozenset(Difference) - {
+    Difference.ACL,
+    Difference.ANNOTATIONS,
+    Difference.CHECKSUM_TYPE,
+}
 """Names of what is compared, beside the content headers."""
 
 

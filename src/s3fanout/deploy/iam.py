@@ -72,9 +72,9 @@ def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
     source = plan.settings.source
     yield Grant(
         "ReadSource",
-        ("s3:GetObject", "s3:GetObjectTagging"),
+        ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectAnnotation"),
         _objects(source.bucket, wanted_keys(branch.rule)),
-        "reads what the rule wants, with its tags",
+        "reads what the rule wants, with its tags and annotations",
     )
     yield Grant(
         "TellAbsentFromDenied",
@@ -84,9 +84,9 @@ def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
     )
     yield Grant(
         "WriteReplicas",
-        ("s3:PutObject", "s3:PutObjectTagging"),
+        ("s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAnnotation"),
         _objects(branch.to.bucket, replica_keys(branch.rule)),
-        "writes replicas, with their tags",
+        "writes replicas, with their tags and annotations",
     )
     yield Grant(
         "ContinueLargeCopies",
@@ -156,6 +156,13 @@ def _keeping_grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
             ("s3:GetBucketAcl",),
             (bucket_arn(branch.to.bucket),),
             "grants the bucket's owner what grants to others would take from it",
+        )
+    if keeping.annotations:
+        yield Grant(
+            "ListAnnotations",
+            ("s3:ListObjectAnnotations",),
+            sources + replicas,
+            "keeps the annotations of what it copies in parts",
         )
     if keeping.acl:
         yield Grant("WriteAcls", _ACLS, replicas, "writes replicas with an ACL")
@@ -253,10 +260,11 @@ def bucket_document(branch: Branch, account: str) -> Json:
         f"arn:aws:s3:::{branch.to.bucket}/{literal(edges.prefix)}*"
         for edges in replica_keys(branch.rule).within
     ]
-    actions = ["s3:PutObject", "s3:PutObjectTagging", "s3:GetObject"]
+    actions = ["s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAnnotation", "s3:GetObject"]
     actions += ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
     actions += _LOCKS if branch.rule.keeping.lock else ()
     actions += _ACLS if branch.rule.keeping.acl else ()
+    actions += ["s3:ListObjectAnnotations"] if branch.rule.keeping.annotations else ()
     if branch.to.loop_guard:
         actions.append("s3:GetObjectTagging")
         actions += ["s3:GetObjectAcl"] if branch.rule.keeping.acl == KEEP else ()

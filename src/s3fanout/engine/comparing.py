@@ -78,7 +78,8 @@ class ComparingCopier:
     async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         """As ``Copier.attempt``. Two requests more for what is compared, four if it has tags.
 
-        Two or three more with ``acl = "keep"``.
+        Two or three more with ``acl = "keep"``; with ``annotations = "keep"`` one, and what it
+        takes to put those that the replica lacks.
 
         Raises:
             StoreError: One side could not be read; nothing was written.
@@ -123,9 +124,7 @@ class ComparingCopier:
             )
             if tags != replica_tags:
                 return None
-        found = await self._keeper.differences_found(
-            source, target, replica, read_acl=lambda: self._source.get_acl(key)
-        )
+        found = await self._keeper.differences_found(self._source, source, target, replica)
         if found is None:
             return None
         replicated = Replicated(

@@ -27,7 +27,7 @@ from s3fanout.decide.plan import (
 )
 from s3fanout.decide.proof import contradiction, proof_of_parts
 from s3fanout.engine.doubts import Etags
-from s3fanout.engine.keeper import Keeper, Load
+from s3fanout.engine.keeper import Keeper, Load, Replica
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.remover import Held, Removed, Remover
 from s3fanout.engine.uploader import Made, Source, Unfinished, Uploader
@@ -281,6 +281,7 @@ class Copier:
             # digest that the store itself checked on receipt.
             replica = await self._check(job, target, body.facts, written.etag)
             await self._settle_doubt(job, target, body, replica, written.etag)
+        load = await self._annotated(job, load, target, written)
         return Replicated(
             body.facts.etag,
             body.facts.size_bytes,
@@ -313,6 +314,7 @@ class Copier:
         self._wrote[job.key] = written.etag
         self._reads.wrote(job.key, number)
         replica = await self._check(job, target, facts, written.etag)
+        load = await self._annotated(job, load, target, written)
         lacks = await self._keeper.differences_of_parts(load, facts, target, replica)
         return Replicated(
             facts.etag,
@@ -331,6 +333,15 @@ class Copier:
             facts,
             tags,
             read_acl=lambda: self._source.get_acl(job.key, version_id=job.pinned_version_id),
+        )
+
+    async def _annotated(self, job: Job, load: Load, target: str, written: Written) -> Load:
+        return await self._keeper.annotated(
+            load,
+            self._source,
+            job.key,
+            Replica(target, written.etag),
+            version_id=job.pinned_version_id,
         )
 
     async def _differences(

@@ -8,7 +8,7 @@ attribute, and an object without special attributes none.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from s3fanout.decide.grants import (
     canned_of,
@@ -31,6 +31,7 @@ from s3fanout.decide.keeping import (
     wanted,
     without,
 )
+from s3fanout.engine.annotations import Annotated, carry
 from s3fanout.model.acls import CANNED
 from s3fanout.model.errors import NotExact, StoreError
 from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
@@ -67,6 +68,13 @@ class Load:
 
     attributes: ObjectAttributes
     lacks: frozenset[str] = frozenset()
+
+
+class Replica(NamedTuple):
+    """An object that was written, and what it must still be."""
+
+    key: str
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ class Keeper:
             attributes=keeping.attributes,
             source_encrypts_all=keeping.source_encrypts_all,
             same_accounts=keeping.same_accounts,
+            annotations=keeping.annotations,
             strict=keeping.strict,
         )
 
@@ -271,24 +280,49 @@ class Keeper:
             lacks |= {Difference.TAGS}
         return lacks
 
-    async def differences_found(
-        self,
-        facts: Present,
-        target: str,
-        replica: Present,
-        *,
-        read_acl: Callable[[], Awaitable[Acl]],
-    ) -> Found | None:
-        """How a replica is that is there already; ``None`` if it may not stay so.
+    async def annotated(
+        self, load: Load, source: ObjectStore, key: str, replica: Replica, *, version_id: str | None
+    ) -> Load:
+        """``load``, after annotations were put on the replica: it lacks them if that cannot be.
 
+        Args:
+            load: What the replica was written with.
+            source: The source bucket.
+            key: The source object.
+            replica: What was written, and is the current object.
+            version_id: Of the source object, if it is not the current one.
+        """
+        if not self._keeping.annotations:
+            return load
+        kept = await carry(
+            Annotated(
+                source=source,
+                destination=self._destination,
+                key=key,
+                version_id=version_id,
+                target=replica.key,
+                etag=replica.etag,
+                is_locked=load.attributes.extras.lock is not None,
+            )
+        )
+        return load if kept else replace(load, lacks=load.lacks | {Difference.ANNOTATIONS})
+
+    async def differences_found(
+        self, source: ObjectStore, facts: Present, target: str, replica: Present
+    ) -> Found | None:
+        """How a replica of the current object is; ``None`` if it may not stay as it is.
+
+        Annotations that it lacks are put on it.
         One request more with ``acl = "keep"``, two where the store may drop ACLs.
         """
         if self._keeping.attributes is Carry.COPIED:
             return Found()
         try:
-            load = await self.load(facts, read_acl=read_acl)
+            load = await self.load(facts, read_acl=lambda: source.get_acl(facts.key))
         except NotExact:
             return None
+        written = Replica(target, replica.etag)
+        load = await self.annotated(load, source, facts.key, written, version_id=None)
         lacks = await self.differences_of_parts(load, facts, target, replica)
         if self._forbids(lacks):
             return None

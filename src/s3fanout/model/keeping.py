@@ -35,6 +35,7 @@ class Difference(StrEnum):
     """What a replica lacks of what it was to have. Content headers are called by their name."""
 
     ACL = "acl"
+    ANNOTATIONS = "annotations"
     CHECKSUM = "checksum"
     CHECKSUM_TYPE = "checksum-type"
     ENCRYPTION = "encryption"
@@ -63,6 +64,7 @@ class Keeping:
         source_encrypts_all: The source's store does SSE-S3 with all objects and says so of each, as
             Amazon S3 does: then it says nothing of an object, and is only kept where the
             destination is known to do it on request.
+        annotations: Those that the store does not copy along are looked for, and carried over.
         strict: A replica that lacks anything is a dead letter, and is not left there. Checksums do
             not count where one of the whole object stands for one of parts.
     """
@@ -74,5 +76,6 @@ class Keeping:
     acl: str = ""
     same_accounts: bool = False
     lock: bool = True
+    annotations: bool = False
     source_encrypts_all: bool = False
     strict: bool = False

@@ -67,6 +67,18 @@ class ObjectLock:
     legal_hold: bool = False
 
 
+class Annotation(NamedTuple):
+    """A text that an object carries, as a listing tells it.
+
+    Attributes:
+        name: Unique to the object.
+        etag: Opaque validator of the text, without quotes.
+    """
+
+    name: str
+    etag: str
+
+
 @dataclass(frozen=True, slots=True)
 class Extras:
     """What an object carries that ``CopyObject`` does not copy by itself.

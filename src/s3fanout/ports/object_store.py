@@ -8,6 +8,7 @@ from typing import Protocol
 from s3fanout.model.acls import Acl
 from s3fanout.model.objects import (
     NO_EXTRAS,
+    Annotation,
     Body,
     Checksum,
     ChecksumAlgorithm,
@@ -99,6 +100,35 @@ class ObjectStore(Protocol):
 
         Raises:
             SourceAbsent: Confirmed absence.
+        """
+        ...
+
+    async def list_annotations(
+        self, key: str, *, version_id: str | None = None
+    ) -> Sequence[Annotation]:
+        """All annotations of the current object. One request per 1,000.
+
+        Raises:
+            Refused: ``s3_code == "NotImplemented"``: the store knows none.
+            SourceAbsent: There is no such object (not confirmed).
+        """
+        ...
+
+    async def get_annotation(self, key: str, name: str, *, version_id: str | None = None) -> bytes:
+        """The text of an annotation. One request.
+
+        Raises:
+            SourceAbsent: There is no such object or annotation (not confirmed).
+        """
+        ...
+
+    async def put_annotation(self, key: str, name: str, content: bytes, *, if_match: str) -> None:
+        """Put an annotation on the current object, in place of one of this name. One request.
+
+        A store that knows no annotations may take it for the object: ``list_annotations`` tells.
+
+        Raises:
+            SourceChanged: The object's etag is another one than ``if_match``.
         """
         ...
 

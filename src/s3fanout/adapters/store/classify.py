@@ -62,6 +62,9 @@ class Operation(StrEnum):
     GET_TAGGING = "GetObjectTagging"
     GET_ACL = "GetObjectAcl"
     GET_BUCKET_ACL = "GetBucketAcl"
+    LIST_ANNOTATIONS = "ListObjectAnnotations"
+    GET_ANNOTATION = "GetObjectAnnotation"
+    PUT_ANNOTATION = "PutObjectAnnotation"
     PUT_OBJECT = "PutObject"
     COPY_OBJECT = "CopyObject"
     DELETE_OBJECT = "DeleteObject"
@@ -105,10 +108,17 @@ _OF_BUCKET = (
     Operation.HEAD_BUCKET,
 )
 _READS = frozenset(
-    {Operation.HEAD_OBJECT, Operation.GET_OBJECT, Operation.GET_TAGGING, Operation.GET_ACL}
+    {
+        Operation.HEAD_OBJECT,
+        Operation.GET_OBJECT,
+        Operation.GET_TAGGING,
+        Operation.GET_ACL,
+        Operation.LIST_ANNOTATIONS,
+        Operation.GET_ANNOTATION,
+    }
 )
 _HAS_SOURCE = _READS | {Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY}
-_PINNED = _HAS_SOURCE | {Operation.DELETE_OBJECT}
+_PINNED = _HAS_SOURCE | {Operation.DELETE_OBJECT, Operation.PUT_ANNOTATION}
 
 _ACTIONS = {
     Operation.HEAD_OBJECT: "s3:GetObject, and s3:ListBucket so that a missing object shows as such",
@@ -116,6 +126,9 @@ _ACTIONS = {
     Operation.GET_TAGGING: "s3:GetObjectTagging (s3:GetObjectVersionTagging if versioned)",
     Operation.GET_ACL: "s3:GetObjectAcl",
     Operation.GET_BUCKET_ACL: "s3:GetBucketAcl",
+    Operation.LIST_ANNOTATIONS: "s3:ListObjectAnnotations",
+    Operation.GET_ANNOTATION: "s3:GetObjectAnnotation",
+    Operation.PUT_ANNOTATION: "s3:PutObjectAnnotation",
     Operation.PUT_OBJECT: "s3:PutObject, and s3:PutObjectTagging for objects with tags",
     Operation.COPY_OBJECT: "s3:PutObject and s3:PutObjectTagging here, and s3:GetObject and "
     "s3:GetObjectTagging on the source",
@@ -259,7 +272,7 @@ def _verdict(
     if code in _OTHER_REGION:
         return Refused, _region_hint(answer, document)
     match code:
-        case "NoSuchKey":
+        case "NoSuchKey" | "NoSuchAnnotation":
             return (SourceAbsent if operation in _PINNED else Refused), None
         case "NoSuchVersion" | "PreconditionFailed":
             return (SourceChanged if operation in _PINNED else Refused), None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from s3fanout.model.acls import Acl
     from s3fanout.model.errors import StoreError
     from s3fanout.model.objects import (
+        Annotation,
         Body,
         Checksum,
         ChecksumAlgorithm,
@@ -174,6 +175,29 @@ class FaultyStore:
     async def get_acl(self, key: str, *, version_id: str | None = None) -> Acl:
         return await self._play(
             "GetObjectAcl", key, lambda: self._store.get_acl(key, version_id=version_id)
+        )
+
+    async def list_annotations(
+        self, key: str, *, version_id: str | None = None
+    ) -> Sequence[Annotation]:
+        return await self._play(
+            "ListObjectAnnotations",
+            key,
+            lambda: self._store.list_annotations(key, version_id=version_id),
+        )
+
+    async def get_annotation(self, key: str, name: str, *, version_id: str | None = None) -> bytes:
+        return await self._play(
+            "GetObjectAnnotation",
+            key,
+            lambda: self._store.get_annotation(key, name, version_id=version_id),
+        )
+
+    async def put_annotation(self, key: str, name: str, content: bytes, *, if_match: str) -> None:
+        await self._play(
+            "PutObjectAnnotation",
+            key,
+            lambda: self._store.put_annotation(key, name, content, if_match=if_match),
         )
 
     async def bucket_owner(self) -> str:

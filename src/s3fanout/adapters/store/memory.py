@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from s3fanout.adapters.store.memory_annotations import MemoryAnnotations
 from s3fanout.adapters.store.memory_uploads import MemoryUploads, Upload, part_of
 from s3fanout.adapters.store.memory_versions import VersionedObjects
 from s3fanout.adapters.store.s3_headers import wrong_checksum
@@ -74,6 +75,7 @@ class StoredObject:
     layout: FirstPart | None = None
     acl: str = ""
     grants: tuple[AclGrant, ...] = ()
+    annotations: dict[str, bytes] = field(default_factory=dict, compare=False)
 
     @staticmethod
     def of(
@@ -133,7 +135,7 @@ class MemoryStores:
         return MemoryStore(self, bucket)
 
 
-class MemoryStore:
+class MemoryStore(MemoryAnnotations):
     """``ObjectStore`` on one bucket of ``MemoryStores``.
 
     Attributes:
@@ -263,7 +265,7 @@ class MemoryStore:
             now_ms=self._stores.clock.now_ms(),
             checksums=source.checksums,
         )
-        return _write(objects, key, copied)
+        return _write(objects, key, replace(copied, annotations=dict(source.annotations)))
 
     async def create_upload(
         self, key: str, attributes: ObjectAttributes, *, checksum: ChecksumAlgorithm | None = None
@@ -388,6 +390,12 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+    def _annotations(
+        self, operation: str, key: str, if_match: str | None, version_id: str | None
+    ) -> dict[str, bytes]:
+        objects = self._request(operation, key)
+        return _pinned(objects, key, if_match, operation, version_id).annotations
 
     def _request(self, operation: str, key: str | None = None) -> dict[str, StoredObject]:
         """Count a request; the bucket's objects."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.classify import Operation, Target, classify, classify_document
 from s3fanout.adapters.store.s3_acl import parse_acl
+from s3fanout.adapters.store.s3_annotations import S3Annotations
 from s3fanout.adapters.store.s3_client import copy_source, of_version
 from s3fanout.adapters.store.s3_headers import (
     SHOW_CHECKSUMS,
@@ -41,7 +42,7 @@ _HASH_IN_THREAD_BYTES = 256 * 1024
 _GONE = frozenset({200, 204})
 
 
-class S3Store(S3Multipart, S3Versions):
+class S3Store(S3Multipart, S3Versions, S3Annotations):
     """``ObjectStore`` over HTTP.
 
     ``head`` of a key that is not there costs a second request: an answer to ``HEAD`` has no
