@@ -62,13 +62,21 @@ async def carry(of: Annotated) -> bool:
                 content = await of.source.get_annotation(
                     of.key, each.name, version_id=of.version_id
                 )
-                await of.destination.put_annotation(of.target, each.name, content, if_match=of.etag)
-    except AccessDenied:
-        if not of.is_locked:
-            raise
-        return False
+                if not await _put(of, each.name, content):
+                    return False
     except StoreError as error:
         if error.s3_code not in _NOT_HELD:
+            raise
+        return False
+    return True
+
+
+async def _put(of: Annotated, name: str, content: bytes) -> bool:
+    """Whether the replica's lock allows it."""
+    try:
+        await of.destination.put_annotation(of.target, name, content, if_match=of.etag)
+    except AccessDenied:
+        if not of.is_locked:
             raise
         return False
     return True

@@ -8,6 +8,7 @@ first; with ``always`` every object is, and then a change makes one hop and no w
 |---|---|---|
 | was not copied by this process lately | no | as ``Copier``: no request more |
 | was copied already, or any | yes | both sides are looked at: settled as it is, or as ``Copier`` |
+| is not told by a walk over listings, which compared | any | as ``Copier`` |
 
 An equal replica may still have another storage class, redirect, lock or ACL:
 
@@ -87,7 +88,7 @@ class ComparingCopier:
         seen = self._seen.get(job.key)
         repeats = job.etag is not None and seen is not None and seen.etag == job.etag
         found: Found | None = None
-        if (repeats or self._always) and job.kind is not ChangeKind.REMOVED:
+        if (repeats or self._always) and not _is_meant(job) and job.kind is not ChangeKind.REMOVED:
             equal = await self._equal(job.key)
             if equal is not None:
                 replicated, found = equal
@@ -140,6 +141,11 @@ class ComparingCopier:
     def take_written(self, job: Job) -> str | None:
         """See ``Attempts``."""
         return self._copier.take_written(job)
+
+
+def _is_meant(job: Job) -> bool:
+    """Whether a walk over listings found what is to be written whatever the etag."""
+    return job.kind is ChangeKind.EXISTS and job.etag is None
 
 
 def _is_outdated(seen: _Seen | None, etag: str, found: Found) -> bool:
