@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.conftest import Install, NewPlace
-from tests.e2e.evidence import keys
+from tests.e2e.evidence import keys, put
 from tests.e2e.installation import until
 from tests.e2e.notices import write_and_tell
 from tests.servers.server import Server
@@ -44,8 +44,10 @@ def test_a_store_that_folds_keys_gets_none_that_it_would_fold(
 def test_check_says_whose_store_it_is(
     install: Install, new_place: NewPlace, seaweedfs: Server, minio_frontend: Server
 ) -> None:
+    source = new_place(seaweedfs, "source")
+    put(source, {GOOD: b"1"})
     installation = install(
-        source=new_place(seaweedfs, "source"),
+        source=source,
         destinations={
             "here": new_place(seaweedfs, "here"),
             "there": new_place(minio_frontend, "there"),
@@ -59,6 +61,9 @@ def test_check_says_whose_store_it_is(
         "there": "is MinIO front end",
         "said": "is another store",
     }
+    hints = {row["target"]: row["hint"] for row in findings if row["check"] == "abilities"}
+    assert list(hints) == ["here"], "only where the store copies, a daemon cannot find it out"
+    assert "check again once the daemon runs" in hints["here"]
 
 
 def test_a_key_in_the_way_of_another_is_named(

@@ -206,8 +206,14 @@ async def _keep(
     """Keep what the stores showed in the ledger, where there is one."""
     try:
         ledger = await open_ledger(settings, exclusive=False)
-    except S3FanoutError:
-        return  # The daemon asks by itself, but for whole copies: check again beside it.
+    except S3FanoutError as error:
+        for name, found in shown.items():
+            # All but this the daemon finds out by itself.
+            if found.get(Ability.CONDITIONS) == YES and settings.destinations[name].endpoint:
+                said = f"that copy conditions are honoured is not kept: {error.message}"
+                hint = "check again once the daemon runs: it saves a look at some sources"
+                tell(Finding(name, "abilities", Grade.OK, said, hint))
+        return
     try:
         for name, found in shown.items():
             if not found:
