@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 TOKEN = "e2e-token-5f1c"
 POLL_S = 0.02
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 """For whatever a test waits for: far longer than it takes, because the machine may be busy."""
 
 

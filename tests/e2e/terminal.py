@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import closing
 
 CTRL_C = b"\x03"
+
+
+def _log_in() -> None:
+    """Ctrl-C works: the first terminal that a session opens becomes its own, and nothing ignores
+    its signal, as children of a shell's background jobs do."""
+    os.close(os.open(os.ttyname(0), os.O_RDWR))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Terminal:
@@ -27,8 +35,7 @@ class Terminal:
                 stderr=slave,
                 env=env,
                 start_new_session=True,
-                # The first terminal that a session opens becomes its own: Ctrl-C works.
-                preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # noqa: PLW1509
+                preexec_fn=_log_in,  # noqa: PLW1509
             )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()

@@ -9,13 +9,13 @@ import pytest
 
 from tests.e2e.conftest import Install
 from tests.e2e.evidence import check_equal, put
-from tests.e2e.installation import Place, until
+from tests.e2e.installation import TOKEN, Place, until
 from tests.e2e.notices import write_and_tell
 
 pytestmark = pytest.mark.stores
 
-COPIES_PER_S = 100
-"""What a busy machine copies at least."""
+BUSY_S = 60.0
+"""What is not the sweep's: it passes while 3,000 copies are made, on whatever machine."""
 ThreeDestinations = tuple[Place, dict[str, Place]]
 
 
@@ -59,22 +59,21 @@ def test_a_thousand_events_that_were_thrown_away_heal_in_time_and_are_counted(
     put(source, {f"lost/{number:04}": b"%d" % number for number in range(980)})
     put(source, {f"told/{number}": b"changed, and nobody told" for number in range(20)})
     written_at_s = time.monotonic()
-    installation.wait_replicated(1000)
 
     def healed() -> dict[str, Any] | None:
-        document = installation.read("status")
-        counts = {row["sweep"]["healed_total"] for row in document["destinations"]}
+        document: dict[str, Any] = installation.get("/api/v1/status", token=TOKEN).json
+        counts = {row["sweep"]["healed_total"] for row in document["destinations"] if row["sweep"]}
         return document if counts == {1000} else None
 
-    document = until(healed, what="a thousand are healed in each destination, not one more")
+    document = until(healed, what="a thousand are healed in each destination")
     took_s = time.monotonic() - written_at_s
     stated_s = document["sweep"]["worst_lag_s"]
     assert stated_s is not None
+    assert took_s < stated_s + BUSY_S
+    installation.wait_replicated(1000)
     installation.stop()
     check_equal(source, *destinations.values())
     assert installation.command("verify").code == 0
     after = installation.read("status")
     assert after["sweep"]["healed_total"] == 3000
     assert {row["replicated"] for row in after["destinations"]} == {1000}
-    copies_s = 3000 / COPIES_PER_S
-    assert took_s < stated_s + copies_s

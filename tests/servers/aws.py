@@ -169,13 +169,13 @@ class FunctionWorld:
         return notification(f"{self.name}-source", key, etag, size_bytes, sequencer)
 
     async def deliver(
-        self, function: Function, bodies: Sequence[str], *, time_s: float = 30.0
+        self, function: Function, bodies: Sequence[str], *, time_s: float = 300.0
     ) -> list[str]:
         """Send messages and have them delivered as one batch; bodies that came back."""
         await self.messages.send(self.queue_url, bodies)
         return await self.redeliver(function, time_s=time_s)
 
-    async def redeliver(self, function: Function, *, time_s: float = 30.0) -> list[str]:
+    async def redeliver(self, function: Function, *, time_s: float = 300.0) -> list[str]:
         """Deliver what the queue has as one batch, as Lambda does; bodies that came back."""
         batch = await self.messages.receive(self.queue_url, 10, wait_s=0)
         if not batch:
