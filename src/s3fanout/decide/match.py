@@ -52,14 +52,14 @@ def match(event: ChangeEvent, *, source_bucket: str, rules: Sequence[Rule]) -> M
             continue
         jobs.append(
             NewJob(
-                destination=rule.destination,
-                key=event.key,
-                kind=event.kind,
-                event_at_ms=event.event_at_ms,
-                order=event.order,
-                etag=event.etag,
-                size_bytes=event.size_bytes,
-                version_id=event.version_id,
+                rule.destination,
+                event.key,
+                event.kind,
+                event.event_at_ms,
+                event.order,
+                event.etag,
+                event.size_bytes,
+                event.version_id,
             )
         )
     return Matched(tuple(jobs), tuple(unwanted))

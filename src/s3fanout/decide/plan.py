@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -145,13 +146,15 @@ class Verdict(StrEnum):
     """The answer alone does not say: read the source again."""
 
 
-def judge_copy(*, pinned_etag: str, answered_etag: str, conditions_honoured: bool) -> Verdict:
+def judge_copy(
+    *, pinned_etag: str, answered_etag: str, conditions_honoured: Callable[[], bool]
+) -> Verdict:
     """Whether a successful pinned copy proves what was copied.
 
     Some vendors ignore copy conditions without a word (Ceph RGW 16, moto: probed). Where the
     store is not known to honour them, only an equal etag proves the copy. A copy of a multipart
     or KMS-encrypted object has another etag by design.
     """
-    if conditions_honoured or answered_etag == pinned_etag:
+    if answered_etag == pinned_etag or conditions_honoured():
         return Verdict.PROVEN
     return Verdict.LOOK

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from s3fanout.decide.equal import is_same_but_tags
 from s3fanout.decide.match import replica_key
@@ -45,8 +45,7 @@ KEYS_MAX = 10_000
 """About 3 MB for a destination, with keys of 100 characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(NamedTuple):
     """A source object as this process saw it last; ``extras`` if it looked at them."""
 
     etag: str

@@ -226,7 +226,7 @@ class Copier:
         verdict = judge_copy(
             pinned_etag=plan.etag,
             answered_etag=written.etag,
-            conditions_honoured=self._conditions_honoured(),
+            conditions_honoured=self._conditions_honoured,
         )
         if verdict is Verdict.LOOK:
             now = await self._source.head(job.key, version_id=job.pinned_version_id)

@@ -235,10 +235,11 @@ class S3Client:
             "x-amz-content-sha256": draft.body_sha256_hex,
             "x-amz-date": date.amz_date,
         }
+        values = "".join(draft.headers.values())  # The others have nothing to trim.
         if credentials.token is not None:
             signed["x-amz-security-token"] = credentials.token
+            values += credentials.token
         headers: list[Header] = sorted(signed.items())
-        values = "".join(signed.values())
         if " " in values or not values.isascii() or not values.isprintable():
             canonical = [(name, canonical_value(value)) for name, value in headers]
         else:  # Most requests: there is nothing to trim.
