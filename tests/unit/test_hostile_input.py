@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3fanout.adapters.store.credentials import StaticCredentials
 from s3fanout.adapters.store.endpoint import Endpoint
+from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.adapters.store.s3 import S3Store
-from s3fanout.cli.main import root
+from s3fanout.cli.main import main
 from s3fanout.config.load import parse
 from s3fanout.config.template import template
 from s3fanout.model.errors import S3FanoutError
-from s3fanout.model.events import ChangeKind
+from s3fanout.model.events import ChangeKind, Malformed
 from s3fanout.model.jobs import ErrorRecord, JobState, NewJob, Settlement
 from s3fanout.model.objects import Body, ObjectAttributes, Present
-from s3fanout.wiring import open_ledger
+from s3fanout.wiring import Stores, open_ledger
 from tests.unit.reciting import COPIED, FixedClock, Reciting, answer
 
 EVIL_KEYS = (
@@ -46,13 +47,21 @@ keys = st.text(min_size=1, max_size=40).filter(lambda key: len(key.encode("utf-8
 lines = st.sampled_from([line for line in template().splitlines() if line] + CONFIG.splitlines())
 
 
-@pytest.mark.parametrize("command", [["failures"], ["explain"], ["status"]])
-@pytest.mark.parametrize("key", EVIL_KEYS)
-def test_no_command_lets_a_key_speak_to_the_terminal(
-    command: list[str], key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def evil(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An installation in which everything that others name is evil. Returns a key."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOKEN", "token")
     (tmp_path / "s3fanout.toml").write_text(CONFIG, "utf-8")
+    key: str = request.param
+    stores = MemoryStores(FixedClock())
+    source, replica = stores.create_bucket("photos"), stores.create_bucket("photos-paris")
+    attributes = ObjectAttributes(metadata={"name": key}, tags={key: key})
+    source.objects[key] = replace(StoredObject.of(b"1", attributes), etag=key)
+    replica.objects[key] = StoredObject.of(b"two")
+    source.objects[f"{key} is missing"] = StoredObject.of(b"1")
+    replica.objects[f"{key} is extra"] = StoredObject.of(b"1")
+    monkeypatch.setattr(Stores, "open", lambda _self, to: stores.open(to.bucket))
 
     async def fill() -> None:
         config = parse(CONFIG, path=tmp_path / "s3fanout.toml", env={}).settings
@@ -61,12 +70,52 @@ def test_no_command_lets_a_key_speak_to_the_terminal(
         (job,) = await ledger.claim("paris", 1, now_ms=1)
         error = ErrorRecord("refused", f"said {key}", f"look at {key}")
         await ledger.settle([Settlement(job, JobState.DEAD, 1, key, 1, error=error)])
+        letter = Malformed("no-json", f"said {key}", key.encode())
+        await ledger.keep_malformed([letter], route=key, now_ms=1)
         await ledger.close()
 
     asyncio.run(fill())
-    arguments = [*command, key] if command == ["explain"] else command
-    done = CliRunner().invoke(root, arguments, standalone_mode=False)
-    text = done.stdout + done.stderr
+    return key
+
+
+COMMANDS = (
+    ["failures"],
+    ["failures", "--malformed"],
+    ["explain", "KEY"],
+    ["status"],
+    ["verify"],
+    ["verify", "--deep"],
+    ["verify", "--attributes"],
+    ["verify", "--format=csv"],
+    ["verify", "--format=html"],
+    ["verify", "--format=ndjson"],
+    ["verify", "--prefix=KEY"],
+    ["reconcile", "--dry-run", "--prefix=KEY"],
+    ["backfill", "--dry-run"],
+    ["backfill", "--dry-run", "--prefix=KEY"],
+    ["backfill", "--dry-run", "--inventory=KEY"],
+    ["backfill", "--dry-run", "--keys=KEY"],
+    ["pause", "KEY"],
+    ["redrive", "-d", "KEY"],
+    ["redrive", "--prefix=KEY"],
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("evil", EVIL_KEYS, indirect=True)
+def test_no_command_lets_a_key_speak_to_the_terminal(
+    command: list[str],
+    evil: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # No argument of a program can hold NUL.
+    arguments = [part.replace("KEY", evil.replace("\0", "")) for part in command]
+    monkeypatch.setattr("sys.argv", ["s3fanout", *arguments])
+    with pytest.raises(SystemExit):
+        main()
+    # The lines of a CSV end as its standard says.
+    text = "".join(capsys.readouterr()).replace("\r\n", "\n")
     assert [character for character in text if not character.isprintable()] == [
         character for character in text if character == "\n"
     ]

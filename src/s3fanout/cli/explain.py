@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.text import Text
 
 from s3fanout.cli.options import config_option, json_option, load_config, with_journal, with_ledger
 from s3fanout.cli.output import human_bytes, print_json, print_line, print_table
@@ -43,7 +42,7 @@ def explain(config_path: Path, key: str, *, as_json: bool) -> None:
     print_table(
         (("destination", "left"), ("bucket", "left"), ("replica", "left"), ("verdict", "left")),
         [
-            (row["name"], row["bucket"], Text(_shown(row["replica"])), row["verdict"])
+            (row["name"], row["bucket"], _shown(row["replica"]), row["verdict"])
             for row in destinations
         ],
     )

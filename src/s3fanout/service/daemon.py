@@ -14,19 +14,18 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
-from aiohttp import web
-
 from s3fanout.config.references import read_secret
 from s3fanout.config.settings import Settings
 from s3fanout.decide.backfill import unfilled
 from s3fanout.engine.leftovers import sweep_for_ever
 from s3fanout.engine.receive import Receipt
-from s3fanout.model.errors import ExitCode, LedgerUnavailable, Misconfigured
+from s3fanout.model.errors import ExitCode, LedgerUnavailable
 from s3fanout.model.jobs import DestinationSummary
 from s3fanout.ports.ledger import FailureSelection
 from s3fanout.ports.system import Clock
 from s3fanout.service.abilities import ask_for_ever, asked_stores, look_at_abilities
 from s3fanout.service.http import application
+from s3fanout.service.listener import Listener
 from s3fanout.service.metrics import Metrics
 from s3fanout.service.poller import Poller
 from s3fanout.service.status import Json, look_at_sweep, record_document, rfc3339, status_document
@@ -38,8 +37,6 @@ LOG = logging.getLogger(__name__)
 REFUSED_S = 30.0
 """How long one refused event makes us unready: whoever sends only to ready daemons would otherwise
 never send the event that shows that the ledger is well again."""
-KEEPALIVE_S = 75.0
-"""Idle time of a sender's connection; MinIO reuses connections for a minute."""
 
 
 class RunningDaemon:
@@ -49,7 +46,7 @@ class RunningDaemon:
         self._settings = settings
         self._parts = components
         self._metrics = metrics
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
         self._poller: Poller | None = None
         self._sweeps: list[asyncio.Task[None]] = []
         self._asking: asyncio.Task[None] | None = None
@@ -117,8 +114,8 @@ class RunningDaemon:
             task.cancel()
         await asyncio.gather(*behind, return_exceptions=True)
         released = await self._parts.engine.stop(drain_s=self._settings.limits.drain_s)
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._listener is not None:
+            await self._listener.close()
         await self._parts.close()
         return released
 
@@ -216,22 +213,8 @@ class RunningDaemon:
             webhook_path=None if webhook is None else webhook.path,
             body_bytes_max=1024 if webhook is None else webhook.body_max_bytes,
         )
-        listen = self._settings.server.listen
-        self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=KEEPALIVE_S, handle_signals=False
-        )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, listen.host, listen.port)
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise Misconfigured(
-                f"cannot listen on {listen.host}:{listen.port}: {error.strerror}",
-                hint="stop what listens there, or set server.listen",
-            ) from error
-        host, port = self._runner.addresses[0][:2]
-        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._listener = await Listener.start(app, self._settings.server.listen)
+        self.address = self._listener.address
 
 
 def _say_defect(task: asyncio.Task[None]) -> None:

@@ -3,6 +3,7 @@
 | path | auth | answers |
 |---|---|---|
 | ``POST`` webhook path | token | 200 accepted, 202 kept as malformed, 401, 408, 413, 503 again |
+| any, before its head is whole | – | 408, 431: see ``service.heads`` |
 | ``GET /healthz`` | – | 200 while the process works |
 | ``GET /readyz`` | – | 200 while events are taken in and outcomes written, else 503 and why |
 | ``GET /metrics`` | – | Prometheus text |

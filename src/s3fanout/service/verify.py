@@ -291,12 +291,16 @@ _WORDS = {
 }
 _COLUMNS = ("standing", "destination", "key", "replica_key", "code", "evidence", "drift")
 _SIDES = ("size_bytes", "etag", "last_modified_at", "storage_class")
+_EXACT = ("key_b64", "replica_key_b64")
+_FORMULAS = ("=", "+", "-", "@", "'")
+"""What a cell begins with that a spreadsheet would compute, and what keeps it from that."""
 
 
 def _csv(findings: Iterator[Json]) -> Iterator[str]:
     line = io.StringIO()
     writer = csv.writer(line)
-    header = [*_COLUMNS, *(f"{side}_{name}" for side in ("source", "replica") for name in _SIDES)]
+    sides = (f"{side}_{name}" for side in ("source", "replica") for name in _SIDES)
+    header = [*_COLUMNS, *sides, *_EXACT]
     for row in _chained_rows(header, findings):
         writer.writerow(row)
         yield line.getvalue()
@@ -311,9 +315,18 @@ def _chained_rows(header: Sequence[str], findings: Iterator[Json]) -> Iterator[S
             side if isinstance(side := found[name], dict) else {} for name in ("source", "replica")
         ]
         yield [
-            *(found[name] for name in _COLUMNS),
-            *(side.get(name, "") for side in sides for name in _SIDES),
+            *(_cell(found[name]) for name in _COLUMNS),
+            *(_cell(side.get(name, "")) for side in sides for name in _SIDES),
+            *(found.get(name, "") for name in _EXACT),
         ]
+
+
+def _cell(value: object) -> object:
+    """What can do nothing to the terminal or the spreadsheet that shows it."""
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return f"'{shown}" if shown.startswith(_FORMULAS) else shown
 
 
 _STYLE = (
