@@ -418,7 +418,9 @@ async def test_a_history_that_is_gone_takes_only_ours_with_it(world_of: MakeWorl
     await world.rest()
     entries = versioned(world.buckets["a"]).history["key"]
     assert [each.stored and each.stored.content for each in entries] == [b"somebody's"]
-    assert await world.journal.versions_kept("a", "key") == []
+    kept = await world.journal.versions_kept("a", "key")
+    assert [record for record in kept if not record.is_below] == []
+    assert world.known("a", "key").replica_etag == ""
 
 
 async def test_an_unknown_source_removes_nothing(world_of: MakeWorld) -> None:
@@ -489,3 +491,69 @@ async def test_a_marker_that_another_version_follows_passes_the_guard(world_of: 
     await world.receive(world.put("key", b"2"))
     await world.rest()
     assert_equal(world)
+
+
+async def test_a_look_that_finds_all_there_records_the_replicas_own_etag(
+    world_of: MakeWorld,
+) -> None:
+    """Else a comparison by the ledger would say for ever that somebody changed the replica."""
+    world = world_of(all_of(), limits=LIMITS)
+    for message in a_life(world, opaque=True):
+        await world.receive(message)
+    await world.rest()
+    await world.receive(world.message("key"))
+    await world.rest()
+    record = world.known("a", "key")
+    assert record.reason.endswith("all were there")
+    assert record.replica_etag == world.buckets["a"].objects["key"].etag != record.source_etag
+
+
+async def test_a_removal_of_the_newest_version_records_the_etag_of_what_is_shown_now(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(all_of(version_deletes=Deletes.REPLICATE))
+    for content in (b"1", b"2"):
+        await world.receive(world.put("key", content))
+    await world.rest()
+    await world.receive(removed_version(world, -1))
+    await world.rest()
+    record, shown = world.known("a", "key"), world.buckets["a"].objects["key"]
+    assert (record.state, record.replica_etag, shown.content) == (
+        JobState.SETTLED,
+        shown.etag,
+        b"1",
+    )
+
+
+async def test_what_was_written_before_the_source_kept_versions_is_its_oldest_version(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(all_of())
+    stores = world.source._stores
+    stores.buckets[world.source.bucket] = {"key": StoredObject.of(b"before")}
+    stores.keep_versions(world.source.bucket)
+    await world.receive(world.put("key", b"after"))
+    await world.rest()
+    assert ids(world.source, "key")[0] == "null"
+    assert_equal(world)
+    await world.receive(removed_version(world, 0))
+    await world.rest()
+    assert len(ids(world.buckets["a"], "key")) == 2
+
+
+@pytest.mark.parametrize("version_deletes", Deletes)
+async def test_what_was_there_before_is_not_taken_for_what_was_begun(
+    world_of: MakeWorld, version_deletes: Deletes
+) -> None:
+    """It has the size of the first version, whose first copy fails."""
+    fails = written([Line(Fault(Unavailable("no", status=500)), operation="CopyObject", last=1)])
+    world = world_of(all_of(script=fails, version_deletes=version_deletes))
+    world.buckets["a"].objects["key"] = StoredObject.of(b"theirs")
+    await world.receive(world.put("key", b"oldest"))
+    await world.receive(world.put("key", b"newest"))
+    await world.rest()
+    theirs, *ours = history(world.buckets["a"], "key")
+    assert ours == history(world.source, "key")
+    await world.receive(removed_version(world, 0))
+    await world.rest()
+    assert history(world.buckets["a"], "key")[0] == theirs

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SOURCE = "source"
+BELOW = b"before "
+"""With this begins what a destination held before."""
 PROBE_S_MAX = 120.0
 UNSETTLED = frozenset({JobState.READY, JobState.WAITING})
 T = TypeVar("T")
@@ -87,6 +89,10 @@ class Audit:
             self._beside[place.name, key] = stored
         else:
             self._theirs.add((place.name, self._world.source_key(place, key)))
+
+    def was_below(self, place: Place, key: str) -> None:
+        """Something was in a destination before."""
+        raise AssertionError("only histories have something below them")
 
     # The engine acts
 
@@ -260,10 +266,14 @@ class Audit:
                 source, replica = world.source.objects.get(key), objects.get(place.prefix + key)
                 if source is None:
                     kept = place.deletes is Deletes.IGNORE or (place.name, key) in self._theirs
-                    is_well = replica is None or kept
+                    is_well = replica is None or kept or self._was_before(replica)
                 else:
                     is_well = replica is not None and replica.content == source.content
                 self._require(is_well, f"heals in time: {place.name} {key}")
+
+    def _was_before(self, replica: StoredObject) -> bool:
+        """Whether it is what a destination held before, and shows again."""
+        return replica.content.startswith(BELOW)
 
     def _converged(self, place: Place, key: str, replica: StoredObject | None) -> None:
         world = self._world

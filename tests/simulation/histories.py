@@ -5,12 +5,15 @@
 | never torn | each version that is written is one that the source really had |
 | one each, in order | no version is written twice, and none after a newer one |
 | nothing foreign | a version is removed only if its source is gone and the rule asks for it |
+| nothing foreign | what was there before stays below |
 | converges | at rest, both histories are equal: bytes, attributes, markers, and their order |
+| converges | where a message was lost, at least what both show |
 | ledger agrees | at rest, the ledger's versions are those of the replica, in their order |
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.memory_versions import VersionedObjects
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from s3fanout.adapters.store.memory import StoredObject
     from s3fanout.adapters.store.memory_versions import Entry
     from tests.simulation.options import Place
+    from tests.simulation.world import World
 
 
 def entries_of(objects: dict[str, StoredObject], key: str) -> list[Entry[StoredObject]]:
@@ -38,9 +42,15 @@ def _looks(entry: Entry[StoredObject]) -> object:
 class HistoryAudit(Audit):
     """All auditors of one run; what is not about versions is as in others."""
 
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._below: Counter[tuple[str, str]] = Counter()
+        """By destination and replica key: how many versions were there before."""
+
     def wrote(self, place: Place, key: str, stored: StoredObject) -> None:
         where = (place.name, self._world.source_key(place, key))
         state = self._state(where[1], stored)
+        self._theirs.discard(where)
         state = self._found(state, f"never torn: {where} is no version of the source")
         last = self._written.get(where, -1)
         self._require(state > last, f"one each, in order: {where} got {state} after {last}")
@@ -62,29 +72,62 @@ class HistoryAudit(Audit):
             f"nothing foreign: {entry.version_id} of {place.name} {key} was removed",
         )
 
+    def was_below(self, place: Place, key: str) -> None:
+        self._below[place.name, key] += 1
+        self._theirs.add((place.name, self._world.source_key(place, key)))
+
     def settled(self, settlement: Settlement) -> None:
         """A replica may have versions on top by now that the job did not know of."""
 
     def _converged(self, place: Place, key: str, replica: StoredObject | None) -> None:
         world, where = self._world, (place.name, key)
-        objects = world.buckets[place.name].objects
-        expected = [_looks(each) for each in entries_of(world.source.objects, key)]
-        if place.deletes is Deletes.IGNORE:
-            expected = [each for each in expected if each is not None]
-        entries = entries_of(objects, place.prefix + key)
-        self._require([_looks(each) for each in entries] == expected, f"converges: {where} differs")
-        record = self._found(
-            world.process.journal._kept.records.get(where), f"nothing lost: {where} has no record"
-        )
+        below = self._below[place.name, place.prefix + key]
+        all_of_it = entries_of(world.buckets[place.name].objects, place.prefix + key)
+        for entry in all_of_it[:below]:
+            self._require(
+                entry.stored is not None and self._was_before(entry.stored),
+                f"nothing foreign: what was below {where} is gone",
+            )
+        entries = all_of_it[below:]
+        record = world.process.journal._kept.records.get(where)
+        if record is None:
+            # A backfill sees what a listing shows, and of removals this destination hears nothing.
+            self._require(
+                world.untold and key not in world.source.objects and not entries,
+                f"nothing lost: {where} has no record",
+            )
+            return
+        self._require(self._is_equal(place, key, entries), f"converges: {where} differs")
         self._require(
             record.state in {JobState.SETTLED, JobState.SUPERSEDED},
             f"ledger agrees: {where} {record.state}",
         )
         kept = world.process.journal._versions.get(where, {}).values()
-        known = [each.replica_version_id for each in kept if each.replica_version_id]
+        known = [
+            each.replica_version_id
+            for each in kept
+            if each.replica_version_id and not each.is_below
+        ]
         self._require(
             known == [each.version_id for each in entries], f"ledger agrees: versions of {where}"
         )
+        if record.state is JobState.SETTLED:
+            etag = None if replica is None else replica.etag
+            self._require(record.replica_etag == etag, f"ledger agrees: {where}: replica_etag")
+
+    def _is_equal(self, place: Place, key: str, entries: list[Entry[StoredObject]]) -> bool:
+        world = self._world
+        expected = [_looks(each) for each in entries_of(world.source.objects, key)]
+        if place.deletes is Deletes.IGNORE:
+            expected = [each for each in expected if each is not None]
+        found = [_looks(each) for each in entries]
+        if key not in world.lost:
+            return found == expected
+        # The sweep compares what is shown: the rest comes with the next change.
+        if place.deletes is Deletes.IGNORE and key not in world.source.objects:
+            return True
+        shown, expected = found[-1:], expected[-1:]
+        return shown == expected or not any((*shown, *expected))
 
     def _bounded(self) -> None:
         versions = sum(

@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from s3fanout.decide.match import replica_key
 from s3fanout.decide.versions import HistoryPlan
 from s3fanout.engine.backfill import Backfill
 from s3fanout.engine.copier import Copier, Outcome, Replicated
@@ -28,6 +29,8 @@ from s3fanout.model.errors import (
     StoreError,
     Unavailable,
 )
+from s3fanout.model.events import Malformed
+from s3fanout.model.histories import VersionRecord
 from s3fanout.model.items import Item
 from s3fanout.model.jobs import DestinationSummary, Job, JobState, NewJob, Settlement
 from s3fanout.model.limits import Limits
@@ -276,6 +279,47 @@ class _NewestFirst(HistoryCopier):
         return replace(plan, steps=plan.steps[::-1])
 
 
+class _RemovesWhatIsThere(HistoryCopier):
+    """Only the newest versions are worth keeping."""
+
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
+        outcome = await super().attempt(job, stop_at_s=stop_at_s)
+        target = replica_key(self._rule.key_map, job.key)
+        page = await self._destination.list_versions(target)
+        for version in page.versions[2:]:
+            await self._destination.delete_version(target, version.version_id)
+        return outcome
+
+
+class _ForgetsVersions(SimJournal):
+    """What was written is not worth a commit: the next look finds out."""
+
+    async def keep_versions(
+        self, destination: str, key: str, records: Sequence[VersionRecord]
+    ) -> None:
+        begun = [record for record in records if not record.replica_version_id]
+        await super().keep_versions(destination, key, begun)
+
+
+class _ForgetsWhatIsShown(HistoryCopier):
+    """The replica must have the etag of its source."""
+
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
+        outcome = await super().attempt(job, stop_at_s=stop_at_s)
+        if isinstance(outcome, Replicated) and not outcome.wrote:
+            return replace(outcome, replica_etag=outcome.source_etag)
+        return outcome
+
+
+class _DropsGarbage(SimJournal):
+    """What nobody understands is not kept."""
+
+    async def keep_malformed(
+        self, letters: Sequence[Malformed], *, route: str, now_ms: int
+    ) -> None:
+        """Gone."""
+
+
 class _RemovesOnlyFromTheLedger(HistoryCopier):
     """A version that is gone is forgotten, and stays."""
 
@@ -301,12 +345,22 @@ class Mutant:
     parts: type[Parts]
     auditor: str
     world: Mapping[str, Any] = field(default_factory=dict)
+    histories: bool = False
+    """The auditor is one of those for runs in which every version counts."""
 
     def options(self, seed: int) -> Options:
         """Of one run. A world of its own is made from draws without walks and histories."""
+        if self.histories:
+            return draw(8 * seed + 7)
         return replace(draw(8 * seed), **self.world) if self.world else draw(seed)
 
 
+def of_histories(name: str, mutated: type[Parts], auditor: str) -> Mutant:
+    """A mutant that shows where every version counts."""
+    return Mutant(name, mutated, auditor, histories=True)
+
+
+IN_ORDER = "one each, in order"
 FILLED = {"before": 6, "loses": 0.0, "sweep_s": 0.0, "ledger_fails": 0.3}
 SWEPT = {"loses": 0.5, "sweep_s": 5.0, "grace_s": 0.5, "reverts": 0.0, "ledger_fails": 0.3}
 MUTANTS = (
@@ -327,8 +381,13 @@ MUTANTS = (
     Mutant("watermark past an error", parts(backfill=_PastAnError), "converges", FILLED),
     Mutant("sweep past an error", parts(sweeper=_ForgetsRefused), "heals in time", SWEPT),
     Mutant("one sweep only", parts(sweeper=_SweepsOnce), "heals in time"),
-    Mutant("no word before a version", parts(history=_WritesWithoutAWord), "one each, in order"),
-    Mutant("versions newest first", parts(history=_NewestFirst), "one each, in order"),
-    Mutant("versions only forgotten", parts(history=_RemovesOnlyFromTheLedger), "converges"),
     Mutant("attributes of another read", parts(reads=_TornReads), "never torn"),
+    Mutant("garbage dropped", parts(journal=_DropsGarbage), "nothing lost"),
+    of_histories("no word before a version", parts(history=_WritesWithoutAWord), IN_ORDER),
+    of_histories("versions newest first", parts(history=_NewestFirst), IN_ORDER),
+    of_histories("versions only forgotten", parts(history=_RemovesOnlyFromTheLedger), "converges"),
+    of_histories("attributes of another version", parts(reads=_TornReads), "never torn"),
+    of_histories("old versions removed", parts(history=_RemovesWhatIsThere), "nothing foreign"),
+    of_histories("versions not recorded", parts(journal=_ForgetsVersions), "ledger agrees"),
+    of_histories("etag of what is shown", parts(history=_ForgetsWhatIsShown), "ledger agrees"),
 )

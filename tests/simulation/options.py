@@ -45,7 +45,9 @@ class Options:
         large: Bytes that objects may have beyond one part; 0 keeps all within one.
         loses: How often a message is lost for good; then the sweep is on.
         sweep_s, grace_s: Of the sweep; 0 leaves it off.
-        before: Objects that were there before s3fanout; a backfill fetches them.
+        before: Objects that were there before s3fanout; a backfill fetches them. Where all versions
+            count they have a history, begun before their bucket kept versions.
+        below: Objects that destinations held before, under keys of replicas.
         purges: How often a change removes a version for good, where all versions count.
     """
 
@@ -92,6 +94,7 @@ class Options:
     grace_s: float = 0.0
     before: int = 0
     purges: float = 0.0
+    below: int = 0
 
     @property
     def histories(self) -> bool:
@@ -180,6 +183,19 @@ def _with_histories(options: Options) -> Options:
         replace(place, versions=Versions.ALL, version_deletes=follows, spoils=0.0)
         for place in options.places
     )
+    # New draws come from a chance of their own, so that the rest stays what it was.
+    old = random.Random(f"before {options.seed}")
+    if old.random() < 0.5:
+        options = replace(options, before=old.randint(1, 3))
+    if old.random() < 0.3:
+        options = replace(options, below=old.randint(1, 2))
+    if old.random() < 0.3:
+        options = replace(
+            options,
+            loses=old.choice((0.1, 0.5, 1.0)),
+            sweep_s=old.choice((5.0, 60.0)),
+            grace_s=old.choice((0.0, 3.0, 20.0)),
+        )
     return replace(
         options,
         places=places,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.simulation import audit
+from tests.simulation import histories as histories_audit
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.options import draw
 from tests.simulation.run import run_batch, simulate
@@ -43,6 +46,14 @@ def test_the_same_seed_leaves_the_same_trace(seed: int) -> None:
     first, second = simulate(draw(seed)), simulate(draw(seed))
     assert first == second
     assert first.trace != simulate(draw(seed + 1)).trace
+
+
+def test_every_auditor_has_a_mutant_that_it_catches() -> None:
+    """Those of the tables, on their own for runs in which every version counts."""
+    for module, histories in ((audit, False), (histories_audit, True)):
+        named = set(re.findall(r"^\| ([a-z ,]+) \|", module.__doc__ or "", re.MULTILINE))
+        caught = {each.auditor for each in MUTANTS if each.histories is histories}
+        assert named - {"auditor"} == caught
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -22,7 +22,7 @@ from s3fanout.adapters.store.memory_versions import VersionedObjects
 from s3fanout.decide.plan import Way
 from s3fanout.model.objects import ObjectAttributes
 from s3fanout.ports.ledger import FailureSelection
-from tests.simulation.audit import SOURCE, Audit
+from tests.simulation.audit import BELOW, SOURCE, Audit
 from tests.simulation.histories import HistoryAudit, entries_of
 from tests.simulation.loop import SimClock, SimLoop, Stuck
 from tests.simulation.options import Options, Place
@@ -57,7 +57,8 @@ class World:
         """Number of the effect at which the process is killed; 0 for never."""
         home = MemoryStores(self.clock, part_bytes_min=1)
         versioned = options.histories
-        self.source = home.create_bucket(SOURCE, versioned=versioned)
+        self._home = home
+        self.source = home.create_bucket(SOURCE, versioned=versioned and not options.before)
         self.places = {place.name: place for place in options.places}
         self.buckets: dict[str, MemoryStore] = {
             place.name: (
@@ -68,6 +69,10 @@ class World:
         self.keys = [f"k{number}" for number in range(options.keys)]
         self.audit = HistoryAudit(self) if versioned else Audit(self)
         self.backfilled = True
+        self.told = True
+        """Whether the source sends messages: it did not before there was s3fanout."""
+        self.lost: set[str] = set()
+        """Keys of messages that were lost."""
         self.turned_back_s = 0.0
         """How far the wall clock jumped, all in all."""
         self.unacknowledged = 0
@@ -196,8 +201,11 @@ class World:
         With the sweep on, messages of what a listing shows may be lost: not changes of attributes
         alone, and not garbage.
         """
+        if not self.told:
+            return
         if key is not None and b"ObjectTagging" not in body and self.chance(self.options.loses):
             self.note("lost", key)
+            self.lost.add(key)
             return
         copies = 2 if not self.calm and self.chance(self.options.duplicates) else 1
         for _ in range(copies):
@@ -219,12 +227,7 @@ class World:
 
     async def run(self) -> None:
         """Both phases."""
-        for number in range(self.options.before):
-            key = f"b{number}"
-            self.keys.append(key)
-            self.source.objects[key] = stored = self._stored(key.encode(), ObjectAttributes())
-            self.audit.changed(key, stored)
-            self.backfilled = False
+        self._begin()
         self.process.start()
         for act in self.script:
             act()
@@ -237,6 +240,27 @@ class World:
         self.audit.at_rest(await self.process.journal.summaries())
         await self._idle()
         await self.process.stop()
+
+    def _begin(self) -> None:
+        """What is there before s3fanout."""
+        self.told = False
+        for number in range(self.options.before):
+            key = f"b{number}"
+            self.keys.append(key)
+            self.source.objects[key] = stored = self._stored(key.encode(), ObjectAttributes())
+            self.audit.changed(key, stored)
+            self.backfilled = False
+        if self.options.histories and self.options.before:
+            self._home.keep_versions(SOURCE)
+            for _ in range(2 * self.options.before):
+                self.change(self.rng.choice(self.keys))
+        for _ in range(self.options.below):
+            place = self.rng.choice(self.options.places)
+            key = place.prefix + self.rng.choice(self.keys)
+            objects = self.buckets[place.name].objects
+            objects[key] = StoredObject.of(BELOW + str(self.number()).encode())
+            self.audit.was_below(place, key)
+        self.told = True
 
     def _acts(self) -> list[Callable[[], object]]:
         options = self.options

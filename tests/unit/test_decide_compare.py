@@ -20,6 +20,7 @@ from s3fanout.model.rules import KeyFilter, Rule
 A, B = "a" * 32, "b" * 32
 MISSING = Verdict(Standing.MISSING, "missing", "")
 GONE = Verdict(Standing.MISSING, "replica-gone", "", drift=True)
+EXTRA = Verdict(Standing.EXTRA, "source-gone", "")
 RULE = Rule("paris", KeyFilter(exclude_prefixes=("tmp/",)))
 
 
@@ -89,6 +90,9 @@ def test_the_table(
     assert shown == expected
 
 
+REMOVED = replace(record(A, A, JobState.SUPERSEDED), kind=ChangeKind.REMOVED)
+
+
 @pytest.mark.parametrize(
     ("verdict", "source", "now", "seen_to"),
     [
@@ -102,6 +106,10 @@ def test_the_table(
         (MISSING, row(), record(A, None), False),
         (GONE, None, record(A, A, JobState.LEASED), True),
         (GONE, None, record(A, A), False),
+        # A history whose newest version is gone for good at the source was looked at.
+        (EXTRA, None, REMOVED, True),
+        (EXTRA, None, replace(REMOVED, kind=ChangeKind.CREATED), False),
+        (EXTRA, None, record(A, A), False),
     ],
 )
 def test_what_was_copied_since_it_was_seen_is_no_lost_event(

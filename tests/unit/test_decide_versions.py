@@ -14,7 +14,7 @@ from s3fanout.decide.versions import (
     Step,
     plan_history,
 )
-from s3fanout.model.histories import MARKER_ETAG, VersionRecord
+from s3fanout.model.histories import BELOW, MARKER_ETAG, VersionRecord
 from s3fanout.model.objects import Version
 from s3fanout.model.rules import Deletes, KeyFilter, Rule, Versions
 
@@ -43,13 +43,19 @@ def histories(text: str, *, ours: bool = False) -> list[Version]:
 
 
 def known(text: str) -> list[VersionRecord]:
-    """Records, newest first, of ``name=content`` oldest first; ``name=content!`` is pending."""
+    """Records, newest first, of ``name=content`` oldest first; ``name=content!`` is pending.
+
+    ``name=below`` is somebody else's.
+    """
     records = []
     for item in text.split():
         name, _, content = item.removesuffix("!").partition("=")
         etag = MARKER_ETAG if content == "-" else content
         size_bytes = len(etag)
         written = "" if item.endswith("!") else f"r.{name}"
+        if content == "below":
+            records.append(VersionRecord(BELOW, content, 0, written))
+            continue
         records.append(VersionRecord(name, etag, size_bytes, written))
     return records[::-1]
 
@@ -57,7 +63,8 @@ def known(text: str) -> list[VersionRecord]:
 def said(step: Step) -> str:
     match step:
         case Adopt():
-            return f"{step.record.source_version_id} is {step.record.replica_version_id}"
+            ours = step.record.source_version_id or "below"
+            return f"{ours} is {step.record.replica_version_id}"
         case CopyVersion():
             return f"copy {step.version.version_id}"
         case PutMarker():
@@ -114,10 +121,16 @@ def decided(
         ("1=A 2=B 3=C", "1=A f=x 2=B", "1=A", "foreign r.f"),
         ("1=A 2=B", "f=x 1=A", "1=A", "copy 2"),
         # Nothing is known: what was there before stays below.
-        ("1=A 2=B", "f=x", "", "copy 1, copy 2"),
+        ("1=A 2=B", "f=x", "", "below is r.f, copy 1, copy 2"),
+        ("1=A 2=B", "f=x g=-", "", "below is r.g, copy 1, copy 2"),
+        ("", "f=x", "", ""),
+        # Even if it has the size of what was to be written first.
+        ("1=A 2=B", "f=x", "f=below 1=A!", "copy 1, copy 2"),
+        ("1=A 2=B", "f=x 1=y", "f=below 1=A!", "1 is r.1, copy 2"),
+        ("1=A 2=B", "f=x g=yy", "f=below 1=A!", "foreign r.g"),
         ("1=A 2=B 3=C", "f=x 1=A 2=B", "", "1 is r.1, 2 is r.2, copy 3"),
         ("1=A 2=B 3=A 4=C", "1=A", "", "1 is r.1, copy 2, copy 3, copy 4"),
-        ("1=A 2=B 3=C", "1=A 3=C", "", "copy 1, copy 2, copy 3"),
+        ("1=A 2=B 3=C", "1=A 3=C", "", "below is r.3, copy 1, copy 2, copy 3"),
         # Ours was removed from the top.
         ("1=A 2=B 3=C", "1=A", "1=A 2=B", "copy 2, copy 3"),
         # The source lost versions, and nobody asked to follow.

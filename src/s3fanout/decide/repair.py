@@ -109,6 +109,9 @@ def is_seen_to(verdict: Verdict, source: Listed | None, record: ReplicaRecord | 
         return False
     if record.state in {JobState.READY, JobState.LEASED, JobState.WAITING}:
         return True
+    if verdict.standing is Standing.EXTRA:
+        # A history may end with a version whose source is gone for good: it was looked at.
+        return record.state is JobState.SUPERSEDED and record.kind is ChangeKind.REMOVED
     return (
         record.state is JobState.SETTLED
         and not verdict.drift

@@ -10,7 +10,7 @@ of the replica that the ledger knows as ours.
 | equals the first of the source's | more | those are ours: a crash lost the record |
 | anything else | any | Foreign: somebody else wrote there, and the order would be another |
 | without a base: ends like the source's begins | any | as many are ours, the rest is copied |
-| without a base: anything else | any | all of the source's history is copied on top |
+| without a base: anything else | any | all of it is copied on top; what is there is the base |
 
 Equal are two delete markers; and two versions of equal size, if their etags are equal or the ledger
 knows that this very version was being written.
@@ -26,14 +26,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from s3fanout.decide.match import refusal
-from s3fanout.model.histories import MARKER_ETAG, VersionRecord
+from s3fanout.model.histories import BELOW, MARKER_ETAG, VersionRecord
 from s3fanout.model.objects import Version
 from s3fanout.model.rules import Deletes, Rule
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """A version of the replica is known for what it is: to be recorded."""
+    """A version of the replica is known for what it is, ours or not: to be recorded."""
 
     record: VersionRecord
 
@@ -77,10 +77,12 @@ class HistoryPlan:
     Attributes:
         steps: In order.
         newest: What the source's history ends with, of what the rule wants; ``None`` if nothing.
+        top_etag: Of the object that the replica ends with now; ``""`` if it ends with none.
     """
 
     steps: tuple[Step, ...]
     newest: Version | None
+    top_etag: str = ""
 
 
 def wanted(versions: Sequence[Version], key: str, rule: Rule) -> list[Version]:
@@ -174,6 +176,9 @@ def plan_history(
     ]
     left = new[ours - (len(expected) - len(new)) if ours else 0 :]
     steps: list[Step] = [Adopt(record) for record in adopted]
+    if base is None and unknown and not ours and left:
+        # Else a later look would take it for what was being written, if it had the same size.
+        steps.append(Adopt(VersionRecord(BELOW, "below", 0, replica[0].version_id)))
     versions = {version.version_id: version for version in source}
     for record in left:
         version = versions[record.source_version_id]
@@ -186,7 +191,8 @@ def plan_history(
     known = [*adopted[::-1], *records]
     removed = _removed(source, known, top, rule, whole=source_is_whole)
     newest = next(iter(wanted(source, key, rule)), None)
-    return HistoryPlan((*steps, *(RemoveVersion(record) for record in removed)), newest)
+    top_etag = replica[0].etag if replica and not replica[0].is_marker else ""
+    return HistoryPlan((*steps, *(RemoveVersion(record) for record in removed)), newest, top_etag)
 
 
 def _removed(
@@ -207,7 +213,11 @@ def _removed(
         return (record.source_version_id, record.source_etag) not in there
 
     if rule.version_deletes is Deletes.REPLICATE and whole:
-        gone = [record for record in records if record.replica_version_id and is_gone(record)]
+        gone = [
+            record
+            for record in records
+            if record.replica_version_id and not record.is_below and is_gone(record)
+        ]
         return gone[::-1]  # Oldest first: nothing is shown that a marker above it hides.
     markers: list[VersionRecord] = []
     if rule.deletes is Deletes.REPLICATE and top is not None and source:

@@ -174,6 +174,13 @@ class HistoryCopier:
             if ended is not None:
                 return None if ended is _AGAIN else ended
         await self._keep(run)
+        if not run.replica_etag:
+            run.replica_etag = plan.top_etag
+            if run.removed:  # Another version may be the newest now.
+                top = (await self._destination.list_versions(run.target, limit=1)).versions
+                run.replica_etag = top[0].etag if top else ""
+        if plan.newest is None and self._rule.version_deletes is Deletes.REPLICATE:
+            return Removed("the source has no version of the key, and the replica none of ours")
         return _outcome(plan, run)
 
     async def _do(self, run: _Run, step: Step) -> Outcome | None:
@@ -353,7 +360,7 @@ def _outcome(plan: HistoryPlan, run: _Run) -> Outcome:
     return Replicated(
         newest.etag,
         newest.size_bytes,
-        run.replica_etag or newest.etag,
+        run.replica_etag,
         reason,
         wrote=run.written > 0,
         differences=run.differences,

@@ -136,6 +136,7 @@ def _versions(records: Sequence[VersionRecord] | None) -> list[Json] | None:
             "delete_marker": record.is_marker,
         }
         for record in records
+        if not record.is_below
     ]
 
 

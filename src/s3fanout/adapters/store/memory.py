@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.memory_annotations import MemoryAnnotations
 from s3fanout.adapters.store.memory_uploads import MemoryUploads, Upload, part_of
-from s3fanout.adapters.store.memory_versions import VersionedObjects
+from s3fanout.adapters.store.memory_versions import UNVERSIONED, VersionedObjects
 from s3fanout.adapters.store.s3_headers import wrong_checksum
 from s3fanout.model.acls import CANNED, FULL_CONTROL, Acl, AclGrant
 from s3fanout.model.errors import (
@@ -53,9 +53,6 @@ if TYPE_CHECKING:
 
 KEY_BYTES_MAX = 1024
 """Amazon S3 user guide, "Naming Amazon S3 objects"."""
-
-UNVERSIONED = "null"
-"""Version id of what a bucket holds that keeps no versions."""
 
 _PAGE_MAX = 1000
 
@@ -129,6 +126,10 @@ class MemoryStores:
         """Make an empty bucket, or empty the one that is there."""
         self.buckets[bucket] = VersionedObjects(self.clock.now_ms) if versioned else {}
         return self.open(bucket)
+
+    def keep_versions(self, bucket: str) -> None:
+        """Turn versioning on: what is in the bucket becomes the version ``null`` of its key."""
+        self.buckets[bucket] = VersionedObjects(self.clock.now_ms, self.buckets[bucket])
 
     def open(self, bucket: str) -> MemoryStore:
         """A store on ``bucket``, which need not exist. Requests are counted per store opened."""

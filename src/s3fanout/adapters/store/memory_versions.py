@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from s3fanout.model.objects import Version, VersionPage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 Default = TypeVar("Default")
+
+UNVERSIONED = "null"
+"""Version id of what was written while the bucket kept no versions."""
 
 
 class Stored(Protocol):
@@ -45,9 +48,13 @@ class VersionedObjects(dict[str, Kept]):
         history: Every key's versions and delete markers, oldest first.
     """
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
-        super().__init__()
-        self.history: dict[str, list[Entry[Kept]]] = {}
+    def __init__(self, now_ms: Callable[[], int], before: Mapping[str, Kept] | None = None) -> None:
+        """``before`` is what was in the bucket when it began to keep versions."""
+        super().__init__(before or {})
+        self.history: dict[str, list[Entry[Kept]]] = {
+            key: [Entry(UNVERSIONED, stored, stored.last_modified_at_ms)]
+            for key, stored in self.items()
+        }
         self._now_ms = now_ms
         self._made = 0
 
@@ -103,7 +110,7 @@ class VersionedObjects(dict[str, Kept]):
 
 
 def _number(version_id: str) -> int:
-    return int(version_id.rpartition("-")[2])
+    return 0 if version_id == UNVERSIONED else int(version_id.rpartition("-")[2])
 
 
 def _row(entry: Entry[Kept]) -> Version:
