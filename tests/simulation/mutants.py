@@ -307,7 +307,7 @@ class _ForgetsWhatIsShown(HistoryCopier):
     async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
         outcome = await super().attempt(job, stop_at_s=stop_at_s)
         if isinstance(outcome, Replicated) and not outcome.wrote:
-            return replace(outcome, replica_etag=outcome.source_etag)
+            return outcome._replace(replica_etag=outcome.source_etag)
         return outcome
 
 

@@ -40,7 +40,9 @@ CONFIG = """\
 schema = 1
 source.bucket = "photos"
 source.endpoint = "http://127.0.0.1:9000"
+source.vendor = "other"
 destinations.paris.bucket = "photos-paris"
+destinations.paris.vendor = "other"
 intake.webhook.token = { env = "TOKEN" }
 """
 keys = st.text(min_size=1, max_size=40).filter(lambda key: len(key.encode("utf-8", "ignore")) > 0)
