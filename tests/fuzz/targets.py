@@ -7,20 +7,25 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from s3fanout.adapters.inventory import _numbers, keys_of_file
 from s3fanout.adapters.journal.memory import MemoryJournal
-from s3fanout.adapters.store import s3_upload_xml, s3_xml
+from s3fanout.adapters.store import s3_acl, s3_upload_xml, s3_version_xml, s3_xml
 from s3fanout.adapters.system import SystemClock
 from s3fanout.config.load import parse
 from s3fanout.config.template import template
-from s3fanout.engine.backfill import CHECKPOINT, Backfill
+from s3fanout.engine.backfill import CHECKPOINT, Backfill, _places
+from s3fanout.engine.ledger_sweep import Pass
 from s3fanout.intake.detect import parse_message
 from s3fanout.intake.inventory import parse_manifest
 from s3fanout.intake.job_message import is_job_message, read_job_message
 from s3fanout.model.errors import CheckpointMismatch, InventoryBroken, MalformedEvent, S3FanoutError
 from s3fanout.model.rules import Rule
+from s3fanout.model.sweeps import SweepRecord
 from s3fanout.ports.checkpoints import Checkpoint
+from s3fanout.service.status import SweepView, status_document
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events"
 AT_MS = 1_800_000_000_000
@@ -63,6 +68,9 @@ def documents(body: bytes) -> None:
         s3_upload_xml.parse_complete_result,
         s3_upload_xml.parse_parts_page,
         s3_upload_xml.parse_uploads_page,
+        s3_version_xml.parse_versioning,
+        s3_acl.parse_acl,
+        lambda document: s3_version_xml.parse_versions_page(document, "k"),
     ):
         with suppress(S3FanoutError):
             read(body)
@@ -94,6 +102,48 @@ def checkpoint(body: bytes) -> None:
         assert backfill.tally.items >= 0
 
 
+def sweeps(body: bytes) -> None:
+    """What sweeps know of their passes, as the ledger kept it: shown, or begun anew."""
+    text = body.decode("utf-8", "replace")
+    record = SweepRecord.of(text)
+    assert SweepRecord.of(record.position()) == record
+    view = SweepView(60.0, 5.0, {"a": record}, recent_s=9.0, recent=record)
+    json.dumps(
+        status_document(
+            source="s",
+            buckets={},
+            summaries=[],
+            views=[],
+            malformed=0,
+            daemon_pid=None,
+            now_ms=AT_MS,
+            sweep=view,
+        )
+    )
+    kept = Pass.of(text)
+    assert kept is None or kept.seen + kept.healed < 1 << 200_000
+
+
+def keys_file(body: bytes) -> None:
+    """A file of keys: items, as many as lines that are not empty."""
+    with TemporaryDirectory() as folder, suppress(InventoryBroken):
+        path = Path(folder, "keys")
+        path.write_bytes(body)
+        for batch in keys_of_file(path, None):
+            assert all(item.key for item in batch.items)
+
+
+def places(body: bytes) -> None:
+    """Where a walk over a listing, an inventory or a file of keys was, as the ledger kept it."""
+    text = body.decode("utf-8", "replace")
+    with suppress(CheckpointMismatch):
+        starts, count = _places(text)
+        assert 0 < len(starts) <= count
+    for counted in (1, 2):
+        with suppress(CheckpointMismatch):
+            assert len(_numbers(text, counted)) == counted
+
+
 def _at_once(work: Coroutine[Any, Any, Any]) -> Any:
     """The result of what waits for nothing."""
     try:
@@ -123,10 +173,43 @@ _XML = (
         b"<ETag>e</ETag><Size>9</Size></Part></ListPartsResult>"
     ),
     (
+        b"<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>"
+        b"<NextVersionIdMarker>v</NextVersionIdMarker><Version><Key>k</Key><VersionId>v</VersionId>"
+        b"<IsLatest>true</IsLatest><ETag>e</ETag><Size>9</Size>"
+        b"<LastModified>2026-11-24T08:00:00Z</LastModified></Version><DeleteMarker><Key>k</Key>"
+        b"<VersionId>w</VersionId></DeleteMarker></ListVersionsResult>"
+    ),
+    b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+    (
+        b"<AccessControlPolicy><Owner><ID>o</ID></Owner><AccessControlList><Grant><Grantee>"
+        b"<ID>o</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant></AccessControlList>"
+        b"</AccessControlPolicy>"
+    ),
+    (
         b"<ListMultipartUploadsResult><Upload><Key>k</Key><UploadId>u</UploadId>"
         b"<Initiated>2026-11-24T08:00:00Z</Initiated></Upload></ListMultipartUploadsResult>"
     ),
 )
+_SWEEP = {
+    "began_at_ms": 1_795_549_233_000,
+    "is_running": True,
+    "keys": 9,
+    "failure": "no answer",
+    "ended_at_ms": 1_795_549_234_000,
+    "took_ms": 1000,
+    "keys_all": 12,
+    "healed": 1,
+    "drifted": 0,
+    "foreign": 0,
+    "healed_total": 4,
+}
+_PASS = {
+    "began_at_ms": 1_795_549_233_000,
+    "ended_at_ms": None,
+    "token": "t",
+    "seen": 3,
+    "healed": 1,
+}
 _MANIFEST = {
     "sourceBucket": "photos",
     "destinationBucket": "arn:aws:s3:::inventory",
@@ -168,6 +251,17 @@ TARGETS = {
         Target("documents", documents, _XML),
         Target("configuration", configuration, (_CONFIG, template().encode())),
         Target("manifest", manifest, (json.dumps(_MANIFEST).encode(),)),
+        Target("sweeps", sweeps, (json.dumps(_SWEEP).encode(), json.dumps(_PASS).encode())),
+        Target("keys", keys_file, (b"a/b\nc\r\n\n\xff\n",)),
+        Target(
+            "places",
+            places,
+            (
+                b'{"partitions": 3, "left": [["a/", true, "token"], ["b", false, null]]}',
+                b"7",
+                b"2:9",
+            ),
+        ),
         Target("checkpoint", checkpoint, (json.dumps(_PLACE).encode(),)),
     )
 }

@@ -17,7 +17,7 @@ def test_no_input_crashes_a_parser(name: str) -> None:
     target = TARGETS[name]
     outcome = Fuzzer(target.run, target.seeds, number=FRESH).fuzz(lambda inputs: inputs < INPUTS)
     assert outcome.crash is None, (FRESH, outcome.crash, outcome.error)
-    assert len(outcome.lines) > 20, "it does reach the parser"
+    assert len(outcome.lines) > 10, "it does reach the parser"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from pathlib import Path
 
 from s3fanout.adapters.inventory_columns import check_columns, check_reader, column_rows
 from s3fanout.intake.inventory import InventoryForm, Manifest, item_of, parse_manifest
-from s3fanout.model.errors import InventoryBroken
+from s3fanout.model.errors import CheckpointMismatch, InventoryBroken
 from s3fanout.model.items import Batch, Item
 
 BATCH_ITEMS = 1000
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,9 @@ class Inventory:
 
         Raises:
             InventoryBroken: A row makes no sense.
+            CheckpointMismatch: ``position`` is none.
         """
-        at_file, at_row = (int(number) for number in (position or "0:0").split(":"))
+        at_file, at_row = _numbers(position, 2)
         sizes = [file.stat().st_size for file in self.files]
         for number, file in enumerate(self.files[at_file:], at_file):
             before, skip = sum(sizes[:number]), at_row if number == at_file else 0
@@ -108,8 +111,9 @@ def keys_of_file(path: Path, position: str | None) -> Iterator[Batch]:
 
     Raises:
         InventoryBroken: The file cannot be read, or is not UTF-8.
+        CheckpointMismatch: ``position`` is none.
     """
-    done = int(position or 0)
+    (done,) = _numbers(position, 1)
     items: list[Item] = []
     try:
         size_bytes, read_bytes = max(path.stat().st_size, 1), 0
@@ -127,6 +131,20 @@ def keys_of_file(path: Path, position: str | None) -> Iterator[Batch]:
     except (OSError, UnicodeDecodeError) as error:
         raise InventoryBroken(f"{path} cannot be read: {error}") from error
     yield Batch(items, None, 1.0)
+
+
+def _numbers(position: str | None, count: int) -> list[int]:
+    """The numbers of a position, all 0 at the start.
+
+    Raises:
+        CheckpointMismatch: They are not so many, or no numbers.
+    """
+    if position is None:
+        return [0] * count
+    parts = position.split(":")
+    if len(parts) != count or not all(map(_NUMBER.fullmatch, parts)):
+        raise CheckpointMismatch("the place of an unfinished backfill cannot be read")
+    return [int(part) for part in parts]
 
 
 def _found(manifest: Path, key: str) -> Path:

@@ -106,9 +106,7 @@ async def listed(
         starts: list[tuple[Partition, str | None]] = [(part, None) for part in parts]
         count = len(starts)
     else:
-        document = json.loads(position)
-        starts = [(Partition(below, whole), token) for below, whole, token in document["left"]]
-        count = document["partitions"]
+        starts, count = _places(position)
     left = dict(enumerate(starts))
     listing = side_by_side(side, clock, starts, at_once=PARTITIONS_AT_ONCE)
     try:
@@ -127,6 +125,27 @@ async def listed(
         raise CheckpointMismatch(
             f"the store does not go on from where the listing was: {error.message}"
         ) from error
+
+
+def _places(position: str) -> tuple[list[tuple[Partition, str | None]], int]:
+    """What ``_position`` made.
+
+    Raises:
+        CheckpointMismatch: It is damaged.
+    """
+    try:
+        document = json.loads(position)
+        rows = [(below, whole, token) for below, whole, token in document["left"]]
+        count = document["partitions"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        rows, count = [], 0
+    is_sound = type(count) is int and 0 < len(rows) <= count
+    for below, whole, token in rows:
+        is_sound = is_sound and isinstance(below, str) and isinstance(whole, bool)
+        is_sound = is_sound and (token is None or isinstance(token, str))
+    if not is_sound:
+        raise CheckpointMismatch("the place of an unfinished backfill cannot be read")
+    return [(Partition(below, whole), token) for below, whole, token in rows], count
 
 
 def _position(count: int, left: Iterable[tuple[Partition, str | None]]) -> str | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from types import NoneType
 
 from s3fanout.decide.backfill import job_of
 from s3fanout.decide.heal import is_overdue
@@ -45,6 +46,20 @@ class Pass:
     token: str | None = None
     seen: int = 0
     healed: int = 0
+
+    @classmethod
+    def of(cls, position: str) -> Pass | None:
+        """What ``position`` made; ``None``, so that a new one begins, if it is damaged."""
+        try:
+            kept = cls(**json.loads(position))
+        except (ValueError, TypeError, RecursionError):
+            return None
+        is_sound = (
+            all(type(each) is int for each in (kept.began_at_ms, kept.seen, kept.healed))
+            and type(kept.ended_at_ms) in {int, NoneType}
+            and type(kept.token) in {str, NoneType}
+        )
+        return kept if is_sound else None
 
 
 class LedgerSweep:
@@ -139,7 +154,7 @@ class LedgerSweep:
         kept = await self._books.checkpoint(self._name)
         if kept is None or kept.fingerprint != self._fingerprint:
             return None
-        return Pass(**json.loads(kept.position))
+        return Pass.of(kept.position)
 
     async def _keep(self, now: Pass) -> None:
         position = json.dumps(asdict(now))

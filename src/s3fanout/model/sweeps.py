@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
+COUNT_MAX = 253_402_300_799_999
+"""The last millisecond of the year 9999; no count comes near it."""
 RECENT = "recent"
 """Name of the checkpoint of looks at what was written lately."""
 
@@ -52,10 +54,32 @@ class SweepRecord:
 
     @classmethod
     def of(cls, position: str) -> SweepRecord:
-        """What ``position`` made. Fields that an older version did not have are as at first."""
-        known = {field.name for field in fields(cls)}
-        document = json.loads(position)
-        return cls(**{name: value for name, value in document.items() if name in known})
+        """What ``position`` made. What an older version did not have is as at first.
+
+        So is what is damaged: these are counts, and no reason to stop a sweep.
+        """
+        try:
+            document = json.loads(position)
+        except (ValueError, RecursionError):
+            return cls()
+        if not isinstance(document, dict):
+            return cls()
+        first = asdict(cls())
+        return cls(
+            **{
+                name: value
+                for name, value in document.items()
+                if name in first and _is_like(value, first[name])
+            }
+        )
+
+
+def _is_like(value: object, first: object) -> bool:
+    """Whether ``value`` may stand in the field that begins with ``first``."""
+    kind = int if first is None else type(first)
+    if type(value) is not kind:
+        return False
+    return not isinstance(value, int) or 0 <= value <= COUNT_MAX
 
 
 def checkpoint_name(destination: str) -> str:

@@ -109,8 +109,7 @@ class MemoryStores:
         copy_bytes_max: Larger sources cannot be copied in one request.
         part_bytes_min: Smaller parts, but for the last one, make no object.
         owner: Canonical id of the account that everything belongs to.
-        buckets: Objects by key by bucket, for tests to look into and to change; of a versioned one
-            they are ``VersionedObjects``.
+        buckets: Objects by key by bucket (``VersionedObjects`` of a versioned one), for tests.
         uploads: Unfinished multipart uploads by id, likewise.
     """
 
