@@ -197,8 +197,10 @@ async def test_a_destination_that_does_not_come_is_waited_for_once(world_of: Mak
     assert took_s[0] > PATIENCE_S
     assert took_s[1:] == [0, 0]
     assert world.source.requests["GetObject"] == 3 * PARTS
+    began_s = world.clock.monotonic_s()
     await world.journal.resume("c")
     await world.rest()
+    assert world.clock.monotonic_s() == began_s, "nor does it wait for those that were there before"
     reads = world.source.requests["GetObject"]
     await world.receive(world.put("after", CONTENT))
     await world.rest()
