@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from s3fanout.adapters.checksums import checksum_of
 from s3fanout.adapters.journal.local_uploads import LocalUploads
 from s3fanout.adapters.store.credentials import StaticCredentials
 from s3fanout.adapters.store.endpoint import Endpoint
@@ -30,7 +31,7 @@ from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
 from s3fanout.model.keeping import Keeping
 from s3fanout.model.limits import MIB, Limits
-from s3fanout.model.objects import Absent, ObjectAttributes
+from s3fanout.model.objects import Absent, Checksum, ChecksumAlgorithm, ObjectAttributes
 from s3fanout.model.rules import KeyFilter, KeyMap, Rule
 from tests.servers.server import Server, create_bucket
 
@@ -135,15 +136,18 @@ class World:
         assert not await self.destination.list_uploads("key")
 
 
-async def write(store: S3Store, content: bytes) -> str:
-    upload_id = await store.create_upload("key", ATTRIBUTES)
+async def write(store: S3Store, content: bytes, algorithm: ChecksumAlgorithm | None = None) -> str:
+    upload_id = await store.create_upload("key", ATTRIBUTES, checksum=algorithm)
     parts = [
         await store.upload_part(
             "key", upload_id, number, part_of(content[(number - 1) * PART : number * PART])
         )
         for number in range(1, PARTS + 1)
     ]
-    return (await store.complete_upload("key", upload_id, parts)).etag
+    whole = None
+    if algorithm is not None:
+        whole = Checksum(algorithm, checksum_of(algorithm, content), full_object=True)
+    return (await store.complete_upload("key", upload_id, parts, checksum=whole)).etag
 
 
 @pytest.fixture
@@ -251,6 +255,20 @@ async def test_a_part_that_arrives_altered_is_refused_and_sent_again(world: Worl
     assert error.s3_code in {"BadDigest", "XAmzContentSHA256Mismatch"}
     await world.assert_exact()
     assert world.to_destination.counts["UploadPart"] == PARTS + 1
+
+
+@pytest.mark.parametrize("way", [Way.STREAM])
+async def test_a_part_that_was_altered_on_its_way_here_is_told_by_the_sources_checksum(
+    world: World,
+) -> None:
+    """SeaweedFS keeps a CRC64NVME of the object, MinIO's front end keeps none."""
+    await write(world.source, CONTENT, ChecksumAlgorithm.CRC64NVME)
+    world.from_source.operation, world.from_source.nth = "GetRange", 2
+    world.from_source.answer = lambda answer: answer._replace(body=b"!" + answer.body[1:])
+    (error,) = await world.settle()
+    assert (type(error).code, error.s3_code) == (Unavailable.code, "WrongChecksum")
+    await world.assert_exact()
+    assert world.from_source.counts["GetRange"] == 2 * PARTS
 
 
 @WAYS

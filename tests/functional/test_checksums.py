@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from s3fanout.adapters.checksums import checksum_of
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.decide.plan import Way
 from s3fanout.model.errors import Refused
+from s3fanout.model.jobs import JobState
 from s3fanout.model.keeping import Keeping
 from s3fanout.model.limits import Limits
-from s3fanout.model.objects import Body, Checksum, ChecksumAlgorithm
+from s3fanout.model.objects import Body, Checksum, ChecksumAlgorithm, PartBody
 from s3fanout.model.vendors import VendorName, vendor_named
 from s3fanout.ports.object_store import ObjectStore
 from tests.functional.world import To, World
@@ -24,9 +25,8 @@ LIMITS = Limits(part_bytes=10, copy_bytes_max=10, copy_part_bytes=10, part_bytes
 CONTENT = bytes(range(95))
 
 
-def crc32(content: bytes) -> Checksum:
-    value = base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode("ascii")
-    return Checksum(ChecksumAlgorithm.CRC32, value, full_object=True)
+def of_whole(content: bytes, algorithm: ChecksumAlgorithm = ChecksumAlgorithm.CRC32) -> Checksum:
+    return Checksum(algorithm, checksum_of(algorithm, content), full_object=True)
 
 
 class Unfamiliar:
@@ -59,12 +59,17 @@ class Unfamiliar:
         return await self._inner.complete_upload(key, *words, **options)  # type: ignore[arg-type]
 
 
-def put(world: World, key: str, content: bytes) -> bytes:
+def put(
+    world: World,
+    key: str,
+    content: bytes,
+    algorithm: ChecksumAlgorithm = ChecksumAlgorithm.CRC32,
+) -> bytes:
     """A source object that has a checksum."""
     message = world.put(key, content)
     stored = world.source.objects[key]
     world.source.objects[key] = StoredObject.of(
-        content, stored.attributes, checksums=(crc32(content),)
+        content, stored.attributes, checksums=(of_whole(content, algorithm),)
     )
     return message
 
@@ -120,3 +125,110 @@ async def test_a_store_is_asked_for_no_checksum_that_it_keeps_of_parts_only(
     await world.rest()
     assert world.buckets["a"].objects["key"].content == CONTENT
     assert stores[0].refused == 0
+
+
+class Forgetful:
+    """A store that takes checksums and drops them, as the MinIO front end does."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def create_upload(self, *words: object, checksum: object) -> object:
+        return await self._inner.create_upload(*words)  # type: ignore[arg-type]
+
+    async def complete_upload(self, *words: object, checksum: object) -> object:
+        return await self._inner.complete_upload(*words)  # type: ignore[arg-type]
+
+
+KEEPS_NONE = To("a", way=Way.STREAM, wrap=Forgetful)  # type: ignore[arg-type]
+WHOLE_CRCS = pytest.mark.parametrize(
+    "algorithm", [ChecksumAlgorithm.CRC64NVME, ChecksumAlgorithm.CRC32C, ChecksumAlgorithm.CRC32]
+)
+
+
+class AltersParts:
+    """A way to a store on which a byte changes: of the first so many parts, and not of its digests.
+
+    What reads the bytes computes the digests of what it got, and so does this.
+    """
+
+    def __init__(self, inner: ObjectStore, times: int) -> None:
+        self._inner = inner
+        self._times = times
+        self.read = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def get_range(self, key: str, **options: object) -> PartBody:
+        self.read += 1
+        part = await self._inner.get_range(key, **options)  # type: ignore[arg-type]
+        if not self._times:
+            return part
+        self._times -= 1
+        content = bytes([part.content[0] ^ 1]) + part.content[1:]
+        algorithm = options.get("checksum")
+        return PartBody(
+            content,
+            hashlib.md5(content, usedforsecurity=False).hexdigest(),
+            hashlib.sha256(content).hexdigest(),
+            checksum_of(algorithm, content) if isinstance(algorithm, ChecksumAlgorithm) else "",
+        )
+
+
+def alter(world: World, times: int) -> AltersParts:
+    """On the way from the source, for all who read together."""
+    altering = AltersParts(world.source, times)
+    world.source_port._store = altering  # type: ignore[assignment]
+    return altering
+
+
+@WHOLE_CRCS
+async def test_parts_that_were_altered_on_their_way_here_are_read_again_and_never_settled(
+    world_of: MakeWorld, algorithm: ChecksumAlgorithm
+) -> None:
+    """The destinations keep no checksum: nothing but the one of the source shows it."""
+    to = [replace(KEEPS_NONE, name=name) for name in "ab"]
+    world = world_of(*to, limits=LIMITS)
+    altering = alter(world, times=1)
+    await world.receive(put(world, "key", CONTENT, algorithm))
+    await world.rest()
+    for name in "ab":
+        assert world.buckets[name].objects["key"].content == CONTENT
+        assert world.known(name, "key").reason == (
+            "written in parts, read with the source's checksum, and each checked by digest"
+        )
+        assert not world.buckets[name]._stores.uploads
+    codes = {of.error.code for of in world.reports.settlements if of.error is not None}
+    assert codes == {"unavailable:WrongChecksum"}
+    assert altering.read > 10, "all of it was read again"
+
+
+async def test_a_source_whose_bytes_are_not_those_of_its_checksum_is_a_dead_letter(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(KEEPS_NONE, limits=LIMITS)
+    alter(world, times=100_000)
+    await world.receive(put(world, "key", CONTENT, ChecksumAlgorithm.CRC64NVME))
+    await world.rest()
+    record = world.known("a", "key")
+    assert record.error is not None
+    assert (record.state, record.error.code) == (JobState.DEAD, "unavailable:WrongChecksum")
+    assert "CRC64NVME" in record.error.message
+    assert "key" not in world.buckets["a"].objects
+    assert not world.buckets["a"]._stores.uploads
+
+
+async def test_what_cannot_be_computed_here_is_not_compared_and_not_said_to_be(
+    world_of: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without awscrt nothing changes: the proof is the one of an object without a checksum."""
+    monkeypatch.setattr("s3fanout.adapters.store.memory_uploads.checksum_of", lambda *_: "")
+    world = world_of(KEEPS_NONE, limits=LIMITS)
+    await world.receive(put(world, "key", CONTENT, ChecksumAlgorithm.CRC64NVME))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].content == CONTENT
+    assert world.known("a", "key").reason == "written in parts, each checked by digest"

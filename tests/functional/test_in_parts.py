@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from s3fanout.adapters.checksums import checksum_of
 from s3fanout.adapters.store.faulty import Call, Fault, Line, Script, written
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.adapters.store.memory_uploads import part_of
@@ -531,7 +532,8 @@ async def test_a_replica_with_another_checksum_is_removed_and_never_settled(
     """The destination alters the first one, or all; what it made is not left lying there."""
     altering = partial(Alters, once=not for_ever)
     world = world_of(To("a", way=way, wrap=altering), limits=LIMITS)  # type: ignore[arg-type]
-    checksum = Checksum(ChecksumAlgorithm.CRC64NVME, "AAAAAAAAAAA=", full_object=True)
+    crc = checksum_of(ChecksumAlgorithm.CRC64NVME, CONTENT)
+    checksum = Checksum(ChecksumAlgorithm.CRC64NVME, crc, full_object=True)
     message = world.put("key", CONTENT)
     stored = world.source.objects["key"]
     world.source.objects["key"] = StoredObject.of(CONTENT, stored.attributes, checksums=(checksum,))

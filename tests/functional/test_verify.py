@@ -350,7 +350,7 @@ async def test_large_objects_are_read_in_step_with_bounded_memory() -> None:
             first: int,
             last: int,
             if_match: str,
-            version_id: str | None = None,
+            **options: object,
         ) -> PartBody:
             Watched.under_way += 1
             Watched.most = max(Watched.most, Watched.under_way)

@@ -42,6 +42,21 @@ def test_the_best_proof_that_there_is(
 
 
 @pytest.mark.parametrize(
+    ("replica", "sent_etag", "proof"),
+    [
+        (SOURCE, None, Proof.CHECKSUM),
+        (replace(SOURCE, checksums=()), OTHER_ETAG, Proof.ETAG),
+        (Present("k", 30, OTHER_ETAG), OTHER_ETAG, Proof.READ),
+        (Present("k", 30, "opaque"), OTHER_ETAG, Proof.READ_AND_SIZE),
+    ],
+)
+def test_what_was_read_with_the_sources_checksum_is_better_proven(
+    replica: Present, sent_etag: str, proof: Proof
+) -> None:
+    assert proof_of_parts(SOURCE, replica, sent_etag=sent_etag, is_as_told=True) is proof
+
+
+@pytest.mark.parametrize(
     ("replica", "says"),
     [
         (SOURCE, ""),

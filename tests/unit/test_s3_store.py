@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from s3fanout.adapters.checksums import checksum_of
 from s3fanout.adapters.store.classify import Operation
 from s3fanout.adapters.store.credentials import Credentials
 from s3fanout.adapters.store.endpoint import Endpoint
@@ -27,7 +28,14 @@ from s3fanout.model.errors import (
     StoreError,
     Unavailable,
 )
-from s3fanout.model.objects import Absent, Body, ObjectAttributes, Present, Written
+from s3fanout.model.objects import (
+    Absent,
+    Body,
+    ChecksumAlgorithm,
+    ObjectAttributes,
+    Present,
+    Written,
+)
 from tests.unit.reciting import COPIED, FixedClock, Reciting, answer, error, store_of
 
 ETAG = "d41d8cd98f00b204e9800998ecf8427e"
@@ -361,6 +369,19 @@ async def test_close_closes_the_transport() -> None:
     store, transport = store_of()
     await store.close()
     assert transport.closed == 1
+
+
+@pytest.mark.parametrize("algorithm", ["CRC64NVME", "CRC32C", "CRC32", "SHA1", "SHA256"])
+async def test_bytes_that_have_not_the_checksum_of_the_whole_are_never_given_out(
+    algorithm: str,
+) -> None:
+    true = checksum_of(ChecksumAlgorithm(algorithm), b"the bytes")
+    told = {"etag": f'"{ETAG}"', f"x-amz-checksum-{algorithm.lower()}": true}
+    store, _ = store_of(Response(200, told, b"the bytes"), Response(200, told, b"the bytEs"))
+    assert (await store.get("k", if_match=None, size_bytes_max=100)).is_as_told
+    with pytest.raises(Unavailable, match=algorithm) as caught:
+        await store.get("k", if_match=None, size_bytes_max=100)
+    assert (caught.value.s3_code, caught.value.status) == ("WrongChecksum", 200)
 
 
 # --- asking again ---------------------------------------------------------------------------

@@ -13,7 +13,9 @@ An object that was written in parts is as sure as the first line that holds:
 |---|---|
 | a checksum of the whole object is the same on both sides | ``CHECKSUM`` |
 | both have one etag, of so many parts: it was made of the digests of equal parts | ``ETAG`` |
+| what was read has the source's checksum, the replica the etag of the digests of it | ``READ`` |
 | the replica's etag is that of the digests of what was read and sent | ``DIGESTS`` |
+| what was read has the source's checksum | ``READ_AND_SIZE`` |
 | anything else | ``SIZE`` |
 
 An etag of parts that is not encrypted otherwise is the digest of their digests (Amazon S3 user
@@ -34,7 +36,9 @@ class Proof(StrEnum):
 
     CHECKSUM = "checked by checksum"
     ETAG = "checked by the etag that both sides have"
+    READ = "read with the source's checksum, and each checked by digest"
     DIGESTS = "each checked by digest"
+    READ_AND_SIZE = "read with the source's checksum, and checked by size"
     SIZE = "each pinned to the etag, checked by size"
 
 
@@ -57,10 +61,13 @@ def contradiction(source: Present, replica: Probe) -> str:
     return ""
 
 
-def proof_of_parts(source: Present, replica: Present, *, sent_etag: str | None) -> Proof:
+def proof_of_parts(
+    source: Present, replica: Present, *, sent_etag: str | None, is_as_told: bool = False
+) -> Proof:
     """What shows that a replica which contradicts nothing is the source.
 
     ``sent_etag`` is of the digests of what was read and sent; ``None`` if that is not all known.
+    ``is_as_told`` says that it has the checksum that the source keeps.
     """
     theirs = {checksum for checksum in replica.checksums if checksum.full_object}
     if any(checksum in theirs for checksum in source.checksums):
@@ -68,8 +75,8 @@ def proof_of_parts(source: Present, replica: Present, *, sent_etag: str | None) 
     if parts_of(source.etag) and source.etag == replica.etag:
         return Proof.ETAG
     if sent_etag is not None and sent_etag == replica.etag:
-        return Proof.DIGESTS
-    return Proof.SIZE
+        return Proof.READ if is_as_told else Proof.DIGESTS
+    return Proof.READ_AND_SIZE if is_as_told else Proof.SIZE
 
 
 def altered_parts(sent: Mapping[int, str], parts: Sequence[UploadedPart]) -> list[int]:

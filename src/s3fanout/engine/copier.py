@@ -286,7 +286,9 @@ class Copier:
             body.facts.etag,
             body.facts.size_bytes,
             written.etag,
-            "read once and written, checked by digest",
+            "read once"
+            + (", checked by the source's checksum," if body.is_as_told else "")
+            + " and written, checked by digest",
             differences=await self._differences(
                 job, load, body.facts, target, written, replica=replica, copied=False
             ),
@@ -316,11 +318,12 @@ class Copier:
         replica = await self._check(job, target, facts, written.etag)
         load = await self._annotated(job, load, target, written)
         lacks = await self._keeper.differences_of_parts(load, facts, target, replica)
+        proof = proof_of_parts(facts, replica, sent_etag=made.sent_etag, is_as_told=made.is_as_told)
         return Replicated(
             facts.etag,
             facts.size_bytes,
             written.etag,
-            f"written in parts, {proof_of_parts(facts, replica, sent_etag=made.sent_etag)}",
+            f"written in parts, {proof}",
             differences=await self._settled(job, lacks, target, written),
             replica_version_id=written.version_id,
             carried=load.attributes.extras,

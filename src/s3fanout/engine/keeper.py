@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from s3fanout.decide.checksums import WHOLE_OF_PARTS
 from s3fanout.decide.grants import (
     canned_of,
     grants_less,
@@ -35,7 +36,7 @@ from s3fanout.engine.annotations import Annotated, carry
 from s3fanout.model.acls import CANNED
 from s3fanout.model.errors import NotExact, StoreError
 from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
-from s3fanout.model.objects import NO_EXTRAS, ChecksumAlgorithm, Extras, ObjectAttributes, Present
+from s3fanout.model.objects import NO_EXTRAS, Extras, ObjectAttributes, Present
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -48,10 +49,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 REMEMBER_S = 3600.0
-WHOLE_IN_PARTS = frozenset(
-    {ChecksumAlgorithm.CRC64NVME, ChecksumAlgorithm.CRC32C, ChecksumAlgorithm.CRC32}
-)
-"""Algorithms of which S3 keeps one of the whole object however it was uploaded."""
 _NOTHING = ObjectAttributes()
 _GRANTS = "grants"
 """What explicit grants are remembered by."""
@@ -219,7 +216,7 @@ class Keeper:
         possible = (await self._vendor()).checksums_of_parts
         for checksum in facts.checksums:
             if checksum.full_object and checksum.algorithm in (
-                WHOLE_IN_PARTS if possible is None else possible & WHOLE_IN_PARTS
+                WHOLE_OF_PARTS if possible is None else possible & WHOLE_OF_PARTS
             ):
                 return checksum
         return None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from s3fanout.decide.parts import Layout
-    from s3fanout.model.objects import PartBody
+    from s3fanout.model.objects import ChecksumAlgorithm, PartBody
     from s3fanout.ports.object_store import ObjectStore
     from s3fanout.ports.system import Clock
 
@@ -39,7 +39,7 @@ OBJECTS_AT_ONCE = 2
 
 LEFT_MAX = 1000
 """Objects of which it is remembered who streamed them."""
-_Name = tuple[str, str, int, str | None]
+_Name = tuple[str, str, int, str | None, "ChecksumAlgorithm | None"]
 """Of a group: key, etag, part size and, if it is not the current object, version id."""
 
 
@@ -60,6 +60,7 @@ class _Group:
     began_s: float
     expected: set[str]
     version_id: str | None
+    checksum: ChecksumAlgorithm | None
     wanted: dict[str, set[int]] = field(default_factory=dict)
     detached: set[str] = field(default_factory=set)
     parts: dict[int, _Part] = field(default_factory=dict)
@@ -126,6 +127,7 @@ class PartReads:
         takers: Iterable[str],
         missing: Iterable[int],
         version_id: str | None = None,
+        checksum: ChecksumAlgorithm | None = None,
     ) -> AsyncIterator[Member]:
         """Read parts of ``key`` at ``etag`` together with the other destinations.
 
@@ -137,17 +139,18 @@ class PartReads:
             takers: All that will probably want the object.
             missing: Parts that ``taker`` needs.
             version_id: Of the object, if it is not the current one.
+            checksum: Of each part, to be computed where that can be done.
         """
         turn = self._turns.get(taker)
         if turn is None:
             turn = self._turns[taker] = asyncio.Semaphore(OBJECTS_AT_ONCE)
         async with turn:
-            name = (key, etag, layout.part_bytes, version_id)
+            name = (key, etag, layout.part_bytes, version_id, checksum)
             group = self._groups.get(name)
             if group is None:
                 expected = set(takers) - self._absent - self._left.get(name, set())
                 group = self._groups[name] = _Group(
-                    key, etag, layout, self._clock.monotonic_s(), expected, version_id
+                    key, etag, layout, self._clock.monotonic_s(), expected, version_id, checksum
                 )
             self._enter(group, taker, set(missing))
             try:
@@ -230,6 +233,7 @@ class PartReads:
                 last=last,
                 if_match=group.etag,
                 version_id=group.version_id,
+                checksum=group.checksum,
             )
         )
         joined = {

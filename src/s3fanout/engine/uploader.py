@@ -10,6 +10,7 @@ is found again: the ledger knows the upload (``ports.uploads``), the store its p
 | the source is another one now | aborted | ``SourceChanged``: plan again |
 | the store refuses for good | aborted | fails: a dead letter |
 | the parts do not make the object (lost ones, another checksum) | aborted | fails; begun again |
+| what was read has not the source's checksum | aborted | fails; all of it is read again |
 | the store knows no such upload (expired, aborted) | forgotten | begins another one, once |
 | likewise, when it is to be completed | forgotten | the replica decides: an earlier try did it |
 """
@@ -20,8 +21,10 @@ import asyncio
 import contextlib
 from collections import deque
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from s3fanout.decide.checksums import whole_checksum, whole_of_parts
 from s3fanout.decide.parts import (
     Layout,
     choose_layout,
@@ -39,6 +42,7 @@ from s3fanout.model.errors import (
     SourceAbsent,
     SourceChanged,
     StoreError,
+    Unavailable,
     UploadGone,
 )
 from s3fanout.model.limits import PART_BYTES_MAX
@@ -92,25 +96,40 @@ class Made:
     """A replica that was completed.
 
     ``sent_etag`` is the etag that S3 makes of the digests of what this attempt read and sent;
-    ``None`` if it did not send all of it.
+    ``None`` if it did not send all of it. ``is_as_told`` says that what it read has the checksum
+    that the source keeps of the whole object.
     """
 
     written: Written
     sent_etag: str | None
+    is_as_told: bool
 
 
 @dataclass(slots=True)
 class _Run:
-    """One upload in hand; ``sent`` has the MD5 digests of the parts that this attempt sent."""
+    """One upload in hand.
+
+    ``sent`` has the MD5 digests of the parts that this attempt sent, ``checksums`` those of the
+    algorithm of ``told``, the source's checksum of the whole object.
+    """
 
     source: Source
     upload: ReplicaUpload
     layout: Layout
     done: dict[int, UploadedPart]
     sent: dict[int, str] = field(default_factory=dict)
+    checksums: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> Checksum | None:
+        return whole_checksum(self.source.facts)
 
     def parts(self) -> list[UploadedPart]:
         return [self.done[number] for number in sorted(self.done)]
+
+
+class _Altered(Unavailable):
+    """What was read are not the bytes that the source keeps a checksum of."""
 
 
 class Uploader:
@@ -170,15 +189,16 @@ class Uploader:
                 if not finished or self._is_late(stop_at_s):
                     # Also with all parts there: who goes on has time to complete it.
                     return Unfinished(len(run.done), run.layout.count, run.upload)
+                is_as_told = _is_as_told(run)
                 written = await self._complete(run)
             except UploadGone:
                 await self._uploads.forget_upload(self._name, job.key)
                 continue
-            except (SourceChanged, SourceAbsent, Refused, ReplicaMismatch):
+            except (SourceChanged, SourceAbsent, Refused, ReplicaMismatch, _Altered):
                 await self._give_up(run.upload)
                 raise
             await self._uploads.forget_upload(self._name, job.key)
-            return Made(written, _etag_of_sent(run))
+            return Made(written, _etag_of_sent(run), is_as_told)
         raise UploadGone(
             f"the store forgets multipart uploads key={job.key!r}",
             operation="UploadPart",
@@ -286,12 +306,15 @@ class Uploader:
             takers=self._takers_of(job.key),
             missing=missing,
             version_id=run.source.version_id,
+            checksum=run.told.algorithm if run.told else None,
         ) as member:
 
             async def send(number: int) -> None:
                 upload = run.upload
                 async with member.take(number) as body:
                     run.sent[number] = body.md5_hex
+                    if body.checksum:
+                        run.checksums[number] = body.checksum
                     run.done[number] = await self._destination.upload_part(
                         upload.replica_key, upload.upload_id, number, body
                     )
@@ -392,4 +415,32 @@ def _etag_of_sent(run: _Run) -> str | None:
             UploadedPart(number, run.sent[number], run.layout.length_of(number))
             for number in sorted(run.sent)
         ]
+    )
+
+
+def _is_as_told(run: _Run) -> bool:
+    """Whether what was read has the source's checksum; ``False`` if that cannot be told.
+
+    Raises:
+        Unavailable: It has another one.
+    """
+    told = run.told
+    if told is None or len(run.checksums) < run.layout.count:
+        return False
+    found = whole_of_parts(
+        told.algorithm,
+        [
+            (run.checksums[number], run.layout.length_of(number))
+            for number in range(1, run.layout.count + 1)
+        ],
+    )
+    if found == told:
+        return True
+    raise _Altered(
+        f"the bytes that were read have the {told.algorithm} {found.value}, the source has "
+        f"{told.value} key={run.upload.key!r}",
+        operation="GetObject",
+        status=HTTPStatus.OK,  # It does answer: one object says nothing of the others.
+        s3_code="WrongChecksum",
+        of_source=True,
     )

@@ -173,12 +173,14 @@ class Body:
         facts: As for a probe, read in the same request as the bytes.
         content: The bytes; ``len(content) == facts.size_bytes``.
         md5_hex, sha256_hex: Digests of ``content``.
+        is_as_told: They have been compared with a checksum that the store keeps of them.
     """
 
     facts: Present
     content: bytes
     md5_hex: str
     sha256_hex: str
+    is_as_told: bool = False
 
 
 class Written(NamedTuple):
@@ -200,11 +202,14 @@ class PartBody:
     Attributes:
         content: The bytes.
         md5_hex, sha256_hex: Digests of ``content``.
+        checksum: Likewise, as on the wire, of the algorithm that was asked for; ``""`` if none was,
+            or if it cannot be computed here.
     """
 
     content: bytes
     md5_hex: str
     sha256_hex: str
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,15 +70,24 @@ class ObjectStore(Protocol):
             SourceAbsent: Confirmed absence.
             Refused: ``s3_code == "EntityTooLarge"`` when larger than ``size_bytes_max``.
             Unavailable: Also when the body ended early (``s3_code == "TruncatedBody"``), or is not
-                the one of a checksum that the store sent with it (``"WrongChecksum"``; CRC32, SHA1
-                and SHA256 of the whole object are compared).
+                the one of a checksum of the whole that the store sent with it
+                (``"WrongChecksum"``; those are compared that can be computed here).
         """
         ...
 
     async def get_range(
-        self, key: str, *, first: int, last: int, if_match: str, version_id: str | None = None
+        self,
+        key: str,
+        *,
+        first: int,
+        last: int,
+        if_match: str,
+        version_id: str | None = None,
+        checksum: ChecksumAlgorithm | None = None,
     ) -> PartBody:
         """Bytes ``first`` to ``last``, inclusive, of the object at ``if_match``. One request.
+
+        ``checksum`` asks for one of these bytes; it is computed here, where that can be done.
 
         Raises:
             SourceChanged: The object's etag is another one, also if the store ignored the pin.

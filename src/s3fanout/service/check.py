@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from s3fanout.adapters.checksums import EXTRA, computable
 from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.s3_abilities import ask_abilities
 from s3fanout.adapters.store.s3_probe import (
@@ -26,6 +27,7 @@ from s3fanout.model.errors import AccessDenied, Misconfigured, S3FanoutError, St
 from s3fanout.model.objects import Listed, Present
 from s3fanout.model.rules import Versions
 from s3fanout.model.vendors import Vendor
+from s3fanout.ports.object_store import ObjectStore
 from s3fanout.service.abilities import CHECK_KEY, check_key, order_shown
 from s3fanout.wiring import Stores, knowledge_of, open_ledger, open_sqs, system_clock
 
@@ -133,7 +135,25 @@ async def _source(settings: Settings, stores: Stores, tell: Tell) -> Listed | No
         return None
     # S3 does not tell those who may not read tags that an object has any: replicas would lack them.
     await _tried("source", "tags", read_tags, tell)
+    if not all(settings.copies_on_server(name) for name in settings.enabled):
+        await _compared(store, smallest.key, tell)
     return smallest
+
+
+async def _compared(store: ObjectStore, key: str, tell: Tell) -> None:
+    """Whether what is read is compared with the checksums that the source keeps."""
+    try:
+        facts = await store.head(key)
+    except S3FanoutError as error:
+        tell(_failure("source", "checksums", error))
+        return
+    kept = {each.algorithm for each in facts.checksums} if isinstance(facts, Present) else set()
+    if unknown := sorted(kept - computable()):
+        said = f"{', '.join(unknown)} is kept, and not compared with what is read"
+        tell(Finding("source", "checksums", Grade.WARNING, said, f"pip install '{EXTRA}'"))
+    elif kept:
+        said = f"{', '.join(sorted(kept))} is kept, and compared with what is read"
+        tell(Finding("source", "checksums", Grade.OK, said))
 
 
 async def _destination(

@@ -157,13 +157,25 @@ class FaultyStore:
         return await self._play("PutObject", key, lambda: self._store.put(key, body, attributes))
 
     async def get_range(
-        self, key: str, *, first: int, last: int, if_match: str, version_id: str | None = None
+        self,
+        key: str,
+        *,
+        first: int,
+        last: int,
+        if_match: str,
+        version_id: str | None = None,
+        checksum: ChecksumAlgorithm | None = None,
     ) -> PartBody:
         return await self._play(
             "GetObject",
             key,
             lambda: self._store.get_range(
-                key, first=first, last=last, if_match=if_match, version_id=version_id
+                key,
+                first=first,
+                last=last,
+                if_match=if_match,
+                version_id=version_id,
+                checksum=checksum,
             ),
         )
 

@@ -12,10 +12,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from s3fanout.adapters.checksums import wrong_checksum
 from s3fanout.adapters.store.memory_annotations import MemoryAnnotations
 from s3fanout.adapters.store.memory_uploads import MemoryUploads, Upload, part_of
 from s3fanout.adapters.store.memory_versions import UNVERSIONED, VersionedObjects
-from s3fanout.adapters.store.s3_headers import wrong_checksum
 from s3fanout.model.acls import CANNED, FULL_CONTROL, Acl, AclGrant
 from s3fanout.model.errors import (
     NoSuchBucket,
@@ -209,12 +209,19 @@ class MemoryStore(MemoryAnnotations):
         return _write(objects, key, stored)
 
     async def get_range(
-        self, key: str, *, first: int, last: int, if_match: str, version_id: str | None = None
+        self,
+        key: str,
+        *,
+        first: int,
+        last: int,
+        if_match: str,
+        version_id: str | None = None,
+        checksum: ChecksumAlgorithm | None = None,
     ) -> PartBody:
         stored = _pinned(self._request("GetObject", key), key, if_match, "GetObject", version_id)
         if last >= len(stored.content):
             raise Unavailable(f"no such range key={key!r}", operation="GetObject")
-        return part_of(stored.content[first : last + 1])
+        return part_of(stored.content[first : last + 1], checksum)
 
     async def get_tags(self, key: str, *, version_id: str | None = None) -> Mapping[str, str]:
         operation = "GetObjectTagging"

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from s3fanout.adapters.store.s3_headers import wrong_checksum
+from s3fanout.adapters.checksums import checksum_of, wrong_checksum
 from s3fanout.model.errors import Refused, ReplicaMismatch, UploadGone
 from s3fanout.model.objects import ListedUpload, PartBody, UploadedPart
 
@@ -144,12 +144,13 @@ class MemoryUploads:
         return upload
 
 
-def part_of(content: bytes) -> PartBody:
-    """``content`` with its digests."""
+def part_of(content: bytes, algorithm: ChecksumAlgorithm | None = None) -> PartBody:
+    """``content`` with its digests, and with a checksum if one is asked for."""
     return PartBody(
         content,
         hashlib.md5(content, usedforsecurity=False).hexdigest(),
         hashlib.sha256(content).hexdigest(),
+        "" if algorithm is None else checksum_of(algorithm, content),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from s3fanout.adapters.checksums import is_compared, wrong_checksum
 from s3fanout.adapters.store.classify import Operation, Target, classify, classify_document
 from s3fanout.adapters.store.s3_acl import parse_acl
 from s3fanout.adapters.store.s3_annotations import S3Annotations
@@ -18,7 +19,6 @@ from s3fanout.adapters.store.s3_headers import (
     headers_of,
     headers_of_extras,
     tag_count,
-    wrong_checksum,
 )
 from s3fanout.adapters.store.s3_multipart import S3Multipart
 from s3fanout.adapters.store.s3_versions import S3Versions
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from s3fanout.model.acls import Acl
-    from s3fanout.model.objects import Extras, ListPage, ObjectAttributes, Probe
+    from s3fanout.model.objects import Extras, ListPage, ObjectAttributes, Present, Probe
 
 _HASH_IN_THREAD_BYTES = 256 * 1024
 """From here a digest takes longer than handing it to a thread (about 2 µs per KiB for both)."""
@@ -105,16 +105,20 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
         tags: Mapping[str, str] = {}
         if tag_count(answer.headers):
             tags = await self.get_tags(key, version_id=version_id)
-        if len(answer.body) < _HASH_IN_THREAD_BYTES:
-            md5_hex, sha256_hex = digests(answer.body)
-        else:
-            md5_hex, sha256_hex = await asyncio.to_thread(digests, answer.body)
         facts = facts_of(key, answer.headers, len(answer.body), tags=tags)
-        if facts.checksums and (wrong := wrong_checksum(answer.body, sha256_hex, facts.checksums)):
+        if len(answer.body) < _HASH_IN_THREAD_BYTES:
+            body, wrong = _examined(facts, answer.body)
+        else:
+            body, wrong = await asyncio.to_thread(_examined, facts, answer.body)
+        if wrong:
             raise self._broken(
-                Operation.GET_OBJECT, key, f"not the bytes of its {wrong}", s3_code="WrongChecksum"
+                Operation.GET_OBJECT,
+                key,
+                f"not the bytes of its {wrong}",
+                s3_code="WrongChecksum",
+                status=answer.status,  # It does answer: one object says nothing of the others.
             )
-        return Body(facts, answer.body, md5_hex, sha256_hex)
+        return body
 
     async def get_tags(self, key: str, *, version_id: str | None = None) -> Mapping[str, str]:
         query = [("tagging", ""), *of_version(version_id)]
@@ -209,3 +213,12 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
             query.append(("delimiter", delimiter))
         answer = await self.send(Operation.LIST_OBJECTS, "GET", query=query)
         return self._read(answer, parse_list_page)
+
+
+def _examined(facts: Present, content: bytes) -> tuple[Body, str]:
+    """What was read, and which of its checksums it does not have."""
+    md5_hex, sha256_hex = digests(content)
+    if not facts.checksums:
+        return Body(facts, content, md5_hex, sha256_hex), ""
+    wrong = wrong_checksum(content, sha256_hex, facts.checksums)
+    return Body(facts, content, md5_hex, sha256_hex, is_compared(facts.checksums)), wrong

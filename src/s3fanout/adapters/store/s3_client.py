@@ -295,13 +295,14 @@ class S3Client:
         return self._date
 
     def _broken(
-        self, operation: Operation, key: str, fact: str, *, s3_code: str = ""
+        self, operation: Operation, key: str, fact: str, *, s3_code: str = "", status: int = 0
     ) -> Unavailable:
         return Unavailable(
             f"broken answer: {fact} operation={operation} bucket={self._bucket} key={key!r}",
             operation=operation,
             s3_code=s3_code,
             of_source=self._is_source,
+            status=status,
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import zlib
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -154,29 +153,6 @@ def digests(content: bytes) -> tuple[str, str]:
         hashlib.md5(content, usedforsecurity=False).hexdigest(),
         hashlib.sha256(content).hexdigest(),
     )
-
-
-def wrong_checksum(content: bytes, sha256_hex: str, checksums: tuple[Checksum, ...]) -> str:
-    """Which checksum of the whole object is not that of ``content``; ``""`` if none.
-
-    CRC64NVME and CRC32C are not computed: Python has neither, and the destination's store compares
-    them on receipt.
-    """
-    for checksum in checksums:
-        if not checksum.full_object:
-            continue
-        match checksum.algorithm:
-            case ChecksumAlgorithm.SHA256:
-                digest = bytes.fromhex(sha256_hex)
-            case ChecksumAlgorithm.SHA1:
-                digest = hashlib.sha1(content, usedforsecurity=False).digest()
-            case ChecksumAlgorithm.CRC32:
-                digest = zlib.crc32(content).to_bytes(4, "big")
-            case _:
-                continue
-        if base64.b64encode(digest).decode("ascii") != checksum.value:
-            return checksum.algorithm
-    return ""
 
 
 def tag_count(headers: Mapping[str, str]) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, TypeVar
 
+from s3fanout.adapters.checksums import checksum_of
 from s3fanout.adapters.store.classify import Operation, Target, classify, classify_document
 from s3fanout.adapters.store.s3_client import S3Client, copy_source, of_version
 from s3fanout.adapters.store.s3_headers import (
@@ -48,7 +49,14 @@ class S3Multipart(S3Client):
     """Ranges that are read and parts that are written."""
 
     async def get_range(
-        self, key: str, *, first: int, last: int, if_match: str, version_id: str | None = None
+        self,
+        key: str,
+        *,
+        first: int,
+        last: int,
+        if_match: str,
+        version_id: str | None = None,
+        checksum: ChecksumAlgorithm | None = None,
     ) -> PartBody:
         answer = await self.send(
             Operation.GET_OBJECT,
@@ -75,8 +83,7 @@ class S3Multipart(S3Client):
             raise self._broken(
                 Operation.GET_OBJECT, key, "body ended early", s3_code="TruncatedBody"
             )
-        md5_hex, sha256_hex = await asyncio.to_thread(digests, answer.body)
-        return PartBody(answer.body, md5_hex, sha256_hex)
+        return await asyncio.to_thread(_examined, answer.body, checksum)
 
     async def first_part(
         self, key: str, *, if_match: str, version_id: str | None = None
@@ -244,3 +251,10 @@ class S3Multipart(S3Client):
         if isinstance(result, ErrorDocument):
             raise classify_document(target, answer, result, now_ms=now_ms)
         return result
+
+
+def _examined(content: bytes, algorithm: ChecksumAlgorithm | None) -> PartBody:
+    md5_hex, sha256_hex = digests(content)
+    return PartBody(
+        content, md5_hex, sha256_hex, checksum_of(algorithm, content) if algorithm else ""
+    )
