@@ -47,6 +47,8 @@ class Quirk(StrEnum):
     """A storage class other than the default is refused."""
     UPLOADS_LOSE_TAGS = "uploads-lose-tags"
     """Tags that a multipart upload was begun with are not on the object."""
+    PART_CHECKSUMS_UNTOLD = "part-checksums-untold"
+    """A list of parts does not have the checksums that they were sent with."""
     COPY_INTO_NO_BUCKET_BREAKS = "copy-into-no-bucket-breaks"
     """A copy into a bucket that does not exist is answered with 500."""
     DELETE_CONDITIONS_IGNORED = "delete-conditions-ignored"
@@ -116,6 +118,7 @@ PROFILES: Mapping[str, Profile] = {
                 Quirk.COPIED_PARTS_HAVE_OTHER_ETAGS,
                 Quirk.COPY_INTO_NO_BUCKET_BREAKS,
                 Quirk.LISTS_BY_DIRECTORY,
+                Quirk.PART_CHECKSUMS_UNTOLD,
                 Quirk.LISTS_REPLACED_PARTS,
             }
         ),

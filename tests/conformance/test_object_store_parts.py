@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3fanout.adapters.store.memory_uploads import part_of
+from s3fanout.decide.checksums import composite_of_parts
 from s3fanout.model.errors import (
     Refused,
     ReplicaMismatch,
@@ -325,7 +326,7 @@ async def test_a_wrong_checksum_is_refused(
 async def test_parts_that_do_not_have_the_checksum_make_no_object(
     subject: Subject, store: ObjectStore, unique: str
 ) -> None:
-    upload_id = await store.create_upload(unique, PLAIN, checksum=ChecksumAlgorithm.CRC32)
+    upload_id = await store.create_upload(unique, PLAIN, checksum=_crc32(b"other"))
     part = await store.upload_part(unique, upload_id, 1, part_of(b"hello"))
     if subject.has(Quirk.NO_CHECKSUMS):
         await store.complete_upload(unique, upload_id, [part], checksum=_crc32(b"other"))
@@ -333,6 +334,47 @@ async def test_parts_that_do_not_have_the_checksum_make_no_object(
     with pytest.raises(ReplicaMismatch):
         await store.complete_upload(unique, upload_id, [part], checksum=_crc32(b"other"))
     assert await store.head(unique) == Absent(unique)
+    await store.abort_upload(unique, upload_id)
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256"])
+async def test_a_composite_checksum_is_kept_and_parts_tell_theirs(
+    subject: Subject, store: ObjectStore, unique: str, algorithm: str
+) -> None:
+    kind = ChecksumAlgorithm(algorithm)
+    bodies = [part_of(content, kind) for content in (FIRST, SECOND)]
+    composite = composite_of_parts(kind, [body.checksum for body in bodies])
+    upload_id = await store.create_upload(unique, PLAIN, checksum=composite)
+    parts = [
+        await store.upload_part(unique, upload_id, number, body, checksum=kind)
+        for number, body in enumerate(bodies, 1)
+    ]
+    listed = await store.list_parts(unique, upload_id)
+    await store.complete_upload(unique, upload_id, parts, checksum=composite)
+    facts = await present(store, unique)
+    if subject.has(Quirk.NO_CHECKSUMS):
+        assert facts.checksums == ()
+        return
+    assert facts.checksums == (composite,)
+    told = [part.checksum for part in listed]
+    if subject.has(Quirk.PART_CHECKSUMS_UNTOLD):
+        assert told == ["", ""]
+    else:
+        assert told == [body.checksum for body in bodies]
+
+
+async def test_a_part_with_another_checksum_is_refused(
+    subject: Subject, store: ObjectStore, unique: str
+) -> None:
+    kind = Checksum(ChecksumAlgorithm.CRC32, "", full_object=False)
+    upload_id = await store.create_upload(unique, PLAIN, checksum=kind)
+    wrong = replace(part_of(b"hello"), checksum=_crc32(b"other").value)
+    sent = store.upload_part(unique, upload_id, 1, wrong, checksum=ChecksumAlgorithm.CRC32)
+    if subject.has(Quirk.NO_CHECKSUMS):
+        await sent
+    else:
+        with pytest.raises(StoreError):
+            await sent
     await store.abort_upload(unique, upload_id)
 
 

@@ -137,16 +137,16 @@ class World:
 
 
 async def write(store: S3Store, content: bytes, algorithm: ChecksumAlgorithm | None = None) -> str:
-    upload_id = await store.create_upload("key", ATTRIBUTES, checksum=algorithm)
+    whole = None
+    if algorithm is not None:
+        whole = Checksum(algorithm, checksum_of(algorithm, content), full_object=True)
+    upload_id = await store.create_upload("key", ATTRIBUTES, checksum=whole)
     parts = [
         await store.upload_part(
             "key", upload_id, number, part_of(content[(number - 1) * PART : number * PART])
         )
         for number in range(1, PARTS + 1)
     ]
-    whole = None
-    if algorithm is not None:
-        whole = Checksum(algorithm, checksum_of(algorithm, content), full_object=True)
     return (await store.complete_upload("key", upload_id, parts, checksum=whole)).etag
 
 

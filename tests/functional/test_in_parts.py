@@ -450,12 +450,12 @@ class AltersAPart:
         return getattr(self._inner, name)
 
     async def upload_part(
-        self, key: str, upload_id: str, number: int, body: PartBody
+        self, key: str, upload_id: str, number: int, body: PartBody, **options: object
     ) -> UploadedPart:
         self._seen += 1
         if self._seen == 4:
             body = part_of(b"?" * len(body.content))
-        return await self._inner.upload_part(key, upload_id, number, body)
+        return await self._inner.upload_part(key, upload_id, number, body, **options)  # type: ignore[arg-type]
 
 
 def altering_a_part(inner: ObjectStore) -> ObjectStore:

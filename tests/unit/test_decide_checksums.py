@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s3fanout.adapters.checksums import checksum_of
-from s3fanout.decide.checksums import WHOLE_OF_PARTS, whole_checksum, whole_of_parts
+from s3fanout.decide.checksums import (
+    WHOLE_OF_PARTS,
+    composite_checksum,
+    composite_of_parts,
+    parts_of_composite,
+    told_checksum,
+    whole_checksum,
+    whole_of_parts,
+)
 from s3fanout.model.objects import Checksum, ChecksumAlgorithm, Present
+from tests.matrix.checksums import ALGORITHMS
+from tests.matrix.checksums import checksum as by_the_book
 
 CRCS = pytest.mark.parametrize("algorithm", sorted(WHOLE_OF_PARTS))
 
@@ -45,12 +57,47 @@ def test_another_byte_another_length_and_another_order_are_another_whole(
     }
 
 
-def test_only_a_checksum_of_the_whole_that_parts_tell_is_compared() -> None:
-    def facts(*checksums: Checksum) -> Present:
-        return Present("k", 1, "e", checksums=checksums)
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256"])
+def test_a_composite_checksum_is_that_of_the_checksums_of_its_parts(algorithm: str) -> None:
+    """As the user guide of Amazon S3 describes it, by other code (2026-11)."""
+    pieces = [b"one", b"two", b""]
+    made = composite_of_parts(
+        ChecksumAlgorithm(algorithm), [by_the_book(algorithm, piece) for piece in pieces]
+    )
+    digests = b"".join(ALGORITHMS[algorithm](piece) for piece in pieces)
+    value = f"{by_the_book(algorithm, digests)}-3"
+    assert made == Checksum(ChecksumAlgorithm(algorithm), value, full_object=False)
+    assert parts_of_composite(made) == 3
 
-    sha = Checksum(ChecksumAlgorithm.SHA256, "x", full_object=True)
-    of_parts = Checksum(ChecksumAlgorithm.CRC32, "x-2", full_object=False)
-    crc = Checksum(ChecksumAlgorithm.CRC32C, "x", full_object=True)
-    assert whole_checksum(facts(sha, of_parts)) is None
-    assert whole_checksum(facts(sha, of_parts, crc)) == crc
+
+def facts(*checksums: Checksum) -> Present:
+    return Present("k", 1, "e", checksums=checksums)
+
+
+SHA = Checksum(ChecksumAlgorithm.SHA256, "x", full_object=True)
+OF_PARTS = Checksum(ChecksumAlgorithm.CRC32, "x-2", full_object=False)
+CRC = Checksum(ChecksumAlgorithm.CRC32C, "x", full_object=True)
+
+
+def test_only_a_checksum_of_the_whole_that_parts_tell_is_compared() -> None:
+    assert whole_checksum(facts(SHA, OF_PARTS)) is None
+    assert whole_checksum(facts(SHA, OF_PARTS, CRC)) == CRC
+
+
+@pytest.mark.parametrize(
+    ("kept", "told", "composite"),
+    [
+        ([CRC, OF_PARTS], CRC, None),
+        ([SHA, OF_PARTS], OF_PARTS, OF_PARTS),
+        ([replace(OF_PARTS, value="x-3")], None, replace(OF_PARTS, value="x-3")),
+        # An emulator has one of parts without their number, another one a CRC64NVME of parts.
+        ([replace(OF_PARTS, value="x")], None, None),
+        ([replace(OF_PARTS, algorithm=ChecksumAlgorithm.CRC64NVME)], None, None),
+        ([SHA], None, None),
+    ],
+)
+def test_what_two_parts_are_compared_with(
+    kept: list[Checksum], told: Checksum | None, composite: Checksum | None
+) -> None:
+    assert told_checksum(facts(*kept), parts=2) == told
+    assert composite_checksum(facts(*kept)) == composite

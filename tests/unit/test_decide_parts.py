@@ -144,3 +144,4 @@ def test_a_fingerprint_is_of_everything(other: ObjectAttributes) -> None:
     assert plain == fingerprint("etag", ObjectAttributes(tags={}))
     assert plain != fingerprint("etag", other)
     assert plain != fingerprint("other", ObjectAttributes())
+    assert plain != fingerprint("etag", ObjectAttributes(), composite="CRC32")

@@ -26,10 +26,16 @@ SOURCE = Present("k", 30, PARTS_ETAG, checksums=(CRC,))
         (SOURCE, Present("k", 30, OTHER_ETAG), None, Proof.SIZE),
         # An etag without a number of parts may be anything, also of a store that copies it.
         (Present("k", 30, "opaque"), Present("k", 30, "opaque"), None, Proof.SIZE),
-        # A checksum of checksums depends on the layout, and proves nothing here.
+        # A composite checksum is that of equal parts, or of parts that are cut in another way.
         (
             Present("k", 30, "a", checksums=(OF_PARTS,)),
             Present("k", 30, "b", checksums=(OF_PARTS,)),
+            None,
+            Proof.CHECKSUM,
+        ),
+        (
+            Present("k", 30, "a", checksums=(OF_PARTS,)),
+            Present("k", 30, "b", checksums=(replace(OF_PARTS, value="BBBBBB==-2"),)),
             None,
             Proof.SIZE,
         ),

@@ -220,13 +220,13 @@ def missing(source: Present, attributes: ObjectAttributes, replica: Present) -> 
         names.add(Difference.ENCRYPTION)
     if wants.lock is not None and not _as_locked(wants.lock, has.lock):
         names.add(Difference.OBJECT_LOCK)
-    types = {checksum.algorithm: checksum.full_object for checksum in replica.checksums}
+    held = {checksum.algorithm: checksum for checksum in replica.checksums}
     for checksum in source.checksums:
-        kind = types.get(checksum.algorithm)
-        if kind is None:
+        other = held.get(checksum.algorithm)
+        if other is None:
             names.add(Difference.CHECKSUM)
-        elif kind != checksum.full_object:
-            names.add(Difference.CHECKSUM_TYPE)
+        elif other != checksum and not (other.full_object and checksum.full_object):
+            names.add(Difference.CHECKSUM_TYPE)  # of other parts, which is another kind, too
     return frozenset(names)
 
 

@@ -101,8 +101,11 @@ def etag_of_parts(parts: Sequence[UploadedPart]) -> str | None:
     return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
 
 
-def fingerprint(etag: str, attributes: ObjectAttributes) -> str:
-    """Names a state of the source: an upload of another state is never completed."""
+def fingerprint(etag: str, attributes: ObjectAttributes, *, composite: str = "") -> str:
+    """Names a state of the source: an upload of another state is never completed.
+
+    ``composite`` is the algorithm of an upload each part of which has a checksum.
+    """
     extras = attributes.extras
     state = [
         etag,
@@ -110,6 +113,7 @@ def fingerprint(etag: str, attributes: ObjectAttributes) -> str:
         sorted(attributes.metadata.items()),
         sorted((attributes.tags or {}).items()),
         repr(extras),
+        *([composite] if composite else []),
     ]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()
 

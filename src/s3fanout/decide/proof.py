@@ -11,7 +11,7 @@ An object that was written in parts is as sure as the first line that holds:
 
 | what is seen | proof |
 |---|---|
-| a checksum of the whole object is the same on both sides | ``CHECKSUM`` |
+| a checksum is the same on both sides, of the whole object or of equal parts | ``CHECKSUM`` |
 | both have one etag, of so many parts: it was made of the digests of equal parts | ``ETAG`` |
 | what was read has the source's checksum, the replica the etag of the digests of it | ``READ`` |
 | the replica's etag is that of the digests of what was read and sent | ``DIGESTS`` |
@@ -69,8 +69,7 @@ def proof_of_parts(
     ``sent_etag`` is of the digests of what was read and sent; ``None`` if that is not all known.
     ``is_as_told`` says that it has the checksum that the source keeps.
     """
-    theirs = {checksum for checksum in replica.checksums if checksum.full_object}
-    if any(checksum in theirs for checksum in source.checksums):
+    if any(checksum in replica.checksums for checksum in source.checksums):
         return Proof.CHECKSUM
     if parts_of(source.etag) and source.etag == replica.etag:
         return Proof.ETAG

@@ -30,7 +30,8 @@ from s3fanout.engine.doubts import Etags
 from s3fanout.engine.keeper import Keeper, Load, Replica
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.remover import Held, Removed, Remover
-from s3fanout.engine.uploader import Made, Source, Unfinished, Uploader
+from s3fanout.engine.upload_run import Source
+from s3fanout.engine.uploader import Made, Unfinished, Uploader
 from s3fanout.model.errors import ReplicaMismatch, SourceAbsent, SourceChanged
 from s3fanout.model.jobs import Job
 from s3fanout.model.limits import Limits

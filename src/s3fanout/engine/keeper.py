@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from s3fanout.decide.checksums import WHOLE_OF_PARTS
+from s3fanout.decide.checksums import WHOLE_OF_PARTS, composite_checksum
 from s3fanout.decide.grants import (
     canned_of,
     grants_less,
@@ -200,7 +200,7 @@ class Keeper:
         Raises:
             StoreError: It is about something else.
         """
-        if checksum is None or self._is_held(checksum.algorithm, _NOTHING) is False:
+        if checksum is None or self._is_held(_kind(checksum), _NOTHING) is False:
             return await send(None)
         try:
             return await send(checksum)
@@ -208,7 +208,7 @@ class Keeper:
             if not may_blame_checksum(error):
                 raise
             answer = await send(None)
-        self._remember(checksum.algorithm, _NOTHING, held=False)
+        self._remember(_kind(checksum), _NOTHING, held=False)
         return answer
 
     async def checksum_of_parts(self, facts: Present) -> Checksum | None:
@@ -220,6 +220,11 @@ class Keeper:
             ):
                 return checksum
         return None
+
+    async def composite_checksum(self, facts: Present) -> Checksum | None:
+        """One of parts that the replica can have too, if it is written in such parts."""
+        holds = (await self._vendor()).checksums
+        return None if holds is False else composite_checksum(facts)
 
     async def source_layout_matters(self, facts: Present) -> bool:
         """Whether copied parts must be the source's for an equal etag or checksum."""
@@ -402,6 +407,11 @@ class Keeper:
 
     def _remember(self, name: str, attributes: ObjectAttributes, *, held: bool) -> None:
         self._held[name, _detail(name, attributes)] = (held, self._clock.monotonic_s())
+
+
+def _kind(checksum: Checksum) -> str:
+    """What a store holds or not: of an algorithm it may hold one kind only."""
+    return checksum.algorithm if checksum.full_object else f"{checksum.algorithm} of parts"
 
 
 def _detail(name: str, attributes: ObjectAttributes) -> str:

@@ -20,11 +20,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from s3fanout.decide.checksums import whole_checksum, whole_of_parts
+from s3fanout.decide.checksums import composite_checksum, parts_of_composite
 from s3fanout.decide.parts import (
     Layout,
     choose_layout,
@@ -35,6 +34,7 @@ from s3fanout.decide.parts import (
 )
 from s3fanout.decide.plan import Refuse, Way
 from s3fanout.decide.proof import altered_parts
+from s3fanout.engine.upload_run import AlteredBytes, PartChecksums, Source, TwiceRead, UploadRun
 from s3fanout.model.errors import (
     AccessDenied,
     Refused,
@@ -42,11 +42,10 @@ from s3fanout.model.errors import (
     SourceAbsent,
     SourceChanged,
     StoreError,
-    Unavailable,
     UploadGone,
 )
 from s3fanout.model.limits import PART_BYTES_MAX
-from s3fanout.model.objects import Present, UploadedPart, Written
+from s3fanout.model.objects import Present, Written
 from s3fanout.model.uploads import ReplicaUpload
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
     from s3fanout.engine.part_reads import PartReads
     from s3fanout.model.jobs import Job
     from s3fanout.model.limits import Limits
-    from s3fanout.model.objects import Checksum, FirstPart, UploadedPart
+    from s3fanout.model.objects import Checksum, FirstPart, ObjectAttributes
     from s3fanout.ports.object_store import ObjectStore
     from s3fanout.ports.system import Clock
     from s3fanout.ports.uploads import Uploads
@@ -77,21 +76,6 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The state of the source that is copied.
-
-    Attributes:
-        facts: As probed.
-        load: What the replica is to carry.
-        version_id: Of the object, if it is not the current one.
-    """
-
-    facts: Present
-    load: Load
-    version_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Made:
     """A replica that was completed.
 
@@ -103,33 +87,6 @@ class Made:
     written: Written
     sent_etag: str | None
     is_as_told: bool
-
-
-@dataclass(slots=True)
-class _Run:
-    """One upload in hand.
-
-    ``sent`` has the MD5 digests of the parts that this attempt sent, ``checksums`` those of the
-    algorithm of ``told``, the source's checksum of the whole object.
-    """
-
-    source: Source
-    upload: ReplicaUpload
-    layout: Layout
-    done: dict[int, UploadedPart]
-    sent: dict[int, str] = field(default_factory=dict)
-    checksums: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def told(self) -> Checksum | None:
-        return whole_checksum(self.source.facts)
-
-    def parts(self) -> list[UploadedPart]:
-        return [self.done[number] for number in sorted(self.done)]
-
-
-class _Altered(Unavailable):
-    """What was read are not the bytes that the source keeps a checksum of."""
 
 
 class Uploader:
@@ -162,6 +119,8 @@ class Uploader:
         self._clock = clock
         self._conditions_honoured = conditions_honoured
         self._limits = limits
+        self._twice_read = TwiceRead()
+        self._part_checksums = PartChecksums()
 
     async def replicate(
         self, job: Job, replica_key: str, source: Source, *, stop_at_s: float | None
@@ -189,44 +148,64 @@ class Uploader:
                 if not finished or self._is_late(stop_at_s):
                     # Also with all parts there: who goes on has time to complete it.
                     return Unfinished(len(run.done), run.layout.count, run.upload)
-                is_as_told = _is_as_told(run)
+                is_as_told = self._twice_read.is_as_told(run)
                 written = await self._complete(run)
             except UploadGone:
                 await self._uploads.forget_upload(self._name, job.key)
                 continue
-            except (SourceChanged, SourceAbsent, Refused, ReplicaMismatch, _Altered):
+            except (SourceChanged, SourceAbsent, Refused, ReplicaMismatch, AlteredBytes):
                 await self._give_up(run.upload)
                 raise
+            self._part_checksums.forget(run.upload.upload_id)
             await self._uploads.forget_upload(self._name, job.key)
-            return Made(written, _etag_of_sent(run), is_as_told)
+            return Made(written, run.sent_etag(), is_as_told)
         raise UploadGone(
             f"the store forgets multipart uploads key={job.key!r}",
             operation="UploadPart",
             hint="does a lifecycle rule abort incomplete uploads at once?",
         )
 
-    async def _run(self, job: Job, replica_key: str, source: Source) -> _Run | Refuse:
+    async def _run(self, job: Job, replica_key: str, source: Source) -> UploadRun | Refuse:
         """The upload of an earlier attempt, or a new one."""
-        state = fingerprint(source.facts.etag, source.load.attributes)
+        etag, attributes = source.facts.etag, source.load.attributes
+        states: dict[str, Checksum | None] = {fingerprint(etag, attributes): None}
+        carried = await self._composite(source.facts)
+        if carried is not None:
+            states[fingerprint(etag, attributes, composite=carried.algorithm)] = carried
         known = await self._uploads.upload_of(self._name, job.key)
         if known is not None:
-            if known.fingerprint == state and known.replica_key == replica_key:
+            if known.fingerprint in states and known.replica_key == replica_key:
+                carried = states[known.fingerprint]
                 layout = Layout(source.facts.size_bytes, known.part_bytes)
                 with contextlib.suppress(UploadGone):
                     parts = await self._destination.list_parts(replica_key, known.upload_id)
                     wanted = set(range(1, layout.count + 1)) - set(missing_parts(layout, parts))
                     done = {part.number: part for part in parts if part.number in wanted}
-                    return _Run(source, known, layout, done)
+                    checksums = self._part_checksums.of(known.upload_id)
+                    return UploadRun(source, known, layout, done, carried, checksums)
             await self._destroy(known)
         chosen = await self._layout(job.key, source)
         if chosen is None:
             return self._too_large(source.facts.size_bytes)
-        checksum = await self._keeper.checksum_of_parts(source.facts)
+        return await self._anew(job, replica_key, source, chosen)
+
+    async def _anew(self, job: Job, replica_key: str, source: Source, layout: Layout) -> UploadRun:
+        """A new upload, with a checksum if the store takes it."""
+        carried = await self._composite(source.facts)
+        if carried is not None and parts_of_composite(carried) != layout.count:
+            carried = None
+        checksum = carried or await self._keeper.checksum_of_parts(source.facts)
         asked_at_ms = self._clock.now_ms()
         await self._uploads.ask_upload(self._name, replica_key, at_ms=asked_at_ms)
-        upload_id = await self._begin(replica_key, source.load, checksum, asked_at_ms)
+        upload_id, kept = await self._begin(replica_key, source.load, checksum, asked_at_ms)
+        carried = carried if kept == carried else None
+        state = fingerprint(
+            source.facts.etag,
+            source.load.attributes,
+            composite=carried.algorithm if carried else "",
+        )
         upload = ReplicaUpload(
-            self._name, job.key, replica_key, upload_id, state, chosen.part_bytes
+            self._name, job.key, replica_key, upload_id, state, layout.part_bytes
         )
         try:
             await self._uploads.keep_upload(upload)
@@ -235,34 +214,45 @@ class Uploader:
                 await asyncio.shield(self._abort(upload))
             raise
         await self._uploads.answer_upload(self._name, replica_key, asked_at_ms=asked_at_ms)
-        return _Run(source, upload, chosen, {})
+        return UploadRun(source, upload, layout, {}, carried, self._part_checksums.of(upload_id))
+
+    async def _composite(self, facts: Present) -> Checksum | None:
+        """The source's checksum of parts that the replica can have too, if they are cut alike."""
+        if self._way is Way.SERVER:
+            return None
+        checksum = await self._keeper.composite_checksum(facts)
+        return checksum if checksum and checksum.algorithm in self._source.computes else None
 
     async def _begin(
         self, replica_key: str, load: Load, checksum: Checksum | None, asked_at_ms: int
-    ) -> str:
-        """Ask the store for an upload; its id."""
+    ) -> tuple[str, Checksum | None]:
+        """Ask the store for an upload; its id, and the checksum that it took."""
+
+        async def begin(
+            attributes: ObjectAttributes, sent: Checksum | None
+        ) -> tuple[str, Checksum | None]:
+            begun = self._destination.create_upload(replica_key, attributes, checksum=sent)
+            return await begun, sent
+
         try:
-            upload_id, _ = await self._keeper.write(
+            begun, _ = await self._keeper.write(
                 load,
                 lambda attributes: self._keeper.checked(
-                    checksum,
-                    lambda sent: self._destination.create_upload(
-                        replica_key, attributes, checksum=sent.algorithm if sent else None
-                    ),
+                    checksum, lambda sent: begin(attributes, sent)
                 ),
             )
         except StoreError as error:
             if not error.maybe_applied:
                 await self._uploads.answer_upload(self._name, replica_key, asked_at_ms=asked_at_ms)
             raise
-        return upload_id
+        return begun
 
     async def _layout(self, key: str, source: Source) -> Layout | None:
         facts = source.facts
         streamed = self._way is Way.STREAM
         kept = streamed or await self._keeper.source_layout_matters(facts)
         first: FirstPart | None = None
-        if kept and parts_of(facts.etag):
+        if kept and (parts_of(facts.etag) or composite_checksum(facts)):
             # moto compares the pin with the etag of the part, and refuses (5.2, 2026-11): then the
             # layout is not known. If the object did change, the pinned reads say so.
             with contextlib.suppress(SourceChanged):
@@ -289,7 +279,7 @@ class Uploader:
             "raise limits.stream_memory: parts are at most a quarter of it",
         )
 
-    async def _fill(self, job: Job, run: _Run, stop_at_s: float | None) -> bool:
+    async def _fill(self, job: Job, run: UploadRun, stop_at_s: float | None) -> bool:
         """Write the parts that are missing. Returns whether all are there."""
         missing = deque(
             number for number in range(1, run.layout.count + 1) if number not in run.done
@@ -312,11 +302,13 @@ class Uploader:
             async def send(number: int) -> None:
                 upload = run.upload
                 async with member.take(number) as body:
-                    run.sent[number] = body.md5_hex
-                    if body.checksum:
-                        run.checksums[number] = body.checksum
+                    run.sends(number, body)
                     run.done[number] = await self._destination.upload_part(
-                        upload.replica_key, upload.upload_id, number, body
+                        upload.replica_key,
+                        upload.upload_id,
+                        number,
+                        body,
+                        checksum=run.carried.algorithm if run.carried else None,
                     )
 
             return await self._work(missing, send, stop_at_s)
@@ -345,7 +337,7 @@ class Uploader:
             await asyncio.gather(*workers, return_exceptions=True)
         return not missing
 
-    async def _copy_part(self, key: str, run: _Run, number: int) -> None:
+    async def _copy_part(self, key: str, run: UploadRun, number: int) -> None:
         first, last = run.layout.range_of(number)
         run.done[number] = await self._destination.upload_part_copy(
             run.upload.replica_key,
@@ -359,7 +351,7 @@ class Uploader:
             source_version_id=run.source.version_id,
         )
 
-    async def _complete(self, run: _Run) -> Written:
+    async def _complete(self, run: UploadRun) -> Written:
         facts, upload = run.source.facts, run.upload
         if self._way is Way.SERVER and not self._conditions_honoured():
             # Parts may be of any state that the source had since: it must have had only one.
@@ -373,13 +365,17 @@ class Uploader:
                 f"key={upload.replica_key!r}",
                 operation="UploadPart",
             )
-        try:
-            return await self._keeper.checked(
-                await self._keeper.checksum_of_parts(facts),
-                lambda checksum: self._destination.complete_upload(
-                    upload.replica_key, upload.upload_id, parts, checksum=checksum
-                ),
+
+        def complete(checksum: Checksum | None) -> Awaitable[Written]:
+            return self._destination.complete_upload(
+                upload.replica_key, upload.upload_id, parts, checksum=checksum
             )
+
+        try:
+            if run.carried is not None:
+                return await complete(run.carried)
+            whole = await self._keeper.checksum_of_parts(facts)
+            return await self._keeper.checked(whole, complete)
         except UploadGone:
             replica = await self._destination.head(upload.replica_key)
             expected = etag_of_parts(parts)
@@ -399,48 +395,10 @@ class Uploader:
             await asyncio.shield(self._destroy(upload))
 
     async def _destroy(self, upload: ReplicaUpload) -> None:
+        self._part_checksums.forget(upload.upload_id)
         with contextlib.suppress(AccessDenied, Refused):  # never possible: a lifecycle rule must
             await self._abort(upload)
         await self._uploads.forget_upload(self._name, upload.key)
 
     async def _abort(self, upload: ReplicaUpload) -> None:
         await self._destination.abort_upload(upload.replica_key, upload.upload_id)
-
-
-def _etag_of_sent(run: _Run) -> str | None:
-    if len(run.sent) < run.layout.count:
-        return None
-    return etag_of_parts(
-        [
-            UploadedPart(number, run.sent[number], run.layout.length_of(number))
-            for number in sorted(run.sent)
-        ]
-    )
-
-
-def _is_as_told(run: _Run) -> bool:
-    """Whether what was read has the source's checksum; ``False`` if that cannot be told.
-
-    Raises:
-        Unavailable: It has another one.
-    """
-    told = run.told
-    if told is None or len(run.checksums) < run.layout.count:
-        return False
-    found = whole_of_parts(
-        told.algorithm,
-        [
-            (run.checksums[number], run.layout.length_of(number))
-            for number in range(1, run.layout.count + 1)
-        ],
-    )
-    if found == told:
-        return True
-    raise _Altered(
-        f"the bytes that were read have the {told.algorithm} {found.value}, the source has "
-        f"{told.value} key={run.upload.key!r}",
-        operation="GetObject",
-        status=HTTPStatus.OK,  # It does answer: one object says nothing of the others.
-        s3_code="WrongChecksum",
-        of_source=True,
-    )

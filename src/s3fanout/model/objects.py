@@ -220,11 +220,14 @@ class UploadedPart:
         number: From 1.
         etag: Validator of the part, without quotes.
         size_bytes: Its length.
+        checksum: As on the wire, of the algorithm that the upload was begun with; ``""`` if it was
+            begun with none, or the store does not tell.
     """
 
     number: int
     etag: str
     size_bytes: int
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,11 @@ class ObjectStore(Protocol):
         """The bucket's name."""
         ...
 
+    @property
+    def computes(self) -> frozenset[ChecksumAlgorithm]:
+        """Algorithms of which ``get_range`` gives a checksum."""
+        ...
+
     async def head(self, key: str, *, version_id: str | None = None) -> Probe:
         """Facts of the current object, or *confirmed* absence. One request.
 
@@ -188,21 +193,29 @@ class ObjectStore(Protocol):
         ...
 
     async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, checksum: ChecksumAlgorithm | None = None
+        self, key: str, attributes: ObjectAttributes, *, checksum: Checksum | None = None
     ) -> str:
         """Begin a multipart upload; its id. The object will have exactly ``attributes``.
 
-        ``checksum`` asks the store to keep one of the whole object (CRC algorithms only).
-        One request. Nothing of it is visible before ``complete_upload``.
+        ``checksum`` asks the store to keep one of its algorithm and kind; of the whole object only
+        the CRCs can be. One request. Nothing of it is visible before ``complete_upload``.
         """
         ...
 
     async def upload_part(
-        self, key: str, upload_id: str, number: int, body: PartBody
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: PartBody,
+        *,
+        checksum: ChecksumAlgorithm | None = None,
     ) -> UploadedPart:
         """Upload part ``number``, in place of an earlier one of the same number. One request.
 
-        The store checks the bytes against a digest sent with them.
+        The store checks the bytes against a digest sent with them. ``checksum`` is the algorithm of
+        ``body.checksum``, which is sent too: an upload that was begun with a composite one needs
+        it.
 
         Raises:
             UploadGone: There is no such upload any more.
@@ -259,8 +272,8 @@ class ObjectStore(Protocol):
             upload_id: As begun.
             parts: They are compared by number and etag; stores that can do so compare the sum of
                 their sizes too.
-            checksum: Of the whole object, of the algorithm that the upload was begun with; the
-                store compares.
+            checksum: Of the algorithm and kind that the upload was begun with. The store compares
+                one of the whole object; of a composite one the checksums of ``parts`` are sent.
 
         Raises:
             UploadGone: There is no such upload any more. A try before this one may have completed

@@ -132,6 +132,10 @@ class FaultyStore:
     def bucket(self) -> str:
         return self._store.bucket
 
+    @property
+    def computes(self) -> frozenset[ChecksumAlgorithm]:
+        return self._store.computes
+
     async def head(self, key: str, *, version_id: str | None = None) -> Probe:
         return await self._play(
             "HeadObject", key, lambda: self._store.head(key, version_id=version_id)
@@ -248,7 +252,7 @@ class FaultyStore:
         )
 
     async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, checksum: ChecksumAlgorithm | None = None
+        self, key: str, attributes: ObjectAttributes, *, checksum: Checksum | None = None
     ) -> str:
         return await self._play(
             "CreateMultipartUpload",
@@ -257,10 +261,18 @@ class FaultyStore:
         )
 
     async def upload_part(
-        self, key: str, upload_id: str, number: int, body: PartBody
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: PartBody,
+        *,
+        checksum: ChecksumAlgorithm | None = None,
     ) -> UploadedPart:
         return await self._play(
-            "UploadPart", key, lambda: self._store.upload_part(key, upload_id, number, body)
+            "UploadPart",
+            key,
+            lambda: self._store.upload_part(key, upload_id, number, body, checksum=checksum),
         )
 
     async def upload_part_copy(

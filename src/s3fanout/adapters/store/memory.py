@@ -12,8 +12,9 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.checksums import wrong_checksum
+from s3fanout.adapters.checksums import computable, wrong_checksum
 from s3fanout.adapters.store.memory_annotations import MemoryAnnotations
+from s3fanout.adapters.store.memory_listing import entries_of, is_prefix
 from s3fanout.adapters.store.memory_uploads import MemoryUploads, Upload, part_of
 from s3fanout.adapters.store.memory_versions import UNVERSIONED, VersionedObjects
 from s3fanout.model.acls import CANNED, FULL_CONTROL, Acl, AclGrant
@@ -153,6 +154,10 @@ class MemoryStore(MemoryAnnotations):
         return self._bucket
 
     @property
+    def computes(self) -> frozenset[ChecksumAlgorithm]:
+        return computable()
+
+    @property
     def objects(self) -> dict[str, StoredObject]:
         """The bucket's objects by key, for tests to look into and to change.
 
@@ -195,7 +200,7 @@ class MemoryStore(MemoryAnnotations):
             body.content,
             attributes,
             now_ms=self._stores.clock.now_ms(),
-            checksums=body.facts.checksums[:1],
+            checksums=tuple(each for each in body.facts.checksums if each.full_object)[:1],
         )
         if stored.etag != body.md5_hex or wrong_checksum(
             body.content, body.sha256_hex, stored.checksums
@@ -275,16 +280,22 @@ class MemoryStore(MemoryAnnotations):
         return _write(objects, key, replace(copied, annotations=dict(source.annotations)))
 
     async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, checksum: ChecksumAlgorithm | None = None
+        self, key: str, attributes: ObjectAttributes, *, checksum: Checksum | None = None
     ) -> str:
         self._request("CreateMultipartUpload", key)
         return self._uploads.begin(key, attributes, checksum)
 
     async def upload_part(
-        self, key: str, upload_id: str, number: int, body: PartBody
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: PartBody,
+        *,
+        checksum: ChecksumAlgorithm | None = None,
     ) -> UploadedPart:
         self._request("UploadPart", key)
-        return self._uploads.put_part(key, upload_id, number, body)
+        return self._uploads.put_part(key, upload_id, number, body, checksum)
 
     async def upload_part_copy(
         self,
@@ -318,12 +329,12 @@ class MemoryStore(MemoryAnnotations):
         checksum: Checksum | None = None,
     ) -> Written:
         objects = self._request("CompleteMultipartUpload", key)
-        upload, content, etag = self._uploads.take(key, upload_id, parts, checksum)
+        upload, content, etag, kept = self._uploads.take(key, upload_id, parts, checksum)
         whole = StoredObject.of(
             content,
             upload.attributes,
             now_ms=self._stores.clock.now_ms(),
-            checksums=() if checksum is None else (checksum,),
+            checksums=() if kept is None else (kept,),
         )
         layout = FirstPart(parts[0].size_bytes, len(parts))
         return _write(objects, key, replace(whole, etag=etag, layout=layout))
@@ -374,14 +385,9 @@ class MemoryStore(MemoryAnnotations):
         self, prefix: str = "", *, token: str | None = None, limit: int = 1000, delimiter: str = ""
     ) -> ListPage:
         objects = self._request("ListObjectsV2")
-        after = (token or "").encode()
-        entries = sorted(
-            entry
-            for entry in {_entry(key, prefix, delimiter).encode() for key in objects}
-            if entry and entry > after
-        )
-        listed = [entry.decode() for entry in entries[: min(limit, _PAGE_MAX)]]
-        page = [key for key in listed if not _is_prefix(key, prefix, delimiter)]
+        entries = entries_of(objects, prefix, delimiter, after=token or "")
+        listed = entries[: min(limit, _PAGE_MAX)]
+        page = [key for key in listed if not is_prefix(key, prefix, delimiter)]
         rows = tuple(
             Listed(
                 key=key,
@@ -392,7 +398,7 @@ class MemoryStore(MemoryAnnotations):
             )
             for key in page
         )
-        below = tuple(entry for entry in listed if _is_prefix(entry, prefix, delimiter))
+        below = tuple(entry for entry in listed if is_prefix(entry, prefix, delimiter))
         return ListPage(rows, listed[-1] if len(listed) < len(entries) else None, below)
 
     async def close(self) -> None:
@@ -426,19 +432,6 @@ class MemoryStore(MemoryAnnotations):
                 s3_code="NoSuchBucket",
             )
         return objects
-
-
-def _entry(key: str, prefix: str, delimiter: str) -> str:
-    """What a listing shows for ``key``: itself, what it starts with, or (``""``) nothing."""
-    if not key.startswith(prefix):
-        return ""
-    if not delimiter or delimiter not in key[len(prefix) :]:
-        return key
-    return prefix + key[len(prefix) :].partition(delimiter)[0] + delimiter
-
-
-def _is_prefix(entry: str, prefix: str, delimiter: str) -> bool:
-    return bool(delimiter) and delimiter in entry[len(prefix) :]
 
 
 def _stored(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from s3fanout.adapters.checksums import checksum_of, wrong_checksum
+from s3fanout.decide.checksums import composite_of_parts
 from s3fanout.model.errors import Refused, ReplicaMismatch, UploadGone
 from s3fanout.model.objects import ListedUpload, PartBody, UploadedPart
 
@@ -24,7 +25,7 @@ class Upload:
     bucket: str
     key: str
     attributes: ObjectAttributes
-    checksum: ChecksumAlgorithm | None
+    checksum: Checksum | None
     begun_at_ms: int
     parts: dict[int, PartBody] = field(default_factory=dict)
 
@@ -53,9 +54,7 @@ class MemoryUploads:
         self._shared = shared
         self._bucket = bucket
 
-    def begin(
-        self, key: str, attributes: ObjectAttributes, checksum: ChecksumAlgorithm | None
-    ) -> str:
+    def begin(self, key: str, attributes: ObjectAttributes, checksum: Checksum | None) -> str:
         """Begin one; its id."""
         self._shared.uploads_begun += 1
         upload_id = f"upload-{self._shared.uploads_begun}"
@@ -63,7 +62,14 @@ class MemoryUploads:
         self._shared.uploads[upload_id] = Upload(self._bucket, key, attributes, checksum, now_ms)
         return upload_id
 
-    def put_part(self, key: str, upload_id: str, number: int, body: PartBody) -> UploadedPart:
+    def put_part(
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: PartBody,
+        checksum: ChecksumAlgorithm | None = None,
+    ) -> UploadedPart:
         """Keep a part.
 
         Raises:
@@ -73,8 +79,13 @@ class MemoryUploads:
         upload = self._upload(key, upload_id, "UploadPart")
         if part_of(body.content).md5_hex != body.md5_hex:
             raise _refused("BadDigest", "the bytes are not those of their digest", key)
-        upload.parts[number] = body
-        return UploadedPart(number, body.md5_hex, len(body.content))
+        if checksum is not None and checksum_of(checksum, body.content) != body.checksum:
+            raise _refused("BadDigest", "the bytes are not those of their checksum", key)
+        if upload.checksum and not upload.checksum.full_object and checksum is None:
+            raise _refused("InvalidRequest", "the upload was begun with a checksum of parts", key)
+        kept = body if checksum else replace(body, checksum="")
+        upload.parts[number] = kept
+        return _uploaded(number, kept)
 
     def parts(self, key: str, upload_id: str) -> list[UploadedPart]:
         """Parts so far, by number.
@@ -83,15 +94,12 @@ class MemoryUploads:
             UploadGone: There is no such upload.
         """
         upload = self._upload(key, upload_id, "ListParts")
-        return [
-            UploadedPart(number, body.md5_hex, len(body.content))
-            for number, body in sorted(upload.parts.items())
-        ]
+        return [_uploaded(number, body) for number, body in sorted(upload.parts.items())]
 
     def take(
         self, key: str, upload_id: str, parts: Sequence[UploadedPart], checksum: Checksum | None
-    ) -> tuple[Upload, bytes, str]:
-        """End an upload; what it came to: the upload, the bytes, the etag.
+    ) -> tuple[Upload, bytes, str, Checksum | None]:
+        """End an upload; what it came to: the upload, the bytes, the etag, the checksum.
 
         Raises:
             UploadGone: There is no such upload.
@@ -104,18 +112,20 @@ class MemoryUploads:
             raise _mismatch("InvalidPartOrder", "parts are not in order", key)
         for part in parts:
             body = upload.parts.get(part.number)
-            if body is None or body.md5_hex != part.etag:
+            if body is None or part.etag != body.md5_hex or part.checksum != body.checksum:
                 raise _mismatch("InvalidPart", f"there is no such part part={part.number}", key)
             if len(body.content) < self._shared.part_bytes_min and part is not parts[-1]:
                 raise _refused("EntityTooSmall", f"a part is too small part={part.number}", key)
         content = b"".join(upload.parts[number].content for number in numbers)
+        if checksum is not None and not checksum.full_object:
+            checksum = composite_of_parts(checksum.algorithm, [part.checksum for part in parts])
         sha256_hex = hashlib.sha256(content).hexdigest()
         if checksum is not None and wrong_checksum(content, sha256_hex, (checksum,)):
             raise _mismatch("BadDigest", "the parts do not have the checksum", key)
         del self._shared.uploads[upload_id]
         digests = b"".join(bytes.fromhex(part.etag) for part in parts)
         etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
-        return upload, content, etag
+        return upload, content, etag, checksum
 
     def forget(self, key: str, upload_id: str) -> None:
         """Abort an upload; nothing happens if there is none."""
@@ -142,6 +152,10 @@ class MemoryUploads:
                 s3_code="NoSuchUpload",
             )
         return upload
+
+
+def _uploaded(number: int, body: PartBody) -> UploadedPart:
+    return UploadedPart(number, body.md5_hex, len(body.content), body.checksum)
 
 
 def part_of(content: bytes, algorithm: ChecksumAlgorithm | None = None) -> PartBody:

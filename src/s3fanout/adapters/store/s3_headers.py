@@ -142,6 +142,11 @@ def checksum_headers(checksums: tuple[Checksum, ...]) -> dict[str, str]:
     return {}
 
 
+def kind_of(checksum: Checksum) -> str:
+    """The value of ``x-amz-checksum-type``."""
+    return "FULL_OBJECT" if checksum.full_object else "COMPOSITE"
+
+
 def content_md5(md5_hex: str) -> dict[str, str]:
     """Beside the signed SHA-256: several vendors check only this one (SeaweedFS, probed)."""
     return {"content-md5": base64.b64encode(bytes.fromhex(md5_hex)).decode("ascii")}

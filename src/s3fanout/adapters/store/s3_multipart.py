@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from s3fanout.adapters.checksums import checksum_of
+from s3fanout.adapters.checksums import checksum_of, computable
 from s3fanout.adapters.store.classify import Operation, Target, classify, classify_document
 from s3fanout.adapters.store.s3_client import S3Client, copy_source, of_version
 from s3fanout.adapters.store.s3_headers import (
@@ -14,6 +14,7 @@ from s3fanout.adapters.store.s3_headers import (
     content_md5,
     digests,
     headers_of,
+    kind_of,
 )
 from s3fanout.adapters.store.s3_upload_xml import (
     complete_document,
@@ -25,14 +26,13 @@ from s3fanout.adapters.store.s3_upload_xml import (
 )
 from s3fanout.adapters.store.s3_xml import ErrorDocument, unquoted
 from s3fanout.model.errors import SourceChanged, Unavailable, UploadGone
-from s3fanout.model.objects import FirstPart, PartBody, UploadedPart, Written
+from s3fanout.model.objects import Checksum, FirstPart, PartBody, UploadedPart, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from s3fanout.adapters.store.transport import Response
     from s3fanout.model.objects import (
-        Checksum,
         ChecksumAlgorithm,
         ListedUpload,
         ObjectAttributes,
@@ -47,6 +47,10 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
 
 class S3Multipart(S3Client):
     """Ranges that are read and parts that are written."""
+
+    @property
+    def computes(self) -> frozenset[ChecksumAlgorithm]:
+        return computable()
 
     async def get_range(
         self,
@@ -103,31 +107,42 @@ class S3Multipart(S3Client):
         return FirstPart(int(length), int(count))
 
     async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, checksum: ChecksumAlgorithm | None = None
+        self, key: str, attributes: ObjectAttributes, *, checksum: Checksum | None = None
     ) -> str:
         operation = Operation.CREATE_UPLOAD
         headers = headers_of(attributes, operation=operation, bucket=self._bucket, key=key)
         headers |= self._key_headers
         if checksum is not None:
-            headers["x-amz-checksum-algorithm"] = checksum
-            headers["x-amz-checksum-type"] = "FULL_OBJECT"
+            headers["x-amz-checksum-algorithm"] = checksum.algorithm
+            headers["x-amz-checksum-type"] = kind_of(checksum)
         answer = await self.send(operation, "POST", key, query=[("uploads", "")], headers=headers)
         return self._parsed(operation, key, answer, parse_upload_id)
 
     async def upload_part(
-        self, key: str, upload_id: str, number: int, body: PartBody
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        body: PartBody,
+        *,
+        checksum: ChecksumAlgorithm | None = None,
     ) -> UploadedPart:
+        sent = (Checksum(checksum, body.checksum, full_object=True),) if checksum else ()
         answer = await self.send(
             Operation.UPLOAD_PART,
             "PUT",
             key,
             query=[("partNumber", str(number)), ("uploadId", upload_id)],
-            headers={**content_md5(body.md5_hex), **self._key_headers},
+            headers={
+                **content_md5(body.md5_hex),
+                **checksum_headers(sent),
+                **self._key_headers,
+            },
             body=body.content,
             body_sha256_hex=body.sha256_hex,
         )
         etag = unquoted(answer.headers.get("etag", ""))
-        return UploadedPart(number, etag, len(body.content))
+        return UploadedPart(number, etag, len(body.content), body.checksum if checksum else "")
 
     async def upload_part_copy(
         self,
@@ -186,7 +201,8 @@ class S3Multipart(S3Client):
         checksum: Checksum | None = None,
     ) -> Written:
         operation = Operation.COMPLETE_UPLOAD
-        document = complete_document(parts)
+        composite = checksum.algorithm if checksum and not checksum.full_object else None
+        document = complete_document(parts, composite)
         headers = {
             "content-type": "application/xml",
             "x-amz-mp-object-size": str(sum(part.size_bytes for part in parts)),
@@ -194,7 +210,7 @@ class S3Multipart(S3Client):
         }
         if checksum is not None:
             headers |= checksum_headers((checksum,))
-            headers["x-amz-checksum-type"] = "FULL_OBJECT"
+            headers["x-amz-checksum-type"] = kind_of(checksum)
         answer = await self.send(
             operation,
             "POST",

@@ -15,7 +15,7 @@ from s3fanout.adapters.store.s3_xml import (
     unquoted,
 )
 from s3fanout.model.errors import Unavailable
-from s3fanout.model.objects import ListedUpload, UploadedPart
+from s3fanout.model.objects import ChecksumAlgorithm, ListedUpload, UploadedPart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,8 @@ def parse_parts_page(body: bytes) -> tuple[list[UploadedPart], str | None] | Err
         number, size = text_of(row, "PartNumber"), text_of(row, "Size")
         if not number.isdecimal() or not size.isdecimal():
             raise Unavailable("broken answer: part without number or size")
-        parts.append(UploadedPart(int(number), unquoted(text_of(row, "ETag")), int(size)))
+        etag, checksum = unquoted(text_of(row, "ETag")), _checksum(row)
+        parts.append(UploadedPart(int(number), etag, int(size), checksum))
     truncated = text_of(root, "IsTruncated") == "true"
     return parts, text_of(root, "NextPartNumberMarker") if truncated else None
 
@@ -96,16 +97,28 @@ def parse_uploads_page(body: bytes) -> list[ListedUpload] | ErrorDocument:
     ]
 
 
-def complete_document(parts: Sequence[UploadedPart]) -> bytes:
-    """What names the parts of an object to be completed."""
+def complete_document(
+    parts: Sequence[UploadedPart], algorithm: ChecksumAlgorithm | None = None
+) -> bytes:
+    """What names the parts of an object to be completed, with checksums of that algorithm."""
+    named = f"Checksum{algorithm}"
     rows = "".join(
-        f'<Part><PartNumber>{part.number}</PartNumber><ETag>"{escape(part.etag)}"</ETag></Part>'
+        f'<Part><PartNumber>{part.number}</PartNumber><ETag>"{escape(part.etag)}"</ETag>'
+        + (f"<{named}>{escape(part.checksum)}</{named}>" if algorithm else "")
+        + "</Part>"
         for part in parts
     )
     return (
         '<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
         f"{rows}</CompleteMultipartUpload>"
     ).encode()
+
+
+def _checksum(row: Element) -> str:
+    """A part has one of the algorithm that the upload was begun with."""
+    return next(
+        (text for each in ChecksumAlgorithm if (text := text_of(row, f"Checksum{each}"))), ""
+    )
 
 
 def _root(body: bytes, expected: str) -> Element | ErrorDocument:

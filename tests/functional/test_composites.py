@@ -1,0 +1,187 @@
+"""A composite checksum, of those of the parts, is kept where the replica can have equal parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from s3fanout.adapters.checksums import checksum_of
+from s3fanout.adapters.store.faulty import Fault, Line, written
+from s3fanout.adapters.store.memory_uploads import part_of
+from s3fanout.decide.checksums import composite_of_parts
+from s3fanout.decide.plan import Way
+from s3fanout.model.errors import Unavailable
+from s3fanout.model.objects import (
+    Checksum,
+    ChecksumAlgorithm,
+    ObjectAttributes,
+    UploadedPart,
+)
+from s3fanout.ports.object_store import ObjectStore
+from tests.functional.clock import quiet
+from tests.functional.test_checksums import CONTENT, KEEPS_NONE, LIMITS, Unfamiliar, alter
+from tests.functional.world import To, World
+
+MakeWorld = Callable[..., World]
+PART = 20
+SIZES = (PART, PART, PART, PART, len(CONTENT) - 4 * PART)
+"""Not the size that is wanted (10): it has to be asked for."""
+FAR = To("a", way=Way.STREAM)
+CRC32 = ChecksumAlgorithm.CRC32
+ALGORITHMS = pytest.mark.parametrize(
+    "algorithm",
+    [CRC32, ChecksumAlgorithm.CRC32C, ChecksumAlgorithm.SHA1, ChecksumAlgorithm.SHA256],
+)
+
+
+async def put(
+    world: World, algorithm: ChecksumAlgorithm, sizes: Sequence[int] = SIZES
+) -> tuple[bytes, Checksum]:
+    """A source object of such parts; its event, and its checksum."""
+    pieces = [CONTENT[sum(sizes[:at]) :][:size] for at, size in enumerate(sizes)]
+    kind = Checksum(algorithm, "", full_object=False)
+    upload_id = await world.source.create_upload("key", ObjectAttributes(), checksum=kind)
+    parts = [
+        await world.source.upload_part(
+            "key", upload_id, number, part_of(piece, algorithm), checksum=algorithm
+        )
+        for number, piece in enumerate(pieces, 1)
+    ]
+    made = await world.source.complete_upload("key", upload_id, parts, checksum=kind)
+    told = composite_of_parts(algorithm, [checksum_of(algorithm, piece) for piece in pieces])
+    assert world.source.objects["key"].checksums == (told,)
+    return world.message("key", etag=made.etag, size_bytes=len(CONTENT)), told
+
+
+def codes(world: World) -> list[str]:
+    return [of.error.code for of in world.reports.settlements if of.error is not None]
+
+
+@ALGORITHMS
+async def test_a_streamed_replica_of_an_object_in_parts_has_its_composite_checksum(
+    world_of: MakeWorld, algorithm: ChecksumAlgorithm
+) -> None:
+    world = world_of(FAR, To("b", way=Way.STREAM), limits=LIMITS)
+    message, told = await put(world, algorithm)
+    await world.receive(message)
+    await world.rest()
+    for name in "ab":
+        stored = world.buckets[name].objects["key"]
+        assert (stored.content, stored.checksums) == (CONTENT, (told,))
+        assert stored.etag == world.source.objects["key"].etag
+        assert world.known(name, "key").reason == "written in parts, checked by checksum"
+        assert world.known(name, "key").differences == ()
+    assert world.source.requests["GetObject"] == len(SIZES)
+
+
+async def test_an_upload_that_goes_on_has_the_checksums_of_the_parts_that_are_there(
+    world_of: MakeWorld,
+) -> None:
+    broken = Line(
+        Fault(Unavailable("reset", operation="x")), operation="UploadPart", first=4, last=4
+    )
+    world = world_of(To("a", way=Way.STREAM, script=written([broken])), limits=LIMITS)
+    message, told = await put(world, CRC32)
+    await world.receive(message)
+    await world.rest()
+    assert codes(world) == ["unavailable"]
+    assert world.buckets["a"].objects["key"].checksums == (told,)
+    requests = world.buckets["a"].requests
+    assert (requests["CreateMultipartUpload"], requests["UploadPart"]) == (1, len(SIZES))
+
+
+class ListsNoChecksums:
+    """A store that wants the checksums of all parts, and does not list them, as SeaweedFS."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def list_parts(self, *words: str) -> list[UploadedPart]:
+        return [replace(part, checksum="") for part in await self._inner.list_parts(*words)]
+
+
+@pytest.mark.parametrize("is_another_process", [False, True])
+async def test_parts_whose_checksums_are_not_listed_are_sent_again_by_another_process_only(
+    world_of: MakeWorld, is_another_process: bool
+) -> None:
+    broken = Line(
+        Fault(Unavailable("reset", operation="x")), operation="UploadPart", first=4, last=4
+    )
+    to = To("a", way=Way.STREAM, script=written([broken]), wrap=ListsNoChecksums)  # type: ignore[arg-type]
+    world = world_of(to, limits=LIMITS)
+    message, told = await put(world, CRC32)
+    await world.receive(message)
+    await quiet()
+    assert codes(world) == ["unavailable"]
+    if is_another_process:
+        await world.crash()
+    await world.rest()
+    assert world.buckets["a"].objects["key"].checksums == (told,)
+    sent_again = 3 if is_another_process else 0
+    assert world.buckets["a"].requests["UploadPart"] == len(SIZES) + sent_again
+
+
+async def test_a_store_that_refuses_composite_checksums_gets_none_and_the_difference_is_named(
+    world_of: MakeWorld,
+) -> None:
+    stores: list[Unfamiliar] = []
+
+    def unfamiliar(inner: ObjectStore) -> ObjectStore:
+        stores.append(Unfamiliar(inner))
+        return stores[0]  # type: ignore[return-value]
+
+    world = world_of(To("a", way=Way.STREAM, wrap=unfamiliar), limits=LIMITS)
+    for _ in range(2):
+        message, _ = await put(world, CRC32)
+        await world.receive(message)
+        await world.rest()
+        assert world.buckets["a"].objects["key"].content == CONTENT
+        assert world.known("a", "key").differences == ("checksum",)
+    assert codes(world) == []
+    assert stores[0].refused == 1, "it is asked once an hour"
+
+
+async def test_where_a_checksum_cannot_be_computed_none_is_asked_for(
+    world_of: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3fanout.adapters.store.memory.computable", frozenset)
+    world = world_of(FAR, limits=LIMITS)
+    message, _ = await put(world, ChecksumAlgorithm.CRC32C)
+    await world.receive(message)
+    await world.rest()
+    assert world.buckets["a"].objects["key"].content == CONTENT
+    assert world.known("a", "key").differences == ("checksum",)
+
+
+@pytest.mark.parametrize("to", [FAR, KEEPS_NONE], ids=["keeps them", "keeps none"])
+async def test_a_part_that_was_altered_on_its_way_here_is_told_by_a_composite_checksum_too(
+    world_of: MakeWorld, to: To
+) -> None:
+    world = world_of(to, limits=LIMITS)
+    alter(world, times=1)
+    message, _ = await put(world, CRC32)
+    await world.receive(message)
+    await world.rest()
+    assert codes(world) == ["unavailable:WrongChecksum"]
+    assert world.buckets["a"].objects["key"].content == CONTENT
+
+
+async def test_an_object_in_parts_of_several_sizes_is_read_twice_and_the_difference_is_named(
+    world_of: MakeWorld,
+) -> None:
+    """Of five parts the second is shorter: they seem to be of one size, and are not."""
+    world = world_of(FAR, limits=LIMITS)
+    message, told = await put(world, CRC32, (PART, PART - 5, PART, PART, len(CONTENT) - 75))
+    await world.receive(message)
+    await world.rest()
+    assert codes(world) == ["unavailable:WrongChecksum"]
+    stored = world.buckets["a"].objects["key"]
+    assert stored.content == CONTENT
+    assert stored.checksums[0].algorithm == told.algorithm
+    assert stored.checksums != (told,)
+    assert world.known("a", "key").differences == ("checksum-type",)
