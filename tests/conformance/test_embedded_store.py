@@ -188,9 +188,10 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyP
 # --- the leash ------------------------------------------------------------------------------
 
 PARENT = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from s3fanout.adapters.store.leashed_process import LeashedProcess
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 here = Path(sys.argv[1])
 child = LeashedProcess(["sleep", "600"], directory=here, environment={}, log=here / "log")
 print(child.pid, flush=True)
@@ -213,7 +214,7 @@ def test_a_child_ends_with_its_parent(tmp_path: Path, end: signal.Signals) -> No
         try:
             assert select.select([child], [], [], 0)[0] == []
             parent.send_signal(end)
-            assert select.select([child], [], [], 10)[0] == [child]
+            assert select.select([child], [], [], 60)[0] == [child]
         finally:
             os.close(child)
 
