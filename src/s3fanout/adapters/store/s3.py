@@ -107,9 +107,9 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
             tags = await self.get_tags(key, version_id=version_id)
         facts = facts_of(key, answer.headers, len(answer.body), tags=tags)
         if len(answer.body) < _HASH_IN_THREAD_BYTES:
-            body, wrong = _examined(facts, answer.body)
+            body, wrong = examined_object(facts, answer.body)
         else:
-            body, wrong = await asyncio.to_thread(_examined, facts, answer.body)
+            body, wrong = await asyncio.to_thread(examined_object, facts, answer.body)
         if wrong:
             raise self._broken(
                 Operation.GET_OBJECT,
@@ -215,7 +215,7 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
         return self._read(answer, parse_list_page)
 
 
-def _examined(facts: Present, content: bytes) -> tuple[Body, str]:
+def examined_object(facts: Present, content: bytes) -> tuple[Body, str]:
     """What was read, and which of its checksums it does not have."""
     md5_hex, sha256_hex = digests(content)
     if not facts.checksums:

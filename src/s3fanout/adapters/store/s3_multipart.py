@@ -87,7 +87,7 @@ class S3Multipart(S3Client):
             raise self._broken(
                 Operation.GET_OBJECT, key, "body ended early", s3_code="TruncatedBody"
             )
-        return await asyncio.to_thread(_examined, answer.body, checksum)
+        return await asyncio.to_thread(examined_part, answer.body, checksum)
 
     async def first_part(
         self, key: str, *, if_match: str, version_id: str | None = None
@@ -269,7 +269,8 @@ class S3Multipart(S3Client):
         return result
 
 
-def _examined(content: bytes, algorithm: ChecksumAlgorithm | None) -> PartBody:
+def examined_part(content: bytes, algorithm: ChecksumAlgorithm | None) -> PartBody:
+    """What was read of an object, with its digests and a checksum if one is asked for."""
     md5_hex, sha256_hex = digests(content)
     return PartBody(
         content, md5_hex, sha256_hex, checksum_of(algorithm, content) if algorithm else ""
