@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from s3fanout.decide.keeping import blamed, is_certain
 from s3fanout.model.acls import CANNED, FULL_CONTROL, AclGrant
-from s3fanout.model.objects import Extras, ObjectAttributes
+from s3fanout.model.errors import StoreError
+from s3fanout.model.keeping import Difference
+from s3fanout.model.objects import Extras, ObjectAttributes, Written
 from tests.conformance.object_stores import body_of, open_s3
 from tests.servers.ceph import FRIEND
 from tests.servers.server import Server, boto3_client
@@ -86,4 +89,44 @@ async def test_grants_that_are_written_are_what_boto3_reads(
                 for row in rows
             }
             assert (key, granted) == (key, {own, *GRANTED})
+    await store.close()
+
+
+REFUSES = {"ministack": "InvalidArgument", "ceph": "NoSuchKey"}
+"""What they say of an account that is gone; moto knows no accounts."""
+
+
+@pytest.mark.stores
+async def test_an_account_that_is_gone_is_refused_with_a_code_that_is_understood(
+    server: Server, bucket_name: Callable[[str], str]
+) -> None:
+    """``decide.keeping`` takes either for the ACL's fault, by every way of writing."""
+    bucket = bucket_name("acl")
+    store = open_s3(server, bucket, "routed")
+    with closing(boto3_client(server, "s3")) as client:
+        new_bucket(client, server, bucket)
+        client.put_object(Bucket=bucket, Key="source", Body=b"x")
+    attributes = ObjectAttributes(extras=Extras(grants=(AclGrant("nobody", "READ"),)))
+
+    async def copy() -> Written:
+        return await store.copy(
+            "copied",
+            source_bucket=bucket,
+            source_key="source",
+            if_match=None,
+            extras=attributes.extras,
+        )
+
+    async def put() -> Written:
+        return await store.put("put", body_of(b"x"), attributes)
+
+    for write in (put, copy):
+        if server.name not in REFUSES:
+            assert (await write()).etag
+            continue
+        with pytest.raises(StoreError) as raised:
+            await write()
+        assert raised.value.s3_code == REFUSES[server.name]
+        assert blamed(raised.value, attributes) is Difference.ACL
+        assert not is_certain(raised.value, attributes)
     await store.close()
