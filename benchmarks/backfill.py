@@ -364,7 +364,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="a backfill, killed and overwritten")
     parser.add_argument("--objects", type=int, default=100_000)
     parser.add_argument("--rate", type=float, help="of the backfill: objects queued in a second")
-    parser.add_argument("--every", type=float, default=0.25, help="seconds between overwrites")
+    parser.add_argument("--every", type=float, default=0.1, help="seconds between overwrites")
     parser.add_argument("--kills", type=float, nargs=3, default=KILLS, help="shares of the copies")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

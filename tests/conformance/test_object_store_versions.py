@@ -11,7 +11,7 @@ import pytest
 from s3fanout.adapters.store.memory import MemoryStores
 from s3fanout.adapters.system import SystemClock
 from s3fanout.model.errors import NoSuchBucket, SourceAbsent, SourceChanged, Unavailable
-from s3fanout.model.objects import Absent, Present
+from s3fanout.model.objects import Absent, Deleted, Present
 from tests.conformance.full_objects import FULL, HEADERS, METADATA, TAGS, read
 from tests.conformance.object_stores import PLAIN, body_of, open_s3
 from tests.servers.server import boto3_client
@@ -111,6 +111,27 @@ async def test_versions_and_markers_are_listed_newest_first(buckets: Versioned, 
     assert [each.is_marker for each in found] == [False, False, True, False]
     assert [each.size_bytes for each in found] == [1, 2, 0, 3]
     assert [each.etag for each in found if not each.is_marker] == [each.etag for each in written]
+
+
+@pytest.mark.parametrize("limit", [2, 1000])
+async def test_deleted_keys_are_listed_and_no_others(buckets: Versioned, limit: int) -> None:
+    store = buckets.source
+    for key in ("d/a b+ü", "d/gone", "d/here", "d/there-again", "e/gone"):
+        for text in (b"1", b"2"):
+            await store.put(key, body_of(text), PLAIN)
+        if key != "d/here":
+            await store.delete(key)
+    await store.put("d/there-again", body_of(b"3"), PLAIN)
+    found: list[Deleted] = []
+    token = None
+    while True:
+        page = await store.list_deleted("d/", token=token, limit=limit)
+        found += page.rows
+        token = page.next_token
+        if token is None:
+            break
+    assert sorted(row.key for row in found) == ["d/a b+ü", "d/gone"]
+    assert all(row.deleted_at_ms for row in found)
 
 
 async def test_a_key_without_a_history_has_no_versions(buckets: Versioned) -> None:

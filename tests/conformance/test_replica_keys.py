@@ -47,6 +47,18 @@ async def test_only_its_owner_gives_a_replica_key_up(world: World) -> None:
     assert await journal.claim_replica_key("a", "x", "2/x") == "2/x"
 
 
+async def test_owners_are_told_by_replica_key(world: World) -> None:
+    journal = world.journal
+    for number in range(1200):
+        await journal.claim_replica_key("a", f"x{number}", f"1/x{number}")
+    await journal.claim_replica_key("b", "y", "2/y")
+    asked = [*(f"x{number}" for number in range(0, 1200, 2)), "y", "z"]
+    expected = {f"x{number}": f"1/x{number}" for number in range(0, 1200, 2)}
+    assert await journal.owners("a", asked) == expected
+    assert await journal.owners("nobody", asked) == {}
+    assert await journal.owners("a", []) == {}
+
+
 async def test_claims_survive_a_restart(world: World) -> None:
     await world.journal.claim_replica_key("a", "x", "1/x")
     await world.start()

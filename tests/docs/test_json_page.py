@@ -401,4 +401,6 @@ def test_backfill() -> None:
 
 def test_reconcile() -> None:
     done = [Reconciled("paris", Tally(), Repairs())]
-    assert fields(reconcile_document(done, "", dry_run=True)) == listed("reconcile")
+    assert fields(reconcile_document(done, "", dry_run=True, depth=Depth.LISTING)) == listed(
+        "reconcile"
+    )

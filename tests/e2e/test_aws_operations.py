@@ -296,9 +296,11 @@ def drift_is_found_and_repaired(account: Account, source: str) -> None:
     )
 
 
-def test_lost_events_are_healed_by_the_schedule_and_counted(account: Account, source: str) -> None:
+def test_lost_events_and_drift_are_found_by_the_schedule_and_counted(
+    account: Account, source: str
+) -> None:
     path = account.directory / "s3fanout.toml"
-    swept = 'intake.sweep = { interval = "1s", grace = "0s" }\n'
+    swept = 'intake.sweep = { interval = "1s", grace = "0s" }\ndestinations.lima.drift = "repair"\n'
     path.write_text(path.read_text("utf-8") + swept, "utf-8")
     account.run("deploy", "--yes")
     for name in ("paris", "tokyo", "lima"):
@@ -321,8 +323,12 @@ def test_lost_events_are_healed_by_the_schedule_and_counted(account: Account, so
         )
         return json.loads(answer["Payload"].read())
 
+    def found(**counts: int) -> dict[str, int]:
+        """What a run says that it found."""
+        return {"healed": 0, "drifted": 0, "foreign": 0, **counts}
+
     for name in ("paris", "tokyo", "lima"):
-        assert tick(name) == {"seen": len(lost) + 1, "healed": len(lost)}
+        assert tick(name) == {"seen": len(lost) + 1, **found(healed=len(lost))}
     for name in ("paris", "tokyo", "lima"):
         until(
             lambda name=name: account.keys(f"{source}-{name}") == {"told", *lost},  # type: ignore[misc]
@@ -332,6 +338,31 @@ def test_lost_events_are_healed_by_the_schedule_and_counted(account: Account, so
     until(lambda: tick("lima")["healed"] == 0, what="nothing is left to heal")
     (line, *_) = [each for each in metrics_in_log(account, source, "lima") if "Healed" in each]
     assert line["Healed"] == len(lost)
+
+    for name in ("paris", "lima"):
+        s3.put_object(Bucket=f"{source}-{name}", Key="lost/3", Body=b"by somebody else")
+        s3.delete_object(Bucket=f"{source}-{name}", Key="told")
+        s3.put_object(Bucket=f"{source}-{name}", Key="foreign", Body=b"not ours")
+
+    def drifted(name: str) -> Any:
+        answer = tick(name)
+        return answer if answer["foreign"] else None
+
+    seen = {"seen": len(lost) + 1}
+    answer = until(lambda: drifted("paris"), what="a pass sees drift")
+    assert answer == {**seen, **found(drifted=2, foreign=1)}
+    answer = until(lambda: drifted("lima"), what="a pass repairs drift")
+    assert answer == {**seen, **found(healed=2, foreign=1)}
+    until(
+        lambda: account.etags(f"{source}-lima").items() >= account.etags(source).items(),
+        what="what somebody did is made good",
+    )
+    assert account.content(f"{source}-paris", "lost/3") == b"by somebody else", "only reported"
+    assert any(each.get("Drifted") == 2 for each in metrics_in_log(account, source, "paris"))
+    lines = [json.loads(each) for each in account.run("logs", "-d", "paris", "--json").splitlines()]
+    assert {"lost/3", "told"} <= {
+        json.loads(each["text"])["key"] for each in lines if '"drift"' in each["text"]
+    }
 
 
 def test_validate_pause_and_resume(account: Account, source: str) -> None:

@@ -45,6 +45,7 @@ destinations.a.bucket = "{name}-a"
 destinations.a.acl = "keep"
 destinations.a.annotations = "keep"
 destinations.a.include.prefixes = ["raw/"]
+intake.sweep.interval = "30d"
 """
 KEY = "raw/ü"
 PLAN = blueprint(parse("schema = 1" + CONFIG.format(name="x-x"), path=Path("c"), env={}).settings)
@@ -218,6 +219,16 @@ def delete_items(world: World) -> None:
     world.client("dynamodb").batch_write_item(RequestItems=requests)
 
 
+def batch_get(world: World) -> None:
+    key = {"subject": {"S": "key:probe"}, "destination": {"S": "a"}}
+    table = world.variables["S3FANOUT_TABLE"]
+    world.client("dynamodb").batch_get_item(RequestItems={table: {"Keys": [key]}})
+
+
+def list_replicas(world: World) -> None:
+    world.client("s3").list_objects_v2(Bucket=f"{world.name}-a", MaxKeys=1)
+
+
 def in_source(operation: str, **arguments: Any) -> Callable[[World], None]:
     def ask(world: World) -> None:
         getattr(world.client("s3"), operation)(Bucket=world.name, **arguments)
@@ -279,6 +290,8 @@ REQUESTS: dict[tuple[str, str], Callable[[World], None]] = {
     ("RememberUploads", "dynamodb:PutItem"): put_item,
     ("RememberUploads", "dynamodb:DeleteItem"): ask_table("delete_item"),
     ("KeepMalformed", "dynamodb:BatchWriteItem"): delete_items,
+    ("CompareWithLedger", "dynamodb:BatchGetItem"): batch_get,
+    ("ListReplicas", "s3:ListBucket"): list_replicas,
 }
 COPYING = {
     ("ReadSource", "s3:GetObject"),

@@ -13,6 +13,7 @@ from boto3.s3.transfer import TransferConfig
 
 from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.evidence import put
+from tests.e2e.installation import until
 from tests.servers.server import Server, boto3_client
 
 pytestmark = pytest.mark.stores
@@ -175,3 +176,39 @@ def test_what_a_store_does_not_hold_is_told_and_makes_no_difference(
         "= paris: k: known difference: checksum, content-language, storage-class",
         "paris: = 1 same (1 of the same with a difference that is known)",
     ]
+
+
+def test_what_only_attributes_show_is_repaired_on_request(
+    seaweedfs: Server, new_place: NewPlace, install: Install
+) -> None:
+    source, to = new_place(seaweedfs, "source"), new_place(seaweedfs, "paris")
+    installation = install(source=source, destinations={"paris": to})
+    spoilt = {
+        key: other
+        for key, other in PLANTED.items()
+        if key in {"headers", "metadata", "tags", "untagged", "storage-class"}
+    }
+    with closing(boto3_client(seaweedfs, "s3")) as client:
+        for key in (*spoilt, "same"):
+            client.put_object(Bucket=source.bucket, Key=key, Body=b"bytes", **USUAL)
+        installation.start()
+        assert installation.command("backfill", "--yes").code == 0
+        installation.wait_replicated(len(spoilt) + 1)
+        for key, other in spoilt.items():
+            client.put_object(
+                **{"Bucket": to.bucket, "Key": key, "Body": b"bytes", **USUAL, **other}
+            )
+
+    def reconciled(*arguments: str) -> tuple[int, int]:
+        ended = installation.command("reconcile", "--json", *arguments)
+        (row,) = json.loads(ended.out)["destinations"]
+        return row["queued"], row["busy"]
+
+    assert reconciled("--yes") == (0, 0), "no listing shows it but the class, which may be a rule's"
+    assert reconciled("--attributes", "--dry-run") == (len(spoilt), 0)
+    assert installation.command("verify", "--attributes").code == 4, "a dry run repairs nothing"
+    assert reconciled("--attributes", "--yes") == (len(spoilt), 0)
+    until(
+        lambda: installation.command("verify", "--attributes").code == 0,
+        what="every attribute is made good",
+    )

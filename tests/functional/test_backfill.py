@@ -203,6 +203,7 @@ async def test_a_dry_run_counts_and_queues_nothing() -> None:
     tally = await walk.backfill(dry_run=True).run(walk.batches(None))
     assert tally.choices["paris"] == {Choice.QUEUE: 5}
     assert tally.queued_bytes == {"paris": 5, "tokyo": 5}
+    assert tally.pages == 1
     assert await walk.journal.summaries() == []
 
 
@@ -253,8 +254,8 @@ def test_a_file_of_keys_is_read_and_gone_on_with(tmp_path: Path) -> None:
     first = next(keys_of_file(path, None))
     assert (len(first.items), first.position) == (1000, "1000")
     assert keys_of(keys_of_file(path, first.position))[-1] == "last"
-    path.write_bytes(b"\xff\n")
+    path.write_bytes(b"k\n" * 5000 + b"\xff\n")
     with pytest.raises(InventoryBroken):
-        keys_of(keys_of_file(path, None))
+        next(keys_of_file(path, None))
     with pytest.raises(InventoryBroken):
         keys_of(keys_of_file(tmp_path / "none", None))

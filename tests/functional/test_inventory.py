@@ -125,7 +125,10 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
 
 
 def keys_of(batches: Iterator[Batch]) -> list[str]:
-    return [item.key for batch in batches for item in batch.items]
+    """Of what is there; what is not must be told as such."""
+    items = [item for batch in batches for item in batch.items]
+    assert {item.key for item in items if item.is_deleted} == {"gone"}
+    return [item.key for item in items if not item.is_deleted]
 
 
 def test_an_inventory_is_read_and_gone_on_with(files: Files) -> None:
@@ -244,3 +247,24 @@ def test_an_inventory_that_is_not_whole_is_refused_before_anything_is_used(
 
     with pytest.raises(InventoryBroken, match=said):
         opened()
+
+
+@pytest.mark.parametrize("rows", [b'"source"\n', b'"source","k"\n' * 3000])
+def test_rows_that_make_no_sense_say_what_was_done_and_what_to_do(
+    tmp_path: Path, rows: bytes
+) -> None:
+    whole = gzip.compress(rows)
+    body = whole if len(rows) < 100 else whole[:-9]
+    digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    (tmp_path / "a.csv.gz").write_bytes(body)
+    manifest = {
+        "sourceBucket": "source",
+        "fileFormat": "CSV",
+        "fileSchema": "Bucket, Key",
+        "files": [{"key": "data/a.csv.gz", "MD5checksum": digest}],
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    inventory = Inventory.open(tmp_path / "manifest.json", source_bucket="source")
+    with pytest.raises(InventoryBroken, match=r"a\.csv\.gz") as raised:
+        list(inventory.batches(None))
+    assert "--restart" in raised.value.hint

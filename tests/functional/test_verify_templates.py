@@ -43,6 +43,8 @@ class Pair:
 
     async def know(self, key: str, *, refused: bool = False) -> None:
         """Write into the ledger that the key was copied, or refused."""
+        if not refused:
+            await self.ledger.claim_replica_key("paris", self.target(key), key)
         await self.ledger.accept([NewJob("paris", key, ChangeKind.CREATED, 1)], now_ms=1)
         (job,) = await self.ledger.claim("paris", 1, now_ms=1)
         etag = self.source.objects[key].etag
@@ -54,7 +56,9 @@ class Pair:
         await self.ledger.settle([dead if refused else copied])
         await self.ledger.finish([job])
 
-    async def verify(self, prefix: str = "") -> tuple[Tally, dict[str, str]]:
+    async def verify(
+        self, prefix: str = "", *, with_ledger: bool = True
+    ) -> tuple[Tally, dict[str, str]]:
         """The tally, and sign and code by key."""
         findings: list[Finding] = []
 
@@ -65,7 +69,7 @@ class Pair:
             rule=self.rule,
             source=self.source,
             replica=self.replica,
-            ledger=self.ledger,
+            ledger=self.ledger if with_ledger else None,
             clock=self.clock,
         )
         tally = await verifier.run(prefix, found)
@@ -119,9 +123,25 @@ async def test_of_objects_with_one_replica_key_the_ledger_says_whose_it_is() -> 
     await pair.know("a/x", refused=True)
     pair.replica.objects["flat/nobody"] = StoredObject.of(b"")
     del pair.replica.objects["flat/x.tmp"]
+    await pair.know("c/z")
+    del pair.source.objects["c/z"]
     tally, found = await pair.verify()
-    assert found == {"a/x": "+ key-collision"}
-    assert tally.counts[Standing.SAME] == 3
-    assert tally.extras_unlooked, "flat/nobody may be of any folder"
+    assert found == {
+        "a/x": "+ key-collision",
+        "flat/nobody": "- foreign",
+        "c/z": "- source-gone",
+    }
+    assert tally.counts[Standing.SAME] == 2
+    assert not tally.extras_unlooked
     assert (await pair.verify("a/"))[1] == {"a/x": "+ key-collision"}
     assert (await pair.verify("b/"))[1] == {}
+    assert (await pair.verify("c/"))[1] == {"c/z": "- source-gone"}
+
+
+async def test_without_a_ledger_a_lossy_template_hides_extras_and_that_is_no_equality() -> None:
+    pair = Pair(FLAT, ["a/x", "a/y"])
+    pair.replica.objects["flat/nobody"] = StoredObject.of(b"")
+    tally, found = await pair.verify(with_ledger=False)
+    assert (found, tally.extras_unlooked, tally.is_equal) == ({}, True, False)
+    lossless, _ = await Pair(VERSIONED, KEYS[:5]).verify(with_ledger=False)
+    assert (lossless.extras_unlooked, lossless.is_equal) == (False, True)

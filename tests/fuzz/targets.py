@@ -17,7 +17,7 @@ from s3fanout.adapters.system import SystemClock
 from s3fanout.config.load import parse
 from s3fanout.config.template import template
 from s3fanout.engine.backfill import CHECKPOINT, Backfill, _places
-from s3fanout.engine.ledger_sweep import Pass
+from s3fanout.engine.sweep_runs import Pass
 from s3fanout.intake.detect import parse_message
 from s3fanout.intake.inventory import parse_manifest
 from s3fanout.intake.job_message import is_job_message, read_job_message
@@ -225,6 +225,7 @@ _PLACE = {
     "choices": {"a": {"queue": 2, "equal": 1}},
     "queued_bytes": {"a": 7},
     "requests": {"a": 9},
+    "pages": 1,
 }
 _JOB = (
     b'{"s3fanout": 1, "job": {"destination": "a", "key": "k", "kind": "created", "event_at_ms": 1,'

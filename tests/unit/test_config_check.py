@@ -283,6 +283,18 @@ def test_what_does_not_go_with_all_versions(settings: str, path: str) -> None:
     assert path in [each.path for each in found(HEAD + TO_PARIS + settings)]
 
 
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ("[intake.sweep]\nreplicas = false\n", "intake.sweep.replicas"),
+        ('[aws]\ntopology = "durable"\n[intake.sweep]\nrecent = "1m"\n', "intake.sweep.recent"),
+        ('[aws]\ntopology = "durable"\n[intake.sweep]\nrate = 5\n', "intake.sweep.rate"),
+    ],
+)
+def test_what_a_sweep_cannot_be_told(settings: str, path: str) -> None:
+    assert path in [each.path for each in found(HEAD + TO_PARIS + settings)]
+
+
 def test_all_versions_go_with_a_template_that_keeps_keys_apart() -> None:
     wanted = 'versions = "all"\nversion_deletes = "replicate"\nkey = "all/{key}"\n'
     assert found(HEAD + TO_PARIS + wanted) == ()

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from s3fanout.decide.compare import Standing, Verdict, compare, share_wrong_max
 from s3fanout.decide.reconcile import Join, Pair
-from s3fanout.decide.repair import is_seen_to
+from s3fanout.decide.repair import Left, is_seen_to, repair_of
 from s3fanout.model.events import ChangeKind
-from s3fanout.model.jobs import JobState, ReplicaRecord
+from s3fanout.model.jobs import JobState, NewJob, ReplicaRecord
 from s3fanout.model.keeping import Carry, Keeping
 from s3fanout.model.objects import Listed
 from s3fanout.model.rules import KeyFilter, Rule
@@ -115,7 +115,36 @@ REMOVED = replace(record(A, A, JobState.SUPERSEDED), kind=ChangeKind.REMOVED)
 def test_what_was_copied_since_it_was_seen_is_no_lost_event(
     verdict: Verdict, source: Listed | None, now: ReplicaRecord | None, seen_to: bool
 ) -> None:
-    assert is_seen_to(verdict, source, now) is seen_to
+    assert is_seen_to(verdict, source, None, now) is seen_to
+
+
+def test_what_differs_in_no_listing_is_not_seen_to_by_the_copy_that_made_it() -> None:
+    poor = Verdict(Standing.DIFFERS, "tags", "tags differ: team", differences=("tags",))
+    assert not is_seen_to(poor, row(), row(), record(A, A))
+    assert is_seen_to(poor, row(), row(etag=B), record(A, A)), "it was written again since"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "etag"),
+    [
+        (MISSING, A),
+        (Verdict(Standing.DIFFERS, "etag", ""), A),
+        (Verdict(Standing.DIFFERS, "tags", "", differences=("tags",)), None),
+        (Verdict(Standing.DIFFERS, "bytes", ""), None),
+    ],
+)
+def test_what_only_a_close_look_shows_is_copied_whatever_the_etag(
+    verdict: Verdict, etag: str | None
+) -> None:
+    job = repair_of("k", verdict, row(), dead=None, rule=RULE, now_ms=10, grace_ms=0)
+    assert isinstance(job, NewJob)
+    assert job.etag == etag
+
+
+def test_what_the_ledger_knows_a_replica_to_lack_is_left() -> None:
+    known = Verdict(Standing.SAME, "known-difference", "", differences=("tags",))
+    left = repair_of("k", known, row(), dead=None, rule=RULE, now_ms=10, grace_ms=0)
+    assert left is Left.KNOWN
 
 
 IA, COLD = "STANDARD_IA", "GLACIER"

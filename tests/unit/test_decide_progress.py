@@ -69,12 +69,22 @@ def test_requests_of_a_copy(size_bytes: int | None, on_server: bool, requests: i
 def test_dollars_are_requests_and_transfer_between_regions() -> None:
     prices = shipped_prices()
     near = copies_dollars(
-        prices, source="us-east-1", destination="us-east-1", requests=1_000_000, size_bytes=GIB
+        prices,
+        source="us-east-1",
+        destination="us-east-1",
+        requests=1_000_000,
+        looks=1_000_000,
+        size_bytes=GIB,
     )
     far = copies_dollars(
-        prices, source="us-east-1", destination="eu-west-1", requests=1_000_000, size_bytes=GIB
+        prices,
+        source="us-east-1",
+        destination="eu-west-1",
+        requests=1_000_000,
+        looks=0,
+        size_bytes=GIB,
     )
-    assert near == pytest.approx(1_000_000 * prices.put("us-east-1"))
+    assert near == pytest.approx(5.0 + 0.4), "a million COPY and a million HEAD in us-east-1"
     assert far == pytest.approx(
         1_000_000 * prices.put("eu-west-1") + prices.transfer("us-east-1", "eu-west-1")
     )

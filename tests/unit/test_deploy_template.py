@@ -139,7 +139,7 @@ def test_the_loop_guard_brings_its_grants_and_only_where_it_is_on() -> None:
     assert {name for name, sids in asked.items() if guard & sids} == {"lima"}
     assert guard <= asked["lima"]
     lima = next(branch for branch in plan.branches() if branch.name == "lima")
-    document = bucket_document(lima, "123456789012")
+    document = bucket_document(plan, lima, "123456789012")
     allowed = [action for statement in document["Statement"] for action in statement["Action"]]
     assert {"s3:GetObjectTagging", "s3:ListBucket"} <= set(allowed)
 
@@ -154,10 +154,50 @@ def test_a_sweep_is_a_schedule_for_the_functions_that_are_there() -> None:
     ]
     rule = next(body["Properties"] for name, body in more.items() if name.endswith("Sweep"))
     assert json.loads(rule["Targets"][0]["Input"]) == {
-        "s3fanout_sweep": {"interval_s": 86400.0, "grace_s": 60.0}
+        "s3fanout_sweep": {
+            "interval_s": 86400.0,
+            "grace_s": 60.0,
+            "replicas": True,
+            "drift": "report",
+        }
     }
     plan = blueprint(settings_of(VARIANTS["swept"]))
     assert "CompareWithLedger" in {grant.sid for grant in grants(plan, next(plan.branches()))}
+
+
+def actions_of(text: str, name: str) -> tuple[dict[str, tuple[str, ...]], set[str]]:
+    """What a destination's role may do by grant, and what another account's bucket must allow."""
+    plan = blueprint(settings_of(text))
+    branch = next(branch for branch in plan.branches() if branch.name == name)
+    document = bucket_document(plan, branch, "123456789012")
+    theirs = {action for each in document["Statement"] for action in each["Action"]}
+    return {grant.sid: grant.actions for grant in grants(plan, branch)}, theirs
+
+
+@pytest.mark.parametrize(
+    ("sweep", "more", "lists"),
+    [
+        ("", "", False),
+        ("[intake.sweep]", "", True),
+        ("[intake.sweep]\nreplicas = false", "", False),
+        ("[intake.sweep]", 'key = "x/{key}"', False),
+    ],
+)
+def test_a_sweep_lists_the_destination_where_its_keys_are_in_order(
+    sweep: str, more: str, lists: bool
+) -> None:
+    text = THREE.replace("include.prefixes", f"{more}\ninclude.prefixes") + sweep
+    ours, theirs = actions_of(text, "tokyo")
+    assert (ours.get("ListReplicas"), "s3:ListBucket" in theirs) == (
+        (("s3:ListBucket",), True) if lists else (None, False)
+    )
+    swept = template_of(settings_of(text))["Resources"]
+    orders = [
+        json.loads(body["Properties"]["Targets"][0]["Input"])["s3fanout_sweep"]["replicas"]
+        for body in swept.values()
+        if body["Type"] == "AWS::Events::Rule" and "tokyo" in body["Properties"]["Name"]
+    ]
+    assert orders == [lists] * bool(sweep)
 
 
 def test_eventbridge_may_use_the_key_without_a_condition() -> None:
@@ -197,7 +237,7 @@ def test_another_account_gets_the_exact_policies() -> None:
     plan = blueprint(settings_of(text))
     lima = next(branch for branch in plan.branches() if branch.name == "lima")
     role = "arn:aws:iam::123456789012:role/photos-fanout-lima-role"
-    (statement,) = bucket_document(lima, "123456789012")["Statement"]
+    (statement,) = bucket_document(plan, lima, "123456789012")["Statement"]
     assert statement["Principal"] == {"AWS": role}
     assert statement["Resource"] == ["arn:aws:s3:::photos-lima/x/*"]
     assert "s3:PutObject" in statement["Action"]

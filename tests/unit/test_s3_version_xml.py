@@ -6,9 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3fanout.adapters.store.s3_version_xml import parse_versioning, parse_versions_page
+from s3fanout.adapters.store.s3_version_xml import (
+    parse_deleted_page,
+    parse_versioning,
+    parse_versions_page,
+)
 from s3fanout.model.errors import Unavailable
-from s3fanout.model.objects import Version
+from s3fanout.model.objects import Deleted, Version
 
 NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
@@ -109,3 +113,28 @@ def test_whatever_comes_is_an_answer_or_unavailable(body: bytes) -> None:
     for parse in (parse_versioning, lambda text: parse_versions_page(text, "k")):
         with pytest.raises(Unavailable):
             parse(body)
+
+
+@pytest.mark.parametrize(
+    ("marker", "place"), [("a%2Bb", "a+b"), ("a+b", "a+b"), ("other%2B", "other+")]
+)
+def test_deleted_keys_are_those_with_a_marker_on_top(marker: str, place: str) -> None:
+    head = (
+        "<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
+        f"<NextKeyMarker>{marker}</NextKeyMarker><NextVersionIdMarker>v</NextVersionIdMarker>"
+    )
+    body = page(
+        row("DeleteMarker", "gone", "2", "true"),
+        row("Version", "gone", "1", rest=FACTS),
+        row("Version", "there", "3", "true", FACTS),
+        row("DeleteMarker", "there", "2"),
+        row("Version", "a%2Bb", "1", "true", FACTS),
+        head=head,
+    )
+    assert parse_deleted_page(body) == ((Deleted("gone", AT_MS),), (place, "v"))
+
+
+def test_a_page_that_goes_on_and_does_not_say_where_is_broken() -> None:
+    with pytest.raises(Unavailable, match="without a marker"):
+        parse_deleted_page(page(head="<IsTruncated>true</IsTruncated>"))
+    assert parse_deleted_page(page()) == ((), None)

@@ -18,6 +18,11 @@ from s3fanout.model.items import Batch, Item
 
 BATCH_ITEMS = 1000
 _NUMBER = re.compile(r"[0-9]{1,18}")
+HALF_READ = (
+    "its rows are not what S3 writes; what came before is queued and does no harm: "
+    "download the inventory again, then begin anew with --restart"
+)
+"""Of a file that has the MD5 that its manifest says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,9 @@ def _csv_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[Item | None,
             for row in csv.reader(lines):
                 yield item_of(columns, row), packed.tell() / size_bytes
     except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
-        raise InventoryBroken(f"{file} cannot be read: {error}") from error
+        raise InventoryBroken(f"{file} cannot be read: {error}", hint=HALF_READ) from error
+    except InventoryBroken as error:
+        raise InventoryBroken(f"{file}: {error.message}", hint=HALF_READ) from error
 
 
 def keys_of_file(path: Path, position: str | None) -> Iterator[Batch]:
@@ -116,6 +123,9 @@ def keys_of_file(path: Path, position: str | None) -> Iterator[Batch]:
     (done,) = _numbers(position, 1)
     items: list[Item] = []
     try:
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for _ in lines:
+                pass  # It is all UTF-8, or nothing of it is used.
         size_bytes, read_bytes = max(path.stat().st_size, 1), 0
         with path.open(encoding="utf-8", newline="\n") as lines:
             for count, line in enumerate(lines, 1):

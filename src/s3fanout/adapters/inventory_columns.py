@@ -122,14 +122,16 @@ def _plain(column: Any) -> list[Any]:
 
 
 def _item(row: dict[str, Any]) -> Item | None:
-    if row["is_latest"] is False or row["is_delete_marker"] is True:
+    if row["is_latest"] is False:
         return None
+    is_deleted = row["is_delete_marker"] is True
     key, size, modified_at_ms = row["key"], row["size"], row["last_modified_date"]
     if not isinstance(key, str) or not key:
         raise InventoryBroken(f"a row has the key {key!r}")
     return Item(
         key,
-        size if isinstance(size, int) else None,
+        size if isinstance(size, int) and not is_deleted else None,
         row["e_tag"] or None,
         modified_at_ms if isinstance(modified_at_ms, int) else None,
+        is_deleted,
     )

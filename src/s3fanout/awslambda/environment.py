@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.keeping import Keeping
@@ -40,9 +40,25 @@ CONCURRENCY = 16
 """Copies wait for S3, not for the processor: a small function keeps this many in flight."""
 
 SWEEP = "s3fanout_sweep"
-"""In the event that a schedule starts a function with: ``{"interval_s": …, "grace_s": …}``."""
+"""In the event that a schedule starts a function with: a ``SweepOrder``."""
 
 Part = TypeVar("Part", KeyFilter, KeyMap, Keeping, Limits)
+
+
+class SweepOrder(TypedDict):
+    """How a destination is swept.
+
+    Attributes:
+        interval_s: Rest between the end of a pass and the next.
+        grace_s: Younger objects are left to their events.
+        replicas: The destination is listed too.
+        drift: What is done about what somebody else did there: a ``Drift``.
+    """
+
+    interval_s: float
+    grace_s: float
+    replicas: NotRequired[bool]
+    drift: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.transport import Transport, TransportSettings
 from s3fanout.adapters.store.transport_routed import RoutedTransport
 from s3fanout.adapters.system import SystemClock, SystemRand
-from s3fanout.awslambda.environment import SWEEP, FunctionSettings
+from s3fanout.awslambda.environment import SWEEP, FunctionSettings, SweepOrder
 from s3fanout.awslambda.invocation import PARTS_SHARE, Invocations
 from s3fanout.awslambda.report import Report
 from s3fanout.decide.plan import Way
@@ -36,6 +36,7 @@ from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.turns import TurnTaker
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import MIB
+from s3fanout.model.rules import Drift
 from s3fanout.model.vendors import Vendor, VendorName, vendor_named
 
 COPY_S = 900.0
@@ -126,8 +127,8 @@ class Function:
         finally:
             self.report.flush()
 
-    async def _sweep(self, asked: Mapping[str, float], *, time_s: float) -> dict[str, Any]:
-        """Go on with the sweep: list, compare with the ledger, queue what events missed.
+    async def _sweep(self, asked: SweepOrder, *, time_s: float) -> dict[str, Any]:
+        """Go on with the sweep: list, compare, queue what events missed.
 
         Raises:
             Misconfigured: There is no ledger or no queue (topology classic).
@@ -136,27 +137,50 @@ class Function:
         # Only the schedule needs these: a copy should not wait for them in a cold function.
         from s3fanout.adapters.aws.books import AwsBooks  # noqa: PLC0415
         from s3fanout.adapters.aws.sqs_queue import SqsQueue  # noqa: PLC0415
-        from s3fanout.engine.ledger_sweep import LedgerSweep  # noqa: PLC0415
+        from s3fanout.engine.sweep_pages import AgainstLedger, AgainstReplicas  # noqa: PLC0415
+        from s3fanout.engine.sweep_runs import Pages, SweepRuns  # noqa: PLC0415
 
         settings, url = self._settings, self._settings.queue_url
         if self._ledger is None or url is None or settings.source_bucket is None:
             raise Misconfigured("a sweep needs the ledger and the queue of topology durable")
         messages = SqsMessages(self._client(SQS))
         urls = {settings.destination: url}
-        sweep = LedgerSweep(
-            rule=settings.rule,
-            source=self._store(settings.source_bucket, settings.source_region, is_source=True),
-            books=AwsBooks(
-                self._ledger, SqsQueue(messages, urls, clock=self._clock), messages, urls
-            ),
+        books = AwsBooks(self._ledger, SqsQueue(messages, urls, clock=self._clock), messages, urls)
+        source = self._store(settings.source_bucket, settings.source_region, is_source=True)
+        rule = replace(settings.rule, drift=Drift(asked.get("drift", Drift.REPORT)))
+        pages: Pages
+        if asked.get("replicas", False):
+            pages = AgainstReplicas(
+                rule=rule,
+                source=source,
+                replica=self._store(settings.bucket, settings.region),
+                ledger=self._ledger,
+                books=books,
+                clock=self._clock,
+                grace_s=asked["grace_s"],
+                drifted=self.report.drifted,
+            )
+        else:
+            pages = AgainstLedger(
+                rule=rule,
+                source=source,
+                books=books,
+                clock=self._clock,
+                grace_s=asked["grace_s"],
+            )
+        runs = SweepRuns(
+            rule=rule,
+            source_bucket=settings.source_bucket,
+            pages=pages,
+            books=books,
             clock=self._clock,
             interval_s=asked["interval_s"],
-            grace_s=asked["grace_s"],
         )
         stop_at_s = self._clock.monotonic_s() + time_s * PARTS_SHARE
-        now, healed = await sweep.run(stop_at_s=stop_at_s)
-        self.report.swept(seen=now.seen, healed=healed, is_complete=now.ended_at_ms is not None)
-        return {"seen": now.seen, "healed": healed}
+        now, done = await runs.run(stop_at_s=stop_at_s)
+        found = {"healed": done.healed, "drifted": done.drifted, "foreign": done.foreign}
+        self.report.swept(seen=now.seen, found=found, is_complete=now.ended_at_ms is not None)
+        return {"seen": now.seen, **found}
 
     def deliverer(self, source_bucket: str) -> Deliverer:
         """What copies from one bucket, as the daemon does; made once."""

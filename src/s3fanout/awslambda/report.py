@@ -9,15 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from s3fanout.engine.delivery import UNFINISHED
 from s3fanout.model.jobs import JobState, Settlement
+
+if TYPE_CHECKING:  # A cold function does not compare.
+    from s3fanout.engine.verify import Finding
 
 NAMESPACE = "s3fanout"
 DIMENSION = "FunctionName"
 """As Lambda's own metrics have it: no two functions of an account and Region share one, where two
 deployments may well have destinations of one name."""
 MALFORMED = "Malformed"
+DRIFTS_MAX = 100
+"""Lines about single replicas in one invocation; the metric counts all, ``verify`` names all."""
 _UNITS = {
     "Replicated": "Count",
     "ReplicatedBytes": "Bytes",
@@ -27,6 +33,7 @@ _UNITS = {
     MALFORMED: "Count",
     "Unwanted": "Count",
     "Healed": "Count",
+    "Drifted": "Count",
 }
 _ACTIONS = {
     JobState.SETTLED: "replicated",
@@ -67,6 +74,7 @@ class Report:
         self._write = write
         self._now_ms = now_ms
         self._counts: dict[str, float] = {}
+        self._drifts = 0
         self.request_id = ""
         """Of the invocation, in every line."""
 
@@ -133,16 +141,39 @@ class Report:
     def circuit(self, destination: str, *, is_open: bool, of_source: bool) -> None:
         del destination, is_open, of_source
 
-    def swept(self, *, seen: int, healed: int, is_complete: bool) -> None:
-        """One run of the sweep; ``seen`` counts the whole pass, ``healed`` this run."""
-        fields = {"seen": seen, "healed": healed, "complete": is_complete}
-        self.say("swept", fields, level="warning" if healed else "info")
-        if healed:
-            self.count("Healed", healed)
+    def drifted(self, finding: Finding) -> None:
+        """A replica that somebody else changed or removed; a line for the first ones of a run."""
+        self._drifts += 1
+        if self._drifts <= DRIFTS_MAX:
+            self.say(
+                "drift",
+                {
+                    "key": finding.key,
+                    "replica_key": finding.replica_key,
+                    "reason": finding.verdict.evidence,
+                },
+                level="warning",
+            )
+
+    def swept(self, *, seen: int, found: Mapping[str, int], is_complete: bool) -> None:
+        """One run of the sweep.
+
+        Args:
+            seen: Source objects of the whole pass so far.
+            found: What this run counted: ``healed``, ``drifted``, ``foreign``.
+            is_complete: The pass has ended.
+        """
+        fields = {"seen": seen, **found, "complete": is_complete}
+        is_quiet = not (found["healed"] or found["drifted"])
+        self.say("swept", fields, level="info" if is_quiet else "warning")
+        for name, metric in (("healed", "Healed"), ("drifted", "Drifted")):
+            if found[name]:
+                self.count(metric, found[name])
 
     def flush(self) -> None:
         """The line of metrics, if there is anything to count; begins again at nothing."""
         counts, self._counts = self._counts, {}
+        self._drifts = 0
         if not counts:
             return
         metrics = [{"Name": name, "Unit": _UNITS[name]} for name in counts]

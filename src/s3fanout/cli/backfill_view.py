@@ -70,8 +70,13 @@ def print_backfill(document: dict[str, Any]) -> None:
         dollars = "" if row["dollars"] is None else f", {row['dollars']:.2f} dollars"
         print_line(
             f"{row['name']}: {row['queue']} {verb} ({human_bytes(row['queued_bytes'])}, about "
-            f"{row['requests']} requests{dollars})" + (f"; {passed}" if passed else "")
+            f"{row['requests'] + row['looks']} requests{dollars})"
+            + (f"; {passed}" if passed else "")
         )
+    listing = document["listing"]
+    if listing["requests"]:
+        dollars = "" if listing["dollars"] is None else f", {listing['dollars']:.2f} dollars"
+        print_line(f"listing of the source: {listing['requests']} requests{dollars}")
     again = ", gone on from a checkpoint" if document["resumed"] else ""
     print_note(f"{document['items']} objects in {human_seconds(document['took_s'])}{again}")
     if not document["dry_run"]:

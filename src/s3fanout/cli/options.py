@@ -17,6 +17,7 @@ from s3fanout.config.settings import Settings
 from s3fanout.deploy.bucket import SourceBucket
 from s3fanout.deploy.deployment import open_deployment
 from s3fanout.deploy.session import AwsSession, open_session
+from s3fanout.engine.examiner import Depth
 from s3fanout.model.errors import Misconfigured
 from s3fanout.ports.ledger import Ledger
 from s3fanout.wiring import Journal, daemon_pid, open_ledger, system_clock
@@ -54,6 +55,11 @@ older_option = click.option(
     metavar="WHEN",
     help="Only what stopped then or earlier.",
 )
+
+
+def depth_of(*, attributes: bool, deep: bool) -> Depth:
+    """How far the options of these names look."""
+    return Depth.BYTES if deep else Depth.ATTRIBUTES if attributes else Depth.LISTING
 
 
 def load_config(path: Path) -> LoadedConfig:

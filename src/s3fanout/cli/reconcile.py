@@ -10,8 +10,10 @@ from pathlib import Path
 
 import click
 
+from s3fanout.cli.comparison_view import ComparisonProgress
 from s3fanout.cli.options import (
     config_option,
+    depth_of,
     destination_option,
     json_option,
     known_destination,
@@ -24,6 +26,7 @@ from s3fanout.config.settings import Settings
 from s3fanout.deploy.deployment import Deployment, open_deployment
 from s3fanout.deploy.session import at_endpoint
 from s3fanout.engine.backfill import BackfillBooks
+from s3fanout.engine.examiner import Depth
 from s3fanout.ports.ledger import Ledger
 from s3fanout.service.reconcile import Reconciled, reconcile_destinations, reconcile_document
 from s3fanout.wiring import Stores, daemon_pid, event_loop_factory, open_ledger, system_clock
@@ -35,6 +38,14 @@ from s3fanout.wiring import Stores, daemon_pid, event_loop_factory, open_ledger,
 @destination_option
 @prefix_option
 @click.option(
+    "--attributes",
+    is_flag=True,
+    help="Also what differs in attributes, tags, checksums or storage class (HEAD).",
+)
+@click.option(
+    "--deep", is_flag=True, help="Also what differs in bytes that no etag tells: reads all."
+)
+@click.option(
     "--repair-drift", is_flag=True, help="Also what somebody else changed, whatever the rule."
 )
 @click.option("--dry-run", is_flag=True, help="Count what would be queued; queue nothing.")
@@ -45,6 +56,8 @@ def reconcile(
     as_json: bool,
     destination: str | None,
     prefix: str,
+    attributes: bool,
+    deep: bool,
     repair_drift: bool,
     dry_run: bool,
     yes: bool,
@@ -58,6 +71,7 @@ def reconcile(
     """
     settings = load_config(config_path).settings
     known_destination(settings, destination)
+    depth = depth_of(attributes=attributes, deep=deep)
     names = [destination] if destination else list(settings.enabled)
     deployment = open_deployment(settings, os.environ) if settings.aws else None
     if not dry_run and deployment is None:
@@ -73,9 +87,10 @@ def reconcile(
                 prefix=prefix,
                 dry_run=dry_run,
                 repair_drift=repair_drift,
+                depth=depth,
             )
         )
-    document = reconcile_document(done, prefix, dry_run=dry_run)
+    document = reconcile_document(done, prefix, dry_run=dry_run, depth=depth)
     if as_json:
         print_json(document)
         return
@@ -96,6 +111,7 @@ async def _reconciled(
     prefix: str,
     dry_run: bool,
     repair_drift: bool,
+    depth: Depth,
 ) -> list[Reconciled]:
     clock = system_clock()
     settings = settings if deployment is None else at_endpoint(settings)
@@ -111,14 +127,20 @@ async def _reconciled(
         else:
             books = on_aws = await opened.enter_async_context(deployment.books())
             ledger = on_aws.ledger
-        return await reconcile_destinations(
-            settings,
-            stores,
-            books,
-            ledger,
-            names,
-            prefix=prefix,
-            clock=clock,
-            dry_run=dry_run,
-            repair_drift=repair_drift,
-        )
+        ticker = ComparisonProgress(clock)
+        try:
+            return await reconcile_destinations(
+                settings,
+                stores,
+                books,
+                ledger,
+                names,
+                prefix=prefix,
+                clock=clock,
+                dry_run=dry_run,
+                repair_drift=repair_drift,
+                depth=depth,
+                progress=ticker.tell,
+            )
+        finally:
+            ticker.clear()

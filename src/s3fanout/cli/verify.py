@@ -10,20 +10,21 @@ from pathlib import Path
 import click
 
 from s3fanout.adapters.store.s3_headers import CONTENT_HEADERS
+from s3fanout.cli.comparison_view import ComparisonProgress
 from s3fanout.cli.options import (
     config_option,
+    depth_of,
     destination_option,
     known_destination,
     load_config,
     prefix_option,
 )
-from s3fanout.cli.output import Ticker, human_seconds, print_note, write_pieces
+from s3fanout.cli.output import human_seconds, print_note, write_pieces
 from s3fanout.config.settings import Settings
 from s3fanout.decide.compare_attributes import COMPARED
 from s3fanout.deploy.deployment import Deployment, open_deployment
 from s3fanout.deploy.session import at_endpoint
 from s3fanout.engine.examiner import Depth
-from s3fanout.engine.verify import Tally
 from s3fanout.model.errors import ExitCode
 from s3fanout.ports.ledger import Ledger
 from s3fanout.service.verify import (
@@ -108,7 +109,7 @@ def verify(
     """
     settings = load_config(config_path).settings
     known_destination(settings, destination)
-    depth = Depth.BYTES if deep else Depth.ATTRIBUTES if attributes else Depth.LISTING
+    depth = depth_of(attributes=attributes, deep=deep)
     if sample < 1 and depth is Depth.LISTING:
         raise click.UsageError("--sample goes with --attributes or --deep")
     names = [destination] if destination else list(settings.enabled)
@@ -133,14 +134,6 @@ async def _compared(
 ) -> list[Compared]:
     clock = system_clock()
     settings = settings if deployment is None else at_endpoint(settings)
-    ticker = Ticker()
-
-    def progress(name: str, tally: Tally) -> None:
-        now_s = clock.monotonic_s()
-        if ticker.is_due(now_s):
-            rate = tally.keys / max(now_s - ticker.began_s, 0.001)
-            ticker.show(f"{name}: {tally.keys} keys listed, {rate:.0f} keys/s")
-
     async with AsyncExitStack() as opened:
         stores = Stores(settings, os.environ, clock=clock)
         opened.push_async_callback(stores.close)
@@ -152,10 +145,10 @@ async def _compared(
             journal = await open_ledger(settings, exclusive=False)
             opened.push_async_callback(journal.close)
             ledger = journal
-        ticker.began_s = clock.monotonic_s()
+        ticker = ComparisonProgress(clock)
         try:
             return await compare_destinations(
-                settings, stores, ledger, scope, findings, clock=clock, progress=progress
+                settings, stores, ledger, scope, findings, clock=clock, progress=ticker.tell
             )
         finally:
             ticker.clear()

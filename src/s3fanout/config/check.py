@@ -4,6 +4,7 @@
 |---|---|
 | some destination is enabled | error: accepted events would be thrown away |
 | some intake is on, or an ``[aws]`` section | error |
+| ``intake.sweep.replicas`` is only off with an ``[aws]`` section | error: a daemon lists them |
 | replicas in the source bucket are wanted by no rule that leads back to them | error: a loop |
 | no two destinations write one key of one bucket | error |
 | the filter of a destination lets some key through | warning |
@@ -92,6 +93,13 @@ def _intake_and_destinations(settings: Settings) -> Iterator[Problem]:
             "changes cannot become known",
             "add [intake.webhook] (stores post events), [intake.sqs] (events are fetched), or "
             "[aws] (a deployment on AWS)",
+        )
+    sweep = settings.intake.sweep
+    if sweep is not None and not sweep.replicas and settings.aws is None:
+        yield Problem(
+            "intake.sweep.replicas",
+            "a daemon's sweep always lists the destinations",
+            "remove it; intake.sweep.recent looks at the source alone",
         )
 
 

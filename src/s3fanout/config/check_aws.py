@@ -14,6 +14,7 @@
 | ``limits.request_timeout`` ≤ ``aws.timeout`` | error: a function would end before its request |
 | a ``key`` template loses nothing of the key | error: claims of replica keys need the daemon |
 | ``[intake.sweep]`` only with topology durable | error: classic has no ledger to compare with |
+| no ``intake.sweep.recent`` or ``rate`` | warning: the schedule sets the pace |
 | ``alarm_email`` only with topology durable | warning: classic has no alarms |
 """
 
@@ -84,6 +85,7 @@ def check_aws(settings: Settings, aws: Aws) -> Iterator[Problem]:
             'use a key of that Region, or "new"',
             related=("source.region",),
         )
+    yield from _sweep(settings)
     if settings.limits.request_timeout_s > aws.timeout_s:
         yield Problem(
             "aws.timeout",
@@ -91,6 +93,20 @@ def check_aws(settings: Settings, aws: Aws) -> Iterator[Problem]:
             f"limits.request_timeout = {format_duration(settings.limits.request_timeout_s)}",
             related=("limits.request_timeout",),
         )
+
+
+def _sweep(settings: Settings) -> Iterator[Problem]:
+    sweep = settings.intake.sweep
+    if sweep is None:
+        return
+    for name, value in (("recent", sweep.recent_s), ("rate", sweep.rate)):
+        if value is not None:
+            yield Problem(
+                f"intake.sweep.{name}",
+                "has no effect on AWS: a schedule sweeps, a piece every five minutes",
+                severity=Severity.WARNING,
+                related=("aws",),
+            )
 
 
 def _route(settings: Settings, aws: Aws) -> Iterator[Problem]:

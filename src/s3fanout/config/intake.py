@@ -96,6 +96,11 @@ class Sweep(Section):
         "within a day with the ledger.",
         examples=['"5m"'],
     )
+    replicas: bool = Field(
+        default=True,
+        description="On AWS: list the destinations too, so that what somebody else did to replicas "
+        "is seen; without it the ledger is believed (a daemon always lists them).",
+    )
     rate: Count | None = Field(
         default=None,
         ge=1,

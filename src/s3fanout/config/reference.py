@@ -118,6 +118,7 @@ Errors:
   topology classic; `[intake.sweep]` with topology classic; `attempts_max` below 5 with topology
   durable; a `kms_key` of another Region than its bucket, or `aws.kms_key` than the source;
   `request_timeout` above `aws.timeout`; a `key` that may give two objects one key.
+- `intake.sweep.replicas = false` without `[aws]`.
 
 Warnings:
 
@@ -128,6 +129,7 @@ Warnings:
 - A destination whose filters let no key pass.
 - `loop_guard` with `versions = "all"`, which compares anyway.
 - `aws.alarm_email` with topology classic, which has no alarms.
+- `intake.sweep.recent` and `intake.sweep.rate` with `[aws]`, where a schedule sets the pace.
 
 Buckets are taken to be the same if their endpoints and names are equal; two names of one server are
 not seen through.

@@ -5,6 +5,7 @@
 | a key that is not UTF-8 | any | NOT_TEXT |
 | older than asked for | any | OLDER |
 | the rule does not want it | any | UNWANTED |
+| deleted, and the rule does not want all versions | any | UNWANTED |
 | wanted | a job is not settled yet | BUSY |
 | wanted, with an etag | settled, made equal to this etag | EQUAL |
 | wanted | otherwise | QUEUE |
@@ -21,7 +22,7 @@ from s3fanout.model.items import Item
 from s3fanout.model.jobs import JobState, NewJob, ReplicaRecord
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import is_text
-from s3fanout.model.rules import Rule
+from s3fanout.model.rules import Rule, Versions
 
 
 class Choice(StrEnum):
@@ -45,6 +46,8 @@ def choose(
     if since_at_ms is not None and at_ms is not None and at_ms < since_at_ms:
         return Choice.OLDER
     if refusal(rule, item.key, item.size_bytes) is not None:
+        return Choice.UNWANTED
+    if item.is_deleted and rule.versions is not Versions.ALL:
         return Choice.UNWANTED
     if record is None:
         return Choice.QUEUE

@@ -44,7 +44,7 @@ _LONG_POLL_S = 20
 _ALARMS_PER_DESTINATION = 5
 _REPLICATION_METRICS_PER_RULE = 3
 _FUNCTION_METRICS = 7
-"""Names in ``awslambda.report`` but ``Healed``; those that never count anything cost nothing."""
+"""Names in ``awslambda.report`` but ``Healed`` and ``Drifted``; what never counts costs nothing."""
 
 
 class Design(StrEnum):
@@ -139,6 +139,10 @@ class Prices:
         """One PUT or COPY request."""
         return self.put_per_thousand.get(region, self.put_per_thousand[self.fallback]) / 1000
 
+    def get(self) -> float:
+        """One GET or HEAD request, whatever the Region."""
+        return self.flat["s3_get_per_thousand"] / 1000
+
     def transfer(self, source: str, destination: str) -> float:
         """One GB; nothing within a Region."""
         if source == destination:
@@ -218,7 +222,7 @@ def estimates(workload: Workload, prices: Prices) -> tuple[Estimate, ...]:
 
 
 def copies_dollars(
-    prices: Prices, *, source: str, destination: str, requests: int, size_bytes: int
+    prices: Prices, *, source: str, destination: str, requests: int, looks: int, size_bytes: int
 ) -> float:
     """What copies by S3 itself cost once: their requests, and transfer between Regions.
 
@@ -226,11 +230,12 @@ def copies_dollars(
         prices: The list.
         source: Region of the source.
         destination: Region of the destination.
-        requests: All of them; each is billed as a PUT or COPY in the destination's Region.
+        requests: Those that write; each is billed as a PUT or COPY in the destination's Region.
+        looks: Those that look at source objects; each is billed as a GET.
         size_bytes: Of all objects.
     """
     moved = size_bytes / _GIB * prices.transfer(source, destination)
-    return requests * prices.put(destination) + moved
+    return requests * prices.put(destination) + looks * prices.get() + moved
 
 
 def unlisted(workload: Workload, prices: Prices) -> list[str]:

@@ -100,6 +100,14 @@ def common_prefix(key_map: KeyMap) -> str:
     return key_map.add_prefix
 
 
+def name_prefix(rule: Rule, prefix: str) -> str | None:
+    """What the names start with whose source keys start with ``prefix``; ``None`` if none do."""
+    front = rule.key_map.strip_prefix
+    if prefix.startswith(front):
+        return prefix[len(front) :]
+    return "" if front.startswith(prefix) else None
+
+
 def may_collide(key_map: KeyMap) -> bool:
     """Whether two source keys may have one replica key."""
     return key_map.template != "" and not parse_template(key_map.template).is_lossless

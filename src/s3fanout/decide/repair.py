@@ -8,6 +8,7 @@
 | MISSING, DIFFERS | drift, and the rule only reports it | DRIFT |
 | MISSING, DIFFERS | the source object is younger than the grace | YOUNG |
 | MISSING, DIFFERS | otherwise | a job of kind ``exists`` |
+| SAME | – | KNOWN: the ledger has it that the replica cannot hold more |
 | EXTRA ``source-gone`` | the rule replicates deletes | a job of kind ``removed`` |
 | EXTRA | otherwise | FOREIGN |
 | UNKNOWN, ERROR | – | UNKNOWN |
@@ -44,6 +45,7 @@ class Left(StrEnum):
     YOUNG = "young"
     FOREIGN = "foreign"
     UNKNOWN = "unknown"
+    KNOWN = "known"
 
 
 def repair_of(
@@ -82,7 +84,7 @@ def repair_of(
                 key=key,
                 kind=ChangeKind.EXISTS,
                 event_at_ms=now_ms,
-                etag=source.etag or None,
+                etag=None if _is_hidden(verdict) else source.etag or None,
                 size_bytes=source.size_bytes,
             )
         case Standing.EXTRA:
@@ -94,16 +96,29 @@ def repair_of(
                 kind=ChangeKind.REMOVED,
                 event_at_ms=now_ms,
             )
+        case Standing.SAME:
+            return Left.KNOWN
         case _:
             return Left.UNKNOWN
 
 
-def is_seen_to(verdict: Verdict, source: Listed | None, record: ReplicaRecord | None) -> bool:
+def _is_hidden(verdict: Verdict) -> bool:
+    """Whether only a close look shows the difference.
+
+    An attempt that is told an etag which was copied already takes an equal replica for done.
+    """
+    return bool(verdict.differences) or verdict.code in {"bytes", "checksum", "history"}
+
+
+def is_seen_to(
+    verdict: Verdict, source: Listed | None, replica: Listed | None, record: ReplicaRecord | None
+) -> bool:
     """Whether a difference has a job, or had one that ended after the difference was seen.
 
     The listings of a pass are older than its words: what is being copied meanwhile is neither a
     lost event nor to be counted as one. A record that already was like this when the two sides were
-    compared would have made the difference drift.
+    compared would have made the difference drift; or it is of this very replica, and the difference
+    shows in no listing.
     """
     if record is None:
         return False
@@ -118,6 +133,7 @@ def is_seen_to(verdict: Verdict, source: Listed | None, record: ReplicaRecord | 
         and source is not None
         and bool(source.etag and record.replica_etag)
         and record.source_etag == source.etag
+        and (replica is None or record.replica_etag != replica.etag)
     )
 
 

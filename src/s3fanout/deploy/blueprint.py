@@ -80,6 +80,20 @@ class Blueprint:
             return None
         return att(KEY) if self.aws.kms_key == NEW_KEY else self.aws.kms_key
 
+    def lists_replicas(self, branch: Branch) -> bool:
+        """Whether the sweep compares with the destination itself, and not only with the ledger.
+
+        Replica keys that a template made come in another order than source keys, and a function has
+        no room to sort a bucket.
+        """
+        sweep = self.settings.intake.sweep
+        return (
+            sweep is not None
+            and sweep.replicas
+            and self.is_durable
+            and not branch.rule.key_map.template
+        )
+
     def branches(self) -> Iterator[Branch]:
         """The enabled destinations, in the order of the file."""
         for name, to in self.settings.enabled.items():

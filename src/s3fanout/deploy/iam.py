@@ -100,8 +100,7 @@ def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
         _objects(branch.to.bucket, replica_keys(branch.rule)),
         "looks at what it copied in parts, and where two runs wrote one replica, which is on top",
     )
-    if branch.to.loop_guard:
-        yield from _guard_grants(branch)
+    yield from _comparing_grants(plan, branch)
     yield from _keeping_grants(plan, branch)
     if plan.is_durable:
         yield from _durable_grants(plan, branch)
@@ -115,26 +114,36 @@ def grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
     yield from _key_grants(plan, branch)
 
 
-def _guard_grants(branch: Branch) -> Iterator[Grant]:
-    yield Grant(
-        "CompareTags",
-        ("s3:GetObjectTagging",),
-        _objects(branch.to.bucket, replica_keys(branch.rule)),
-        "compares before it copies, because loop_guard is on",
-    )
-    if branch.rule.keeping.acl == KEEP:
+def _comparing_grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
+    bucket = (bucket_arn(branch.to.bucket),)
+    if branch.to.loop_guard:
         yield Grant(
-            "CompareAcls",
-            ("s3:GetObjectAcl",),
+            "CompareTags",
+            ("s3:GetObjectTagging",),
             _objects(branch.to.bucket, replica_keys(branch.rule)),
-            "compares ACLs too, because it keeps them",
+            "compares before it copies, because loop_guard is on",
         )
-    yield Grant(
-        "TellAbsentReplicas",
-        ("s3:ListBucket",),
-        (bucket_arn(branch.to.bucket),),
-        "without it S3 answers 403, not 404, for a replica that is not there yet",
-    )
+        if branch.rule.keeping.acl == KEEP:
+            yield Grant(
+                "CompareAcls",
+                ("s3:GetObjectAcl",),
+                _objects(branch.to.bucket, replica_keys(branch.rule)),
+                "compares ACLs too, because it keeps them",
+            )
+    if plan.lists_replicas(branch):
+        yield Grant(
+            "ListReplicas",
+            ("s3:ListBucket",),
+            bucket,
+            "the sweep compares the bucket itself, because intake.sweep.replicas is on",
+        )
+    elif branch.to.loop_guard:
+        yield Grant(
+            "TellAbsentReplicas",
+            ("s3:ListBucket",),
+            bucket,
+            "without it S3 answers 403, not 404, for a replica that is not there yet",
+        )
 
 
 def _keeping_grants(plan: Blueprint, branch: Branch) -> Iterator[Grant]:
@@ -253,7 +262,7 @@ def literal(prefix: str) -> str:
     return "".join(f"${{{each}}}" if each in "*?$" else each for each in prefix)
 
 
-def bucket_document(branch: Branch, account: str) -> Json:
+def bucket_document(plan: Blueprint, branch: Branch, account: str) -> Json:
     """What the owner of a destination bucket in another account adds to the bucket's policy."""
     role_arn = f"arn:aws:iam::{account}:role/{branch.names.role}"
     objects = [
@@ -273,7 +282,10 @@ def bucket_document(branch: Branch, account: str) -> Json:
         {"Sid": "S3fanoutWritesReplicas", **allow, "Action": actions, "Resource": objects}
     ]
     of_bucket = {
-        "S3fanoutTellsAbsent": ("s3:ListBucket", branch.to.loop_guard),
+        "S3fanoutListsReplicas": (
+            "s3:ListBucket",
+            branch.to.loop_guard or plan.lists_replicas(branch),
+        ),
         "S3fanoutTellsOwner": ("s3:GetBucketAcl", branch.rule.keeping.acl == KEEP),
     }
     bucket = f"arn:aws:s3:::{branch.to.bucket}"

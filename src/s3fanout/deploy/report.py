@@ -112,7 +112,7 @@ def _other_accounts(found: Survey) -> Iterator[dict[str, Any]]:
             "destination": branch.name,
             "account": branch.to.account,
             "bucket": branch.to.bucket,
-            "bucket_policy": bucket_document(branch, found.account),
+            "bucket_policy": bucket_document(found.plan, branch, found.account),
             "kms_key": branch.to.kms_key,
             "kms_key_statement": (
                 None if branch.to.kms_key is None else key_statement(branch, found.account)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from s3fanout.awslambda.environment import SWEEP
+from s3fanout.awslambda.environment import SWEEP, SweepOrder
 from s3fanout.deploy.blueprint import Blueprint, Branch
 from s3fanout.deploy.intrinsics import Json, att, resource
 
@@ -22,7 +22,12 @@ def of_branch(plan: Blueprint, branch: Branch) -> dict[str, Json]:
     if sweep is None or not plan.is_durable:
         return {}
     rule, function = branch.logical("Sweep"), branch.logical("Function")
-    asked = {SWEEP: {"interval_s": sweep.interval_s, "grace_s": sweep.grace_s}}
+    order = SweepOrder(
+        interval_s=sweep.interval_s,
+        grace_s=sweep.grace_s,
+        replicas=plan.lists_replicas(branch),
+        drift=branch.rule.drift.value,
+    )
     return {
         rule: resource(
             "Events::Rule",
@@ -30,7 +35,9 @@ def of_branch(plan: Blueprint, branch: Branch) -> dict[str, Json]:
                 "Name": branch.names.sweep,
                 "Description": f"s3fanout: lost events of {plan.settings.source.bucket}",
                 "ScheduleExpression": f"rate({EVERY_MINUTES} minutes)",
-                "Targets": [{"Id": "function", "Arn": att(function), "Input": json.dumps(asked)}],
+                "Targets": [
+                    {"Id": "function", "Arn": att(function), "Input": json.dumps({SWEEP: order})}
+                ],
             },
         ),
         branch.logical("SweepInvoke"): resource(

@@ -13,16 +13,18 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from s3fanout.decide.backfill import Choice, choose, job_of
 from s3fanout.engine.listing import Partition, Side, partitions, side_by_side
+from s3fanout.engine.patience import patiently
 from s3fanout.model.errors import CheckpointMismatch, Refused
 from s3fanout.model.items import Batch, Item
 from s3fanout.model.jobs import DestinationSummary, NewJob, ReplicaRecord
 from s3fanout.model.objects import is_text
-from s3fanout.model.rules import Rule
+from s3fanout.model.rules import Rule, Versions
 from s3fanout.ports.checkpoints import Checkpoint, Checkpoints
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
@@ -34,6 +36,7 @@ LATER_MAX = 10_000
 """Jobs that may wait in one destination's queue; the listing goes on when there are fewer."""
 LOOK_S = 0.5
 PARTITIONS_AT_ONCE = 4
+_DELETED = "deleted"
 
 
 class Summaries(Protocol):
@@ -69,6 +72,7 @@ class BackfillTally:
         choices: By destination, how often each choice was made.
         queued_bytes: Known sizes of what was queued, by destination.
         requests: What copying it costs, by destination.
+        pages: Requests for the listing of the source.
         resumed: It went on from a checkpoint.
         share: Of the input, about how much was read; ``None`` if nobody knows.
         left, left_bytes: Jobs that the queues of all destinations hold now, and their sizes.
@@ -78,6 +82,7 @@ class BackfillTally:
     choices: dict[str, dict[Choice, int]] = field(default_factory=dict)
     queued_bytes: dict[str, int] = field(default_factory=dict)
     requests: dict[str, int] = field(default_factory=dict)
+    pages: int = 0
     resumed: bool = False
     share: float | None = None
     left: int = 0
@@ -89,12 +94,48 @@ class BackfillTally:
 
 
 async def listed(
+    store: ObjectStore,
+    clock: Clock,
+    prefix: str,
+    position: str | None,
+    *,
+    with_deleted: bool = False,
+) -> AsyncGenerator[Batch]:
+    """The objects of a bucket as batches; ``with_deleted`` then those that are deleted.
+
+    A position is JSON: that of ``_objects``, or the token of the listing of deleted objects.
+
+    Raises:
+        StoreError, CheckpointMismatch: As ``_objects``.
+    """
+    token, is_among_deleted = _place_among_deleted(position)
+    if not is_among_deleted:
+        async with aclosing(_objects(store, clock, prefix, position)) as batches:
+            async for batch in batches:
+                is_last = with_deleted and batch.position is None
+                yield replace(batch, position=json.dumps({_DELETED: None})) if is_last else batch
+    if not with_deleted:
+        return
+    while True:
+        page = await patiently(clock, partial(store.list_deleted, prefix, token=token))
+        items = [
+            Item(row.key, last_modified_at_ms=row.deleted_at_ms or None, is_deleted=True)
+            for row in page.rows
+        ]
+        token = page.next_token
+        if token is None:
+            yield Batch(items, None, 1.0, requests=1)
+            return
+        yield Batch(items, json.dumps({_DELETED: token}), requests=1)
+
+
+async def _objects(
     store: ObjectStore, clock: Clock, prefix: str, position: str | None
 ) -> AsyncGenerator[Batch]:
-    """The objects of a bucket as batches, ``PARTITIONS_AT_ONCE`` prefixes at a time.
+    """The current objects, ``PARTITIONS_AT_ONCE`` prefixes at a time.
 
-    A position is JSON: how many partitions there were, and of those that are left prefix, whether
-    it is all of it, and the continuation token.
+    A position says how many partitions there were, and of those that are left prefix, whether it is
+    all of it, and the continuation token.
 
     Raises:
         StoreError: As ``pages``.
@@ -118,13 +159,32 @@ async def listed(
                     left[number] = (left[number][0], page.next_token)
                 items = [Item(row[0], row[1], row[2], row[3]) for row in page.objects]
                 share = 1.0 - len(left) / count if count > 1 else None
-                yield Batch(items, _position(count, left.values()), share if left else 1.0)
+                share = share if left else 1.0
+                yield Batch(items, _position(count, left.values()), share, requests=1)
     except Refused as error:
         if position is None:
             raise
         raise CheckpointMismatch(
             f"the store does not go on from where the listing was: {error.message}"
         ) from error
+
+
+def _place_among_deleted(position: str | None) -> tuple[str | None, bool]:
+    """Token to go on with, and whether the position is of the listing of deleted objects.
+
+    Raises:
+        CheckpointMismatch: It is, and is damaged.
+    """
+    try:
+        document = json.loads(position or "null")
+    except (ValueError, RecursionError):
+        return None, False  # ``_places`` says so.
+    if not isinstance(document, dict) or _DELETED not in document:
+        return None, False
+    token = document[_DELETED]
+    if token is not None and not isinstance(token, str):
+        raise CheckpointMismatch("the place of an unfinished backfill cannot be read")
+    return token, True
 
 
 def _places(position: str) -> tuple[list[tuple[Partition, str | None]], int]:
@@ -185,6 +245,7 @@ class Backfill:
             dry_run: Only count.
         """
         self._rules = tuple(rules)
+        self._wants_deleted = any(rule.versions is Versions.ALL for rule in rules)
         self._books = books
         self._clock = clock
         self._fingerprint = fingerprint
@@ -233,6 +294,7 @@ class Backfill:
         async with aclosing(batches):
             async for batch in batches:
                 await self._take(batch.items)
+                self.tally.pages += batch.requests
                 self.tally.share = batch.share
                 if not self._dry_run and batch.position is not None:
                     await self._keep(batch.position)
@@ -247,6 +309,8 @@ class Backfill:
 
     async def _take(self, items: Sequence[Item]) -> None:
         now_ms = self._clock.now_ms()
+        if not self._wants_deleted:
+            items = [item for item in items if not item.is_deleted]
         jobs = []
         keys = [item.key for item in items if is_text(item.key)]
         for rule in self._rules:
@@ -275,6 +339,7 @@ class Backfill:
             "choices": self.tally.choices,
             "queued_bytes": self.tally.queued_bytes,
             "requests": self.tally.requests,
+            "pages": self.tally.pages,
         }
         checkpoint = Checkpoint(self._fingerprint, self._clock.now_ms(), json.dumps(document))
         await self._books.keep_checkpoint(CHECKPOINT, checkpoint)
@@ -345,7 +410,7 @@ def _restored(document: dict[str, Any]) -> tuple[BackfillTally, str]:
     Raises:
         ValueError, KeyError, TypeError, AttributeError: Not what ``Backfill`` writes.
     """
-    numbers = [document["items"], *document["queued_bytes"].values()]
+    numbers = [document["items"], document["pages"], *document["queued_bytes"].values()]
     numbers += [*document["requests"].values()]
     choices = {
         name: {Choice(word): count for word, count in counts.items()}
@@ -358,6 +423,11 @@ def _restored(document: dict[str, Any]) -> tuple[BackfillTally, str]:
     if min(numbers) < 0:
         raise ValueError("less than nothing")
     tally = BackfillTally(
-        document["items"], choices, document["queued_bytes"], document["requests"], resumed=True
+        document["items"],
+        choices,
+        document["queued_bytes"],
+        document["requests"],
+        document["pages"],
+        resumed=True,
     )
     return tally, position

@@ -3,10 +3,13 @@
 | what is asked for | requests for a pair |
 |---|---|
 | facts | two ``HEAD`` |
-| attributes | two ``HEAD``; two for tags if one side says that it has some |
+| attributes | two ``HEAD``; two for tags, unless both sides are known to tell that there are none |
 | bytes, of an object of at most ``STEP_BYTES`` | two ``GET``; the tags as above |
 | bytes, of a larger one | two ``HEAD``, and two ranged ``GET`` for each ``STEP_BYTES``; the tags |
 | either, where every version counts | one listing of the versions of each side more |
+
+A ``HEAD`` tells how many tags an object has, if the store does that and the caller may read them; 0
+is told by silence. So a side is only believed to have none if it told the count of another object.
 
 Memory: bytes are read on both sides in step, ``READS_AT_ONCE`` steps at a time whatever the number
 and size of the objects: twice that many pieces of ``STEP_BYTES``, 64 MiB.
@@ -37,7 +40,13 @@ from s3fanout.decide.compare_histories import compare_histories
 from s3fanout.decide.reconcile import Pair
 from s3fanout.decide.versions import wanted
 from s3fanout.engine.patience import patiently
-from s3fanout.model.errors import Refused, SourceAbsent, SourceChanged
+from s3fanout.model.errors import (
+    AccessDenied,
+    Refused,
+    SourceAbsent,
+    SourceChanged,
+    StoreError,
+)
 from s3fanout.model.jobs import ReplicaRecord
 from s3fanout.model.keeping import Difference
 from s3fanout.model.objects import Absent, Listed, Present, Probe, Version
@@ -56,10 +65,14 @@ ATTEMPTS_MAX = 3
 VERSIONS_MAX = 10_000
 """Of one key, about 3 MB."""
 
+NO_TAGS_CODES = frozenset({"NotImplemented", "MethodNotAllowed"})
+"""Answers of stores that know no tags: nothing there has any."""
+
 Answer = TypeVar("Answer")
 Records = Callable[[Sequence[str]], Awaitable[Mapping[str, ReplicaRecord]]]
 
 _MOVED = Verdict(Standing.UNKNOWN, "moved", "changed while it was compared")
+_TOO_LONG = Verdict(Standing.UNKNOWN, "history-too-long", f"more than {VERSIONS_MAX} versions")
 _BYTES = Verdict(Standing.SAME, "bytes", "equal bytes and attributes")
 
 
@@ -79,6 +92,21 @@ class _Seen:
 
     facts: Probe
     content: bytes | None = None
+
+
+@dataclass(slots=True)
+class _Tags:
+    """What a side is known to do with tags.
+
+    Attributes:
+        store: The side.
+        tells: It told how many an object has.
+        has_any: It did not say that it knows no tags.
+    """
+
+    store: ObjectStore
+    tells: bool = False
+    has_any: bool = True
 
 
 class Examiner:
@@ -114,6 +142,7 @@ class Examiner:
         self._ignored = ignored
         self._step_bytes = step_bytes
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._tags = (_Tags(source), _Tags(replica))
 
     async def examine(
         self, key: str, target: str, listed: Pair, depth: Depth
@@ -155,10 +184,16 @@ class Examiner:
         if depth is Depth.BYTES:
             verdict = await self._by_bytes(ours, theirs, key, target)
         if verdict.standing in {Standing.SAME, Standing.UNKNOWN} or _is_class(verdict):
-            found = await self._differences(ours.facts, theirs.facts)
+            try:
+                facts, unread = await self._tagged(ours.facts, theirs.facts), ""
+            except (AccessDenied, Refused) as error:
+                facts, unread = (ours.facts, theirs.facts), error.message
+            found = self._differences(*facts)
             if by_class:
                 found.setdefault(Difference.STORAGE_CLASS, by_class)
             verdict = with_differences(verdict, found, self._known(record, pair))
+            if unread and verdict.standing is Standing.SAME:
+                verdict = Verdict(Standing.UNKNOWN, "tags-unread", f"no tags compared: {unread}")
         if self._rule.versions is Versions.ALL and verdict.standing is Standing.SAME:
             verdict = await self._by_history(ours.facts, theirs.facts) or verdict
         return pair, verdict
@@ -180,11 +215,24 @@ class Examiner:
             return await self._head(store, key)
         return _Seen(body.facts, body.content)
 
-    async def _differences(self, ours: Present, theirs: Present) -> dict[str, str]:
+    async def _tagged(self, ours: Present, theirs: Present) -> tuple[Present, Present]:
+        """Both sides with their tags, where they are to be compared and may have any.
+
+        Raises:
+            StoreError: They could not be read.
+        """
+        if Difference.TAGS in self._ignored:
+            return ours, theirs
+        source, replica = self._tags
+        source.tells |= bool(ours.tag_count)
+        replica.tells |= bool(theirs.tag_count)
+        is_told = source.tells and replica.tells
+        if is_told and not ours.tag_count and not theirs.tag_count:
+            return ours, theirs
+        return await self._with_tags(source, ours), await self._with_tags(replica, theirs)
+
+    def _differences(self, ours: Present, theirs: Present) -> dict[str, str]:
         """What differs beside the bytes, and is not ignored: sentences by name."""
-        if ours.tag_count or theirs.tag_count:
-            ours = await self._with_tags(self._source, ours)
-            theirs = await self._with_tags(self._replica, theirs)
         found = attribute_differences(ours, theirs, self._rule.keeping, now_ms=self._clock.now_ms())
         return {name: text for name, text in found.items() if name not in self._ignored}
 
@@ -194,24 +242,68 @@ class Examiner:
             return ()
         return known_differences(record, source, replica, self._rule.keeping)
 
-    async def _with_tags(self, store: ObjectStore, facts: Present) -> Present:
-        if facts.attributes.tags is not None:
-            return facts
-        tags = await self._asked(lambda: store.get_tags(facts.key))
+    async def _with_tags(self, side: _Tags, facts: Present) -> Present:
+        if facts.attributes.tags:
+            return facts  # they came along with the bytes
+        tags: Mapping[str, str] = {}
+        if side.has_any:
+            try:
+                tags = await self._asked(lambda: side.store.get_tags(facts.key))
+            except StoreError as error:
+                if error.s3_code not in NO_TAGS_CODES:
+                    raise
+                side.has_any = False
         return replace(facts, attributes=replace(facts.attributes, tags=tags))
 
     async def _by_history(self, ours: Present, theirs: Present) -> Verdict | None:
         replica = await self._history(self._replica, theirs.key)
         source = await self._history(self._source, ours.key)
         if source is None or replica is None:
-            return Verdict(
-                Standing.UNKNOWN, "history-too-long", f"more than {VERSIONS_MAX} versions"
-            )
+            return _TOO_LONG
         return compare_histories(
             wanted(source, ours.key, self._rule),
             replica,
             etags_are_hashes=etag_is_hash(ours) and etag_is_hash(theirs),
         )
+
+    async def examine_deleted(self, key: str, target: str) -> Verdict | None:
+        """Of a key that is deleted at the source: are its versions in the replica?
+
+        ``None`` if there is nothing to say: it is there again, the rule wants none of its versions,
+        or the replica is, and is reported as an extra object.
+
+        Raises:
+            StoreError: A side did not answer.
+        """
+        replica = await self._history(self._replica, target)
+        source = await self._history(self._source, key)
+        if source is None or replica is None:
+            return _TOO_LONG
+        ours = wanted(source, key, self._rule)
+        is_shown = bool(replica) and not replica[0].is_marker
+        if not ours or not source[0].is_marker or is_shown:
+            return None
+        if not replica:
+            return Verdict(
+                Standing.MISSING, "missing", f"deleted; none of its {len(ours)} versions was copied"
+            )
+        newest = [
+            await self._head_of(store, name, history)
+            for store, name, history in (
+                (self._source, key, ours),
+                (self._replica, target, replica),
+            )
+        ]
+        hashed = all(isinstance(facts, Present) and etag_is_hash(facts) for facts in newest)
+        lacks = compare_histories(ours, replica, etags_are_hashes=hashed)
+        return lacks or Verdict(Standing.SAME, "history", "deleted, and has every version")
+
+    async def _head_of(self, store: ObjectStore, key: str, history: Sequence[Version]) -> Probe:
+        """Facts of the newest version that is an object."""
+        named = next((each.version_id for each in history if not each.is_marker), None)
+        if named is None:
+            return Absent(key)
+        return await self._asked(lambda: store.head(key, version_id=named))
 
     async def _history(self, store: ObjectStore, key: str) -> list[Version] | None:
         """All versions, newest first; ``None`` if there are more than we hold."""

@@ -22,7 +22,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from s3fanout.engine.patience import patiently
 from s3fanout.model.errors import ListingUnordered, Unavailable
@@ -69,6 +69,18 @@ class Partition:
     def delimiter(self) -> str:
         """For the listing of exactly these keys."""
         return "" if self.whole else "/"
+
+
+class ListOrder(Protocol):
+    """What is known of the order that one side lists in."""
+
+    async def is_unordered(self) -> bool:
+        """Whether it is known to be another one than that of bytes; never raises."""
+        ...
+
+    async def seen_unordered(self) -> None:
+        """Take note that it is another one; never raises."""
+        ...
 
 
 async def list_page(side: Side, clock: Clock, partition: Partition, token: str | None) -> ListPage:
@@ -225,16 +237,26 @@ async def in_order(
     last = ""
     async for page in pages(side, clock, partition):
         rows = page.objects
-        for row in rows:
-            if row.key <= last:
-                raise ListingUnordered(
-                    f"the store lists in another order than that of bytes key={row.key!r} "
-                    f"after={last!r} bucket={side.store.bucket}",
-                    operation="ListObjectsV2",
-                )
-            last = row.key
+        last = refuse_unordered(rows, last, side)
         if rows:
             yield rows
+
+
+def refuse_unordered(rows: Sequence[Listed], last: str, side: Side) -> str:
+    """The key of the last row; ``last`` is that of the page before, and none comes before it.
+
+    Raises:
+        ListingUnordered: The store lists in another order than that of the keys' bytes.
+    """
+    for row in rows:
+        if row.key <= last:
+            raise ListingUnordered(
+                f"the store lists in another order than that of bytes key={row.key!r} "
+                f"after={last!r} bucket={side.store.bucket}",
+                operation="ListObjectsV2",
+            )
+        last = row.key
+    return last
 
 
 async def in_order_of(

@@ -61,6 +61,7 @@ class Repairer:
         grace_s: float,
         revives: bool,
         dry_run: bool = False,
+        waits: bool = True,
     ) -> None:
         """Prepare.
 
@@ -71,7 +72,9 @@ class Repairer:
             grace_s: Younger objects are left to their events.
             revives: Dead letters are put back too; otherwise they wait for a person.
             dry_run: Only count.
+            waits: Go on only when the queue is short enough.
         """
+        self._waits = waits
         self._revives = revives
         self._rule = rule
         self._books = books
@@ -81,13 +84,13 @@ class Repairer:
         self.repairs = Repairs()
 
     async def found(self, findings: Sequence[Finding]) -> None:
-        """Queue their repairs, durable on return; waits while the queue is long."""
+        """Queue their repairs, durable on return."""
         now_ms = self._clock.now_ms()
         jobs = []
         records = await self._records([finding.key for finding in findings])
         for finding in findings:
             record = records.get(finding.key)
-            if is_seen_to(finding.verdict, finding.source, record):
+            if is_seen_to(finding.verdict, finding.source, finding.replica, record):
                 self.repairs.busy += 1
                 continue
             is_dead = record is not None and record.state is JobState.DEAD
@@ -110,7 +113,8 @@ class Repairer:
         accepted = await self._books.accept(jobs, now_ms=now_ms)
         self.repairs.queued += accepted.queued
         self.repairs.busy += accepted.duplicate + accepted.stale
-        await wait_for_room(self._books, [self._rule.destination], self._clock)
+        if self._waits:
+            await wait_for_room(self._books, [self._rule.destination], self._clock)
 
     async def _records(self, keys: Sequence[str]) -> Mapping[str, ReplicaRecord]:
         known = [key for key in keys if is_text(key)]

@@ -10,23 +10,31 @@ for each pair of the sample what ``engine.examiner`` says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
 from zlib import crc32
 
 from s3fanout.decide.compare import Standing, Verdict, class_difference, compare
-from s3fanout.decide.match import common_prefix, may_collide, refusal, replica_key
+from s3fanout.decide.match import common_prefix, may_collide, name_prefix, refusal, replica_key
 from s3fanout.decide.reconcile import Join, Pair
 from s3fanout.engine.by_target import by_target, source_key_of
+from s3fanout.engine.deleted_keys import DeletedKeys
 from s3fanout.engine.examiner import STEP_BYTES, Depth, Examiner, goes_deeper
-from s3fanout.engine.listing import Partition, Side, in_order, partitions
+from s3fanout.engine.listing import ListOrder, Partition, Side, in_order, partitions
 from s3fanout.model.errors import ListingUnordered, StoreError
 from s3fanout.model.jobs import JobState, ReplicaRecord
 from s3fanout.model.keeping import Difference
 from s3fanout.model.objects import Listed, is_text
-from s3fanout.model.rules import Rule
+from s3fanout.model.rules import Rule, Versions
 from s3fanout.ports.ledger import Ledger
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
@@ -59,18 +67,6 @@ class Finding:
     replica: Listed | None
 
 
-class ListOrder(Protocol):
-    """What is known of the order that one side lists in."""
-
-    async def is_unordered(self) -> bool:
-        """Whether it is known to be another one than that of bytes; never raises."""
-        ...
-
-    async def seen_unordered(self) -> None:
-        """Take note that it is another one; never raises."""
-        ...
-
-
 Found = Callable[[Sequence[Finding]], Awaitable[None]]
 """Is told what was found; the comparison waits for it."""
 
@@ -87,7 +83,7 @@ class Tally:
         read, read_wrong: Pairs whose bytes or attributes were compared, and those that differed.
         unlooked: Pairs that were reported as listed, because ``LOOKS_MAX`` were looked at.
         extras_unlooked: Replicas without a source object were not looked for, because a key
-            template does not tell whose they are.
+            template does not tell whose they are, and there is no ledger that does.
     """
 
     counts: dict[Standing, int] = field(default_factory=lambda: dict.fromkeys(Standing, 0))
@@ -101,8 +97,9 @@ class Tally:
 
     @property
     def is_equal(self) -> bool:
-        """Every pair is proven equal."""
-        return not any(count for at, count in self.counts.items() if at is not Standing.SAME)
+        """Every pair is proven equal, and all of them were looked for."""
+        others = (count for at, count in self.counts.items() if at is not Standing.SAME)
+        return not (any(others) or self.extras_unlooked)
 
 
 class Verifier:
@@ -163,6 +160,8 @@ class Verifier:
             ignored=self._ignored,
             step_bytes=step_bytes,
         )
+        self._owners: Mapping[str, str] = {}
+        """Source keys by replica key, where only the ledger knows them: of the pairs in hand."""
         self.tally = Tally()
 
     async def run(
@@ -190,6 +189,18 @@ class Verifier:
             return self.tally
         for side, order in enumerate(self._orders):
             self._sort[side] = self._sort[side] or await order.is_unordered()
+        await self._compare_listings(names, found, restarted, progress)
+        if self._rule.versions is Versions.ALL and self._depth is not Depth.LISTING:
+            await self._compare_deleted(self._source.front + names, found, progress)
+        return self.tally
+
+    async def _compare_listings(
+        self,
+        names: str,
+        found: Found,
+        restarted: Callable[[], None],
+        progress: Callable[[Tally], None],
+    ) -> None:
         while True:
             known = list(self._sort)
             try:
@@ -209,13 +220,39 @@ class Verifier:
                 await self._sort_from_now_on(known)
                 restarted()
             else:
-                return self.tally
+                return
 
     async def _sort_from_now_on(self, known: Sequence[bool]) -> None:
         self.tally = Tally()
         for order, before, now in zip(self._orders, known, self._sort, strict=False):
             if now and not before:
                 await order.seen_unordered()
+
+    async def _compare_deleted(
+        self, prefix: str, found: Found, progress: Callable[[Tally], None]
+    ) -> None:
+        deleted = DeletedKeys(
+            rule=self._rule,
+            source=self._source.store,
+            examiner=self._examiner,
+            clock=self._clock,
+            looks=self._looks,
+            is_chosen=self._is_chosen,
+        )
+        async with aclosing(deleted.judged(prefix)) as pieces:
+            async for piece in pieces:
+                self.tally.read += len(piece)
+                findings = []
+                for row, target, verdict in piece:
+                    self.tally.read_wrong += verdict.standing in {
+                        Standing.DIFFERS,
+                        Standing.MISSING,
+                    }
+                    marker = Listed(row.key, 0, "", row.deleted_at_ms)
+                    name = self._rule.destination
+                    findings.append(Finding(name, row.key, target, verdict, marker, None))
+                await self._tell(findings, found)
+                progress(self.tally)
 
     async def _compare_all(
         self, names: str, found: Found, progress: Callable[[Tally], None]
@@ -247,7 +284,7 @@ class Verifier:
                     join.offer_source(await self._next(0, sources))
                 if join.wants_replica:
                     join.offer_replica(await self._next(1, replicas))
-                await self._judge_all(join.pairs(), found)
+                await self.judge(join.pairs(), found)
                 progress(self.tally)
 
     async def _compare_by_target(
@@ -255,7 +292,7 @@ class Verifier:
     ) -> None:
         """As ``_compare_all``, where replica keys are not in the order of source keys."""
         join, owners, clock = Join(), dict[str, Listed](), self._clock
-        self.tally.extras_unlooked = may_collide(self._rule.key_map)
+        self.tally.extras_unlooked = may_collide(self._rule.key_map) and self._ledger is None
         whole = Partition("")
         async with (
             aclosing(by_target(self._rule, self._source, clock, names, self._records)) as sources,
@@ -271,19 +308,37 @@ class Verifier:
                         await self._tell([self._refused(*each) for each in piece.refused], found)
                 if join.wants_replica:
                     join.offer_replica(await self._next(1, replicas))
+                told = list(join.pairs())
+                await self._learn_owners(told)
                 pairs = [
                     (source and owners[source.key], replica)
-                    for source, replica in join.pairs()
+                    for source, replica in told
                     if source is not None or self._is_asked_for(replica, names)
                 ]
-                await self._judge_all(pairs, found)
+                await self.judge(pairs, found)
                 progress(self.tally)
+
+    async def _learn_owners(self, pairs: Sequence[Pair]) -> None:
+        """Ask the ledger whose the replicas are whose keys do not tell it."""
+        if self._ledger is None or not may_collide(self._rule.key_map):
+            return
+        keys = [
+            replica.key
+            for source, replica in pairs
+            if source is None and replica is not None and is_text(replica.key)
+        ]
+        self._owners = await self._ledger.owners(self._rule.destination, keys) if keys else {}
+
+    def _owner_of(self, replica: Listed) -> str | None:
+        """The source key of a replica; ``None`` if there is none that is known."""
+        owner = source_key_of(self._rule.key_map, replica.key)
+        return self._owners.get(replica.key) if owner is None else owner
 
     def _is_asked_for(self, replica: Listed | None, names: str) -> bool:
         """Whether a replica without a source object is to be told: not if it may be of others."""
         if replica is None or self.tally.extras_unlooked:
             return False
-        key = source_key_of(self._rule.key_map, replica.key)
+        key = self._owner_of(replica)
         return key.startswith(self._source.front + names) if key is not None else not names
 
     def _refused(self, row: Listed, owner: str) -> Finding:
@@ -298,12 +353,13 @@ class Verifier:
             refused = may_collide(key_map) and record is not None and _is_refused(record)
             return self._refused(source, "another object") if refused else None
         assert replica is not None
-        if source_key_of(key_map, replica.key) is not None:
+        if self._owner_of(replica) is not None:
             return None
-        verdict = Verdict(Standing.EXTRA, "foreign", "no source key has this replica key")
+        verdict = Verdict(Standing.EXTRA, "foreign", "no source key is known of this replica key")
         return Finding(self._rule.destination, replica.key, replica.key, verdict, None, replica)
 
-    async def _judge_all(self, pairs: Iterable[Pair], found: Found) -> None:
+    async def judge(self, pairs: Iterable[Pair], found: Found) -> None:
+        """Compare these pairs, of which no key map with a template made the replica keys."""
         doubtful = self._pass_equal(pairs)
         for start in range(0, len(doubtful), _BATCH):
             await self._judge(doubtful[start : start + _BATCH], found)
@@ -425,16 +481,8 @@ class Verifier:
             return source.key
         assert replica is not None
         if self._rule.key_map.template:
-            return source_key_of(self._rule.key_map, replica.key) or replica.key
+            return self._owner_of(replica) or replica.key
         return self._source.front + replica.key[len(self._replica.front) :]
-
-
-def name_prefix(rule: Rule, prefix: str) -> str | None:
-    """What the names start with whose source keys start with ``prefix``; ``None`` if none do."""
-    front = rule.key_map.strip_prefix
-    if prefix.startswith(front):
-        return prefix[len(front) :]
-    return "" if front.startswith(prefix) else None
 
 
 def _is_refused(record: ReplicaRecord) -> bool:

@@ -2,8 +2,8 @@
 
 A manifest names the files, their MD5 and, for CSV, the columns (Amazon S3 user guide, "Locating
 your inventory list", read 2026-11-24). Parquet and ORC files name their columns themselves, in
-lower case with underscores. Keys are percent-encoded in CSV only. Versions that are not the newest,
-and delete markers, are passed over.
+lower case with underscores. Keys are percent-encoded in CSV only. Versions that are not the newest
+are passed over; a delete marker that is the newest says that the object was deleted.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _file(key: str, md5_hex: str) -> InventoryFile:
 
 
 def item_of(columns: Sequence[str], row: Sequence[str]) -> Item | None:
-    """The object of a row; ``None`` if it is none that exists now.
+    """The object of a row; ``None`` if the row is an older version of one.
 
     Raises:
         InventoryBroken: The row has another number of columns, or a size that is no number.
@@ -107,16 +107,18 @@ def item_of(columns: Sequence[str], row: Sequence[str]) -> Item | None:
     if len(row) != len(columns):
         raise InventoryBroken(f"a row has {len(row)} columns instead of {len(columns)}")
     named = dict(zip(columns, row, strict=True))
-    if named.get("IsLatest") == "false" or named.get("IsDeleteMarker") == "true":
+    if named.get("IsLatest") == "false":
         return None
+    is_deleted = named.get("IsDeleteMarker") == "true"
     size = named.get("Size", "")
     if size and not size.isdecimal():
         raise InventoryBroken(f"a row has the size {size!r}")
     return Item(
         unquote_plus(named["Key"], errors="surrogateescape"),
-        int(size) if size else None,
+        int(size) if size and not is_deleted else None,
         named.get("ETag") or None,
         _ms(named.get("LastModifiedDate", "")),
+        is_deleted,
     )
 
 

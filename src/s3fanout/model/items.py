@@ -8,17 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An object that exists, as far as its listing says.
+    """An object that exists, or did, as far as its listing says.
 
     Attributes:
         key: Source key.
         size_bytes, etag, last_modified_at_ms: ``None`` where only the key is known.
+        is_deleted: Its newest version is a delete marker: only who gets all versions wants it.
     """
 
     key: str
     size_bytes: int | None = None
     etag: str | None = None
     last_modified_at_ms: int | None = None
+    is_deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,10 @@ class Batch:
         items: Any number.
         position: Of the input, in its own words; ``None`` at its end.
         share: Of the input, about how much is behind it; ``None`` if nobody knows.
+        requests: What it cost to list.
     """
 
     items: Sequence[Item]
     position: str | None
     share: float | None = None
+    requests: int = 0

@@ -316,6 +316,31 @@ class VersionPage:
     next_token: str | None
 
 
+class Deleted(NamedTuple):
+    """A key whose newest version is a delete marker: no listing of objects shows it.
+
+    Attributes:
+        key: Of the object that was.
+        deleted_at_ms: Unix milliseconds; 0 when the store sent none.
+    """
+
+    key: str
+    deleted_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedPage:
+    """One page of the deleted keys of a bucket.
+
+    Attributes:
+        rows: Any number, none too.
+        next_token: Pass it to go on; ``None`` at the end.
+    """
+
+    rows: tuple[Deleted, ...]
+    next_token: str | None
+
+
 def is_text(key: str) -> bool:
     """Whether a listed key is UTF-8.
 

@@ -60,6 +60,10 @@ class Ledger(Protocol):
         """The records of these keys in one destination, by key; those that there are."""
         ...
 
+    async def owners(self, destination: str, replica_keys: Sequence[str]) -> Mapping[str, str]:
+        """Source keys that claim these replica keys, by replica key; see ``ReplicaKeys``."""
+        ...
+
     async def failures(
         self, selection: FailureSelection, *, limit: int, offset: int = 0
     ) -> Sequence[ReplicaRecord]:

@@ -12,6 +12,7 @@ from s3fanout.model.objects import (
     Body,
     Checksum,
     ChecksumAlgorithm,
+    DeletedPage,
     Extras,
     FirstPart,
     ListedUpload,
@@ -343,6 +344,15 @@ class ObjectStore(Protocol):
         Raises:
             Refused: ``s3_code == "VersionsNotListed"``: the store does not list the versions of an
                 object that it has.
+        """
+        ...
+
+    async def list_deleted(
+        self, prefix: str = "", *, token: str | None = None, limit: int = 1000
+    ) -> DeletedPage:
+        """Of one page of all versions below ``prefix`` the keys that are deleted now. One request.
+
+        ``limit`` bounds the versions that are looked through, so a page may well be empty.
         """
         ...
 

@@ -28,7 +28,8 @@ from s3fanout.engine.backfill import (
 from s3fanout.engine.engine import Engine
 from s3fanout.model.errors import InventoryBroken
 from s3fanout.model.items import Batch
-from s3fanout.model.rules import Rule
+from s3fanout.model.keeping import Carry
+from s3fanout.model.rules import Rule, Versions
 from s3fanout.ports.system import Clock
 from s3fanout.service.status import SCHEMA_VERSION, Json
 from s3fanout.wiring import Stores
@@ -143,7 +144,13 @@ async def _fill(
     elif request.keys is not None:
         batches = _of_prefix(keys_of_file(request.keys, position), request.prefix)
     else:
-        batches = listed(stores.open(settings.source), clock, request.prefix, position)
+        batches = listed(
+            stores.open(settings.source),
+            clock,
+            request.prefix,
+            position,
+            with_deleted=any(rule.versions is Versions.ALL for rule in rules),
+        )
     return await backfill.run(batches, progress=progress)
 
 
@@ -199,12 +206,17 @@ def backfill_document(
         "items": tally.items,
         "took_s": round(took_s, 3),
         "prices_read_on": prices.read_on,
+        "listing": {
+            "requests": tally.pages,
+            "dollars": _listing_dollars(settings, tally, prices),
+        },
         "destinations": [
             {
                 "name": name,
                 **{str(choice): tally.choices.get(name, {}).get(choice, 0) for choice in Choice},
                 "queued_bytes": tally.queued_bytes.get(name, 0),
                 "requests": tally.requests.get(name, 0),
+                "looks": _looks(settings, name, tally),
                 "dollars": _dollars(settings, name, tally, prices),
             }
             for name in request.destinations
@@ -226,6 +238,20 @@ def _requests_of(settings: Settings) -> Callable[[str, int | None], int]:
     return requests
 
 
+def _looks(settings: Settings, name: str, tally: BackfillTally) -> int:
+    """Looks at source objects before the store copies them; destinations of a daemon share them."""
+    looks = settings.destinations[name].attributes is not Carry.COPIED
+    queued = tally.choices.get(name, {}).get(Choice.QUEUE, 0)
+    return queued if looks and settings.copies_on_server(name) else 0
+
+
+def _listing_dollars(settings: Settings, tally: BackfillTally, prices: Prices) -> float | None:
+    source = settings.source
+    return (
+        None if source.endpoint is not None else round(tally.pages * prices.put(source.region), 4)
+    )
+
+
 def _dollars(settings: Settings, name: str, tally: BackfillTally, prices: Prices) -> float | None:
     """What the copies cost where S3 makes them; ``None`` elsewhere.
 
@@ -241,6 +267,7 @@ def _dollars(settings: Settings, name: str, tally: BackfillTally, prices: Prices
             source=source.region,
             destination=to.region,
             requests=tally.requests.get(name, 0),
+            looks=_looks(settings, name, tally),
             size_bytes=tally.queued_bytes.get(name, 0),
         ),
         4,

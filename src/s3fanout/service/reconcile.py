@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from s3fanout.config.rules import rule_in
 from s3fanout.config.settings import Settings
-from s3fanout.decide.repair import Left
+from s3fanout.decide.repair import REPAIR_IGNORES, Left
 from s3fanout.engine.backfill import BackfillBooks
+from s3fanout.engine.examiner import Depth
 from s3fanout.engine.sweep import Repairer, Repairs
 from s3fanout.engine.verify import Tally
 from s3fanout.model.rules import Drift
@@ -38,8 +40,12 @@ async def reconcile_destinations(
     clock: Clock,
     dry_run: bool,
     repair_drift: bool,
+    depth: Depth = Depth.LISTING,
+    progress: Callable[[str, Tally], None] = lambda _name, _tally: None,
 ) -> list[Reconciled]:
     """Compare each destination with the source and queue what repairs it.
+
+    What differs only in storage class is repaired where a ``depth`` is asked for.
 
     Raises:
         StoreError, LedgerUnavailable: What was queued stays; run it again.
@@ -52,19 +58,25 @@ async def reconcile_destinations(
         repairer = Repairer(
             rule=rule, books=books, clock=clock, grace_s=0.0, revives=True, dry_run=dry_run
         )
-        verifier = verifier_of(settings, stores, ledger, rule, clock=clock)
-        tally = await verifier.run(prefix, repairer.found)
+        ignored = REPAIR_IGNORES if depth is Depth.LISTING else frozenset()
+        verifier = verifier_of(
+            settings, stores, ledger, rule, clock=clock, depth=depth, ignored=ignored
+        )
+        tally = await verifier.run(prefix, repairer.found, progress=partial(progress, name))
         done.append(Reconciled(name, tally, repairer.repairs))
     return done
 
 
-def reconcile_document(done: Sequence[Reconciled], prefix: str, *, dry_run: bool) -> Json:
+def reconcile_document(
+    done: Sequence[Reconciled], prefix: str, *, dry_run: bool, depth: Depth
+) -> Json:
     """What happened, as in ``docs/json.md``."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "reconcile",
         "dry_run": dry_run,
         "prefix": prefix,
+        "depth": str(depth),
         "destinations": [
             {
                 "name": each.destination,

@@ -280,7 +280,9 @@ def _text(summaries: Sequence[Json], findings: Iterator[Json]) -> Iterator[str]:
             )
 
 
-_NO_EXTRAS = "the key template does not tell whose replica an object is"
+_NO_EXTRAS = (
+    "the key template does not tell whose replica an object is, and there is no ledger that does"
+)
 _WORDS = {
     "same": "same",
     "differs": "differ",

@@ -154,6 +154,11 @@ class DynamoDbLedger:
                 await self._clock.sleep(0.1)
         return found
 
+    async def owners(self, destination: str, replica_keys: Sequence[str]) -> Mapping[str, str]:
+        """Nothing: functions are refused a key map that would need claims."""
+        del destination, replica_keys
+        return {}
+
     async def failures(
         self, selection: FailureSelection, *, limit: int, offset: int = 0
     ) -> Sequence[ReplicaRecord]:

@@ -261,6 +261,12 @@ class MemoryJournal(MemoryCheckpoints, MemoryHistories, MemoryAbilities, LocalUp
     async def records(self, destination: str, keys: Sequence[str]) -> Mapping[str, ReplicaRecord]:
         return {key: record for key in keys if (record := await self.get(destination, key))}
 
+    async def owners(self, destination: str, replica_keys: Sequence[str]) -> Mapping[str, str]:
+        claimed = self._kept.replica_keys
+        return {
+            key: claimed[destination, key] for key in replica_keys if (destination, key) in claimed
+        }
+
     async def failures(
         self, selection: FailureSelection, *, limit: int, offset: int = 0
     ) -> Sequence[ReplicaRecord]:

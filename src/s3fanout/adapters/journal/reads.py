@@ -132,6 +132,23 @@ def records(connection: Connection, destination: str, keys: Sequence[str]) -> li
     return found
 
 
+def owners(connection: Connection, destination: str, replica_keys: Sequence[str]) -> dict[str, str]:
+    """Source keys that claim these replica keys, by replica key."""
+    found: dict[str, str] = {}
+    for piece in statements.pieces([(destination, key) for key in replica_keys]):
+        values = ", ".join(["(?, ?)"] * len(piece))
+        statement = (
+            "SELECT json_group_object(claim.replica_key, claim.key)"  # noqa: S608 - our own text
+            f" FROM (VALUES {values}) AS wanted"
+            " CROSS JOIN destination ON destination.name = wanted.column1"
+            " CROSS JOIN replica_key AS claim ON claim.destination_id = destination.id"
+            " AND claim.replica_key = wanted.column2"
+        )
+        (text,) = statements.execute(connection, statement, piece).fetchone()
+        found |= json.loads(text)
+    return found
+
+
 def failures(
     connection: Connection, selection: FailureSelection, limit: int, offset: int
 ) -> list[ReplicaRecord]:

@@ -306,6 +306,9 @@ class SqliteJournal(Session):
         found = await self._read(reads.records, destination, tuple(keys))
         return {record.key: self._with_lease(record) for record in found}
 
+    async def owners(self, destination: str, replica_keys: Sequence[str]) -> Mapping[str, str]:
+        return await self._read(reads.owners, destination, tuple(replica_keys))
+
     def _with_lease(self, record: ReplicaRecord) -> ReplicaRecord:
         """The file does not know leases; the process that holds one does."""
         backlog = self._backlogs.get(record.destination)

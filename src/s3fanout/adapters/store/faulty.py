@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Body,
         Checksum,
         ChecksumAlgorithm,
+        DeletedPage,
         Extras,
         FirstPart,
         ListedUpload,
@@ -350,6 +351,15 @@ class FaultyStore:
             "ListObjectVersions",
             key,
             lambda: self._store.list_versions(key, token=token, limit=limit),
+        )
+
+    async def list_deleted(
+        self, prefix: str = "", *, token: str | None = None, limit: int = 1000
+    ) -> DeletedPage:
+        return await self._play(
+            "ListObjectVersions",
+            prefix,
+            lambda: self._store.list_deleted(prefix, token=token, limit=limit),
         )
 
     async def keeps_versions(self) -> bool:

@@ -16,7 +16,13 @@ from s3fanout.adapters.checksums import computable, wrong_checksum
 from s3fanout.adapters.store.memory_annotations import MemoryAnnotations
 from s3fanout.adapters.store.memory_listing import entries_of, is_prefix
 from s3fanout.adapters.store.memory_uploads import MemoryUploads, Upload, part_of
-from s3fanout.adapters.store.memory_versions import UNVERSIONED, VersionedObjects
+from s3fanout.adapters.store.memory_versions import (
+    UNVERSIONED,
+    VersionedObjects,
+    current_id,
+    object_at,
+    only_version,
+)
 from s3fanout.model.acls import CANNED, FULL_CONTROL, Acl, AclGrant
 from s3fanout.model.errors import (
     NoSuchBucket,
@@ -32,6 +38,7 @@ from s3fanout.model.objects import (
     Body,
     Checksum,
     ChecksumAlgorithm,
+    DeletedPage,
     Extras,
     FirstPart,
     Listed,
@@ -42,7 +49,6 @@ from s3fanout.model.objects import (
     Present,
     Probe,
     UploadedPart,
-    Version,
     VersionPage,
     Written,
 )
@@ -168,10 +174,10 @@ class MemoryStore(MemoryAnnotations):
 
     async def head(self, key: str, *, version_id: str | None = None) -> Probe:
         objects = self._request("HeadObject", key)
-        stored = _stored(objects, key, version_id)
+        stored = object_at(objects, key, version_id)
         if stored is None:
             return Absent(key)
-        return _facts(key, stored, version_id or _current_id(objects, key), with_tags=False)
+        return _facts(key, stored, version_id or current_id(objects, key), with_tags=False)
 
     async def get(
         self,
@@ -188,7 +194,7 @@ class MemoryStore(MemoryAnnotations):
         if stored.attributes.tags:
             self.requests["GetObjectTagging"] += 1
         return Body(
-            facts=_facts(key, stored, version_id or _current_id(objects, key), with_tags=True),
+            facts=_facts(key, stored, version_id or current_id(objects, key), with_tags=True),
             content=stored.content,
             md5_hex=hashlib.md5(stored.content, usedforsecurity=False).hexdigest(),
             sha256_hex=hashlib.sha256(stored.content).hexdigest(),
@@ -356,7 +362,7 @@ class MemoryStore(MemoryAnnotations):
         if if_match is not None:
             _pinned(objects, key, if_match, "DeleteObject")
         objects.pop(key, None)
-        return _current_id(objects, key)
+        return current_id(objects, key)
 
     async def delete_version(self, key: str, version_id: str) -> None:
         objects = self._request("DeleteObject", key)
@@ -372,11 +378,15 @@ class MemoryStore(MemoryAnnotations):
         if isinstance(objects, VersionedObjects):
             return objects.page(key, token, min(limit, _PAGE_MAX))
         stored = objects.get(key)
-        if stored is None:
-            return VersionPage((), None)
-        size_bytes, at_ms = len(stored.content), stored.last_modified_at_ms
-        row = Version(UNVERSIONED, is_marker=False, size_bytes=size_bytes, etag=stored.etag)
-        return VersionPage((row._replace(last_modified_at_ms=at_ms),), None)
+        return VersionPage((), None) if stored is None else only_version(UNVERSIONED, stored)
+
+    async def list_deleted(
+        self, prefix: str = "", *, token: str | None = None, limit: int = 1000
+    ) -> DeletedPage:
+        objects = self._request("ListObjectVersions")
+        if not isinstance(objects, VersionedObjects):
+            return DeletedPage((), None)
+        return objects.deleted(prefix, token or "", min(limit, _PAGE_MAX))
 
     async def keeps_versions(self) -> bool:
         return isinstance(self._request("GetBucketVersioning"), VersionedObjects)
@@ -434,22 +444,9 @@ class MemoryStore(MemoryAnnotations):
         return objects
 
 
-def _stored(
-    objects: dict[str, StoredObject], key: str, version_id: str | None
-) -> StoredObject | None:
-    """The current object, or a version of it."""
-    if version_id is not None and isinstance(objects, VersionedObjects):
-        return objects.version(key, version_id)
-    return objects.get(key) if version_id in (None, UNVERSIONED) else None
-
-
-def _current_id(objects: dict[str, StoredObject], key: str) -> str | None:
-    return objects.current_id(key) if isinstance(objects, VersionedObjects) else None
-
-
 def _write(objects: dict[str, StoredObject], key: str, stored: StoredObject) -> Written:
     objects[key] = stored
-    return Written(stored.etag, _current_id(objects, key))
+    return Written(stored.etag, current_id(objects, key))
 
 
 def _pinned(
@@ -459,7 +456,7 @@ def _pinned(
     operation: str,
     version_id: str | None = None,
 ) -> StoredObject:
-    stored = _stored(objects, key, version_id)
+    stored = object_at(objects, key, version_id)
     if stored is None:
         raise SourceAbsent(
             f"there is no such object key={key!r}",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from s3fanout.model.objects import Version, VersionPage
+from s3fanout.model.objects import Deleted, DeletedPage, Version, VersionPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+UNVERSIONED = "null"
+"""Version id of what a bucket holds that keeps no versions."""
 Default = TypeVar("Default")
 
 UNVERSIONED = "null"
@@ -103,10 +105,38 @@ class VersionedObjects(dict[str, Kept]):
         page = tuple(rows[:limit])
         return VersionPage(page, page[-1].version_id if len(rows) > limit else None)
 
+    def deleted(self, prefix: str, after: str, limit: int) -> DeletedPage:
+        """The deleted ones of the next ``limit`` keys with a history that come after ``after``."""
+        left = sorted(key for key in self.history if key.startswith(prefix) and key > after)
+        page = left[:limit]
+        rows = tuple(
+            Deleted(key, self.history[key][-1].at_ms)
+            for key in page
+            if self.history[key] and self.history[key][-1].stored is None
+        )
+        return DeletedPage(rows, page[-1] if len(left) > limit else None)
+
     def _add(self, key: str, stored: Kept | None) -> None:
         self._made += 1
         entry = Entry(f"version-{self._made}", stored, self._now_ms() // 1000 * 1000)
         self.history.setdefault(key, []).append(entry)
+
+
+def object_at(objects: dict[str, Kept], key: str, version_id: str | None) -> Kept | None:
+    """The current object, or a version of it."""
+    if version_id is not None and isinstance(objects, VersionedObjects):
+        return objects.version(key, version_id)
+    return objects.get(key) if version_id in (None, UNVERSIONED) else None
+
+
+def current_id(objects: dict[str, Kept], key: str) -> str | None:
+    """Version id of what is on top; ``None`` in a bucket that keeps no versions."""
+    return objects.current_id(key) if isinstance(objects, VersionedObjects) else None
+
+
+def only_version(version_id: str, stored: Stored) -> VersionPage:
+    """The history of an object in a bucket that keeps no versions."""
+    return VersionPage((_row(Entry(version_id, stored, 0)),), None)
 
 
 def _number(version_id: str) -> int:

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from s3fanout.adapters.store.s3_xml import instant_ms, root_of, text_of, unquoted
 from s3fanout.model.errors import Unavailable
-from s3fanout.model.objects import Version
+from s3fanout.model.objects import Deleted, Version
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -39,10 +39,7 @@ def parse_versions_page(body: bytes, key: str) -> ListedVersions:
     Raises:
         Unavailable: Not such a document, or one that says that it goes on but not where.
     """
-    root = root_of(body)
-    # Amazon's name of the document is ListVersionsResult, in its own API reference too.
-    if root.tag != "ListVersionsResult":
-        raise Unavailable(f"broken answer: unexpected document root={root.tag[:40]!r}")
+    root = _root(body)
     encoded = text_of(root, "EncodingType") == "url"
     rows = [
         item
@@ -63,6 +60,33 @@ def parse_versions_page(body: bytes, key: str) -> ListedVersions:
     )
 
 
+def parse_deleted_page(body: bytes) -> tuple[tuple[Deleted, ...], tuple[str, str] | None]:
+    """The deleted keys of a page, and the markers of key and version that it goes on from.
+
+    Raises:
+        Unavailable: As ``parse_versions_page``.
+    """
+    root = _root(body)
+    encoded = text_of(root, "EncodingType") == "url"
+    rows = tuple(
+        Deleted(_text(item, "Key", encoded=encoded), instant_ms(text_of(item, "LastModified")))
+        for item in root
+        if item.tag == _MARKER and text_of(item, "IsLatest") == "true"
+    )
+    if text_of(root, "IsTruncated") != "true":
+        return rows, None
+    place = _text(root, "NextKeyMarker", encoded=encoded)
+    if not place:
+        raise Unavailable("broken answer: truncated versions without a marker")
+    keys = {
+        _text(item, "Key", encoded=encoded) for item in root if item.tag in ("Version", _MARKER)
+    }
+    as_it_is = text_of(root, "NextKeyMarker")
+    if place not in keys and as_it_is in keys:
+        place = as_it_is  # Ceph RGW 16 encodes the keys and not the marker (probed 2026-11).
+    return rows, (place, text_of(root, "NextVersionIdMarker"))
+
+
 def parse_versioning(body: bytes) -> bool:
     """Whether a ``GetBucketVersioning`` answer says that versioning is on.
 
@@ -73,6 +97,14 @@ def parse_versioning(body: bytes) -> bool:
     if root.tag != "VersioningConfiguration":
         raise Unavailable(f"broken answer: unexpected document root={root.tag[:40]!r}")
     return text_of(root, "Status") == "Enabled"
+
+
+def _root(body: bytes) -> Element:
+    root = root_of(body)
+    # Amazon's name of the document is ListVersionsResult, in its own API reference too.
+    if root.tag != "ListVersionsResult":
+        raise Unavailable(f"broken answer: unexpected document root={root.tag[:40]!r}")
+    return root
 
 
 def _text(item: Element, name: str, *, encoded: bool) -> str:

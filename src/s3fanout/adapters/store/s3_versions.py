@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 from s3fanout.adapters.store.classify import Operation
 from s3fanout.adapters.store.s3_client import S3Client, of_version
-from s3fanout.adapters.store.s3_version_xml import parse_versioning, parse_versions_page
+from s3fanout.adapters.store.s3_version_xml import (
+    parse_deleted_page,
+    parse_versioning,
+    parse_versions_page,
+)
 from s3fanout.model.errors import Refused, SourceAbsent
-from s3fanout.model.objects import VersionPage
+from s3fanout.model.objects import DeletedPage, VersionPage
 
 NOT_LISTED = "VersionsNotListed"
 """``s3_code`` of a history that the store has and does not show."""
@@ -47,6 +53,28 @@ class S3Versions(S3Client):
                 hint="too many keys begin with this key: rename it, or exclude it",
             )
         return VersionPage(listed.versions, listed.next_version_id)
+
+    async def list_deleted(
+        self, prefix: str = "", *, token: str | None = None, limit: int = 1000
+    ) -> DeletedPage:
+        query = [
+            ("encoding-type", "url"),
+            ("max-keys", str(limit)),
+            ("prefix", prefix),
+            ("versions", ""),
+        ]
+        if token is not None:
+            key_marker, version_id_marker = json.loads(token)
+            query.append(("key-marker", key_marker))
+            if version_id_marker:
+                query.append(("version-id-marker", version_id_marker))
+        rows, going_on = parse_deleted_page(
+            (await self.send(Operation.LIST_VERSIONS, "GET", query=query)).body
+        )
+        next_token = None if going_on is None else json.dumps(going_on)
+        if next_token is not None and next_token == token:
+            raise self._broken(Operation.LIST_VERSIONS, prefix, "the listing does not go on")
+        return DeletedPage(rows, next_token)
 
     async def keeps_versions(self) -> bool:
         answer = await self.send(Operation.GET_VERSIONING, "GET", query=[("versioning", "")])
