@@ -16,7 +16,10 @@ PROGRAM = "s3fanout"
 
 def leaves(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
     """Every command that is not a group, by its full name."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         full = f"{path} {name}"
         if isinstance(command, click.Group):
             yield from leaves(command, full)

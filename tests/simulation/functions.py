@@ -9,7 +9,7 @@ and thawed again when others have worked those off.
 What is not, because ``docs/guarantees.md`` says that it is not promised: of two deliveries of one
 message at the same time one ends in the middle of a copy, which lands only after the other has
 deleted the message. So in a run invocations end early, or messages are delivered to two at once.
-Nor is it promised that the record of such a message agrees if one of the two fails behind the other.
+Nor is it promised that its record agrees, if one of the two fails behind the other.
 """
 
 from __future__ import annotations

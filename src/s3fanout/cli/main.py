@@ -3,36 +3,62 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
 from s3fanout import __version__
-from s3fanout.cli.backfill import backfill
-from s3fanout.cli.check import check
-from s3fanout.cli.config import config
-from s3fanout.cli.cost import cost
-from s3fanout.cli.demo import demo
-from s3fanout.cli.deploy import deploy, destroy
-from s3fanout.cli.doctor import doctor
-from s3fanout.cli.explain import explain
-from s3fanout.cli.failures import failures
-from s3fanout.cli.init import init
-from s3fanout.cli.logs import logs
 from s3fanout.cli.output import print_block, print_error, print_json, print_note
-from s3fanout.cli.pause import pause, resume
-from s3fanout.cli.plan import plan
-from s3fanout.cli.reconcile import reconcile
-from s3fanout.cli.redrive import redrive
-from s3fanout.cli.release_deletes import release_deletes
-from s3fanout.cli.run import run
-from s3fanout.cli.status import status
-from s3fanout.cli.template import template
-from s3fanout.cli.validate import validate
-from s3fanout.cli.verify import verify
 from s3fanout.model.errors import ExitCode, S3FanoutError
 
+_COMMANDS = (
+    "init",
+    "check",
+    "config",
+    "run",
+    "status",
+    "explain",
+    "failures",
+    "redrive",
+    "release-deletes",
+    "verify",
+    "backfill",
+    "reconcile",
+    "pause",
+    "resume",
+    "validate",
+    "logs",
+    "doctor",
+    "cost",
+    "demo",
+    "plan",
+    "deploy",
+    "destroy",
+    "template",
+)
+_MODULES = {"resume": "pause", "destroy": "deploy"}
+"""Where a command is that has no module of its own."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for: a start is mostly imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*_COMMANDS, *super().list_commands(ctx)])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = import_module(f"s3fanout.cli.{_MODULES.get(name, name)}")
+        command: click.Command = getattr(module, name)
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 def root() -> None:
     """Copy every new object of one bucket to many others, exactly, within seconds.
 
@@ -49,34 +75,6 @@ def version(*, as_json: bool) -> None:
         print_json({"schema_version": 1, "kind": "version", "version": __version__})
     else:
         print_block(f"s3fanout {__version__}")
-
-
-for command in (
-    init,
-    check,
-    config,
-    run,
-    status,
-    explain,
-    failures,
-    redrive,
-    release_deletes,
-    verify,
-    backfill,
-    reconcile,
-    pause,
-    resume,
-    validate,
-    logs,
-    doctor,
-    cost,
-    demo,
-    plan,
-    deploy,
-    destroy,
-    template,
-):
-    root.add_command(command)
 
 
 def main() -> None:

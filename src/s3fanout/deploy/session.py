@@ -19,10 +19,8 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from s3fanout.adapters.store.credentials import Credentials
@@ -36,6 +34,9 @@ from s3fanout.model.errors import (
     Unavailable,
 )
 from s3fanout.wiring import Stores, system_clock
+
+if TYPE_CHECKING:
+    import boto3
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN = frozenset(
@@ -70,6 +71,8 @@ class AwsSession:
 
     def client(self, service: str, *, region: str | None = None) -> Any:
         """A client of ``service``, in the deployment's Region unless another one is named."""
+        from botocore.config import Config  # noqa: PLC0415 - as boto3
+
         config = Config(
             connect_timeout=10,
             read_timeout=60,
@@ -96,6 +99,8 @@ def open_session(settings: Settings, env: Mapping[str, str]) -> AwsSession:
         Misconfigured: There is no ``[aws]`` section.
         AccessDenied: There are no credentials.
     """
+    import boto3  # noqa: PLC0415 - a third of a command's start
+
     if settings.aws is None:
         raise Misconfigured(
             "the configuration has no [aws] section", hint="s3fanout init --aws writes one"

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3fanout.model.errors import AccessDenied, Misconfigured, StoreError, Throttled, Unavailable
@@ -116,6 +114,9 @@ class SqsSource:
         current = await self._credentials.current()
         token = (current.access_key, current.token)
         if self._client is None or token != self._client_token:
+            import boto3  # noqa: PLC0415 - a third of a command's start
+            from botocore.config import Config  # noqa: PLC0415
+
             self._client = await asyncio.to_thread(
                 lambda: boto3.session.Session().client(
                     "sqs",

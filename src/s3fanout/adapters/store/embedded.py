@@ -30,8 +30,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3fanout.adapters.store.leashed_process import LeashedProcess
@@ -238,6 +236,9 @@ class EmbeddedStore:
 
     def _client(self) -> S3Client:
         if self._control is None:
+            import boto3  # noqa: PLC0415 - a third of a command's start
+            from botocore.config import Config  # noqa: PLC0415
+
             self._control = boto3.Session(
                 aws_access_key_id=self.access_key,
                 aws_secret_access_key=self.secret_key,
