@@ -64,6 +64,7 @@ def test_runs_of_two_sittings_are_added_up_and_one_failure_fails_them_all(
     monkeypatch.setattr(soak, "ROOT", tmp_path)
     monkeypatch.setattr(soak, "commit_of", lambda _: "c0ffee")
     told = ["1", f"--folder={tmp_path / 'kept'}", "-n0", "-pno:cacheprovider", str(test)]
+    told.append(f"--rootdir={tmp_path}")  # not a folder that is above this checkout, too
 
     assert soak.main(told) == 1
     assert "1 of 1: test_flaky.py::test_it" in capsys.readouterr().out
