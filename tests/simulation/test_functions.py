@@ -70,10 +70,18 @@ class _BackAtOnce(Invocations):
         return results
 
 
+class _RecordsAnotherState(SimTurnLedger):
+    """What is recorded is not what was copied."""
+
+    async def record(self, settlement: Settlement, *, turn: int | None) -> Answer:
+        return await super().record(settlement._replace(source_etag="another"), turn=turn)
+
+
 MUTANTS = {
     "lease without fence": (FunctionParts(ledger=_LeaseWithoutFence), "converges"),
     "repeats without a turn": (FunctionParts(ledger=_NoTurn), "converges"),
     "back at once": (FunctionParts(invocations=_BackAtOnce), "converges"),
+    "another state recorded": (FunctionParts(ledger=_RecordsAnotherState), "ledger agrees"),
 }
 
 
