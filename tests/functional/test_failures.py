@@ -120,6 +120,19 @@ async def test_failures_are_tried_again_ever_more_rarely_then_kept(world_of: Mak
     )
 
 
+async def test_a_restart_gives_no_attempts_back(world_of: MakeWorld) -> None:
+    broken = failing(Unavailable("internal error", status=500))
+    world = world_of(broken, limits=Limits(attempts_max=5))
+    await world.receive(world.put("key"))
+    for _ in range(3):
+        await world.clock.advance(1.0)
+        await world.crash()
+    await world.rest()
+    copies = [call for call in world.ports["a"].calls if call.operation == "CopyObject"]
+    assert len(copies) == world.known("a", "key").attempts == 5
+    assert world.states("key") == {"a": JobState.DEAD}
+
+
 async def test_redrive_puts_dead_letters_back(world_of: MakeWorld) -> None:
     world = world_of(failing(Unavailable("down"), times=16), limits=PATIENT)
     await world.receive(world.put("key"))
