@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from s3fanout.adapters.store.memory import MemoryStore, MemoryStores, StoredObject
 from s3fanout.adapters.store.memory_versions import VersionedObjects
 from s3fanout.decide.plan import Way
+from s3fanout.model.jobs import ReplicaRecord
 from s3fanout.model.objects import ObjectAttributes
 from s3fanout.ports.ledger import FailureSelection
 from tests.simulation.audit import BELOW, SOURCE, Audit
@@ -371,7 +372,7 @@ class World:
         while self.loop.now_s < until_s:
             journal = self.process.journal
             if not self.unacknowledged and not any(journal._kept.unsettled.values()):
-                # A dead letter that is foreign stays one: a person has to look at it.
+                # A foreign replica of what is gone stays a dead letter: a person has to look at it.
                 if not await self._redrive():
                     return
             elif self.unacknowledged == 0:
@@ -387,7 +388,7 @@ class World:
         codes = {
             record.error.code
             for record in await journal.failures(FailureSelection(), limit=1000)
-            if record.error is not None and record.error.code != "foreign-replica"
+            if record.error is not None and self._is_redriven(record)
         }
         now_ms = self.clock.now_ms()
         return sum(
@@ -396,6 +397,11 @@ class World:
                 for code in sorted(codes)
             ]
         )
+
+    def _is_redriven(self, record: ReplicaRecord) -> bool:
+        """Whether a person who looks at a dead letter puts it back."""
+        assert record.error is not None
+        return record.error.code != "foreign-replica" or record.key in self.source.objects
 
     async def _idle(self) -> None:
         before = self.requests.total()

@@ -30,7 +30,7 @@ from s3fanout.awslambda.environment import FunctionSettings
 from s3fanout.awslambda.report import Report
 from s3fanout.decide.match import match
 from s3fanout.decide.retry import backoff_cap_s
-from s3fanout.decide.turns import Relation, relation
+from s3fanout.decide.turns import Relation, later, relation
 from s3fanout.engine.delivery import Delivered, Deliverer
 from s3fanout.engine.uploader import Unfinished
 from s3fanout.intake import parse_message
@@ -349,8 +349,10 @@ def _join(groups: dict[tuple[str, str], _Group], wanted: _Wanted, message: _Mess
     group.messages.append(message)
     group.continued = wanted.continued or group.continued
     if relation(job.order, group.job.order) is Relation.UNKNOWN and group.job is not job:
-        # No telling which is newer: the source is asked.
-        job = job._replace(etag=None, size_bytes=None, order=None)
+        # No telling which is newer: the source is asked, and is at least as new as both. What is
+        # recorded has to say so: an older copy that lands late would take itself for the newer one.
+        order = later(job.order, group.job.order)
+        job = job._replace(etag=None, size_bytes=None, order=order)
     elif relation(job.order, group.job.order) is Relation.NEWER:
         job = group.job
     attempts = max(message.received - 1, group.job.attempts)
