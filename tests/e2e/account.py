@@ -140,9 +140,9 @@ class Account:
         pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {e["Key"]: e["ETag"].strip('"') for page in pages for e in page.get("Contents", ())}
 
-    def wait_for(self, wanted: dict[str, set[str]]) -> None:
+    def wait_for(self, wanted: dict[str, set[str]], *, within_s: float = PATIENCE_S) -> None:
         """Until the buckets hold these keys and no others."""
-        give_up_at_s = time.monotonic() + PATIENCE_S
+        give_up_at_s = time.monotonic() + within_s
         missing = dict(wanted)
         while missing:
             assert time.monotonic() < give_up_at_s, {
