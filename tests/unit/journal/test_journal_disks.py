@@ -17,26 +17,10 @@ from s3fanout.adapters.journal.sqlite import SqliteJournal
 from s3fanout.model.errors import LedgerUnavailable
 from s3fanout.model.jobs import NewJob
 from tests.conformance.journals import START_MS, StandingClock, new_job, settlement
-from tests.unit.journal_files import accept, claim, opened
+from tests.unit.journal.journal_files import accept, claim, opened
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-
-
-@pytest.fixture
-def clock() -> StandingClock:
-    return StandingClock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-async def journal(path: Path, clock: StandingClock) -> AsyncIterator[SqliteJournal]:
-    async with opened(path, clock) as journal:
-        yield journal
+    from collections.abc import Callable, Iterator
 
 
 async def fill(journal: SqliteJournal) -> tuple[int, list[NewJob]]:

@@ -18,28 +18,12 @@ from s3fanout.model.events import ChangeKind, Malformed
 from s3fanout.model.jobs import Job, JobState
 from s3fanout.ports.ledger import FailureSelection
 from tests.conformance.journals import BROKEN, START_MS, StandingClock, new_job, settlement
-from tests.unit.journal_files import accept, claim, opened
+from tests.unit.journal.journal_files import accept, claim, opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def clock() -> StandingClock:
-    return StandingClock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-async def journal(path: Path, clock: StandingClock) -> AsyncIterator[SqliteJournal]:
-    async with opened(path, clock) as journal:
-        yield journal
+ROOT = Path(__file__).parents[3]
 
 
 # Beside the owner

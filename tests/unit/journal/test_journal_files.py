@@ -21,28 +21,12 @@ from s3fanout.adapters.journal.sqlite import SqliteJournal
 from s3fanout.model.errors import AlreadyRunning, ExitCode, LedgerUnavailable, Misconfigured
 from s3fanout.ports.ledger import FailureSelection
 from tests.conformance.journals import StandingClock, new_job
-from tests.unit.journal_files import accept, claim, opened
+from tests.unit.journal.journal_files import accept, claim, opened
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    pass
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def clock() -> StandingClock:
-    return StandingClock()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-async def journal(path: Path, clock: StandingClock) -> AsyncIterator[SqliteJournal]:
-    async with opened(path, clock) as journal:
-        yield journal
+ROOT = Path(__file__).parents[3]
 
 
 # Files and their owners
