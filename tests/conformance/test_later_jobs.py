@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3fanout.model.events import ChangeKind
-from s3fanout.model.jobs import JobState
+from s3fanout.model.jobs import ErrorRecord, JobState
+from s3fanout.model.removals import DELETES_HELD
 from s3fanout.model.uploads import AskedUpload, ReplicaUpload
 from s3fanout.ports.checkpoints import Checkpoint
 from tests.conformance.journals import JOURNALS, World, new_job, settlement, world_of
@@ -111,6 +112,24 @@ async def test_what_was_only_seen_makes_no_lag(world: World) -> None:
     await world.accept(new_job("k", kind=EXISTS))
     (summary,) = await world.journal.summaries()
     assert (summary.oldest_event_at_ms, summary.ready, summary.waiting) == (None, 1, 0)
+
+
+async def test_deletes_that_are_let_go_are_claimed_as_they_are_on_record(world: World) -> None:
+    await world.accept(new_job("held", kind=ChangeKind.REMOVED))
+    held = await world.claim_one()
+    error = ErrorRecord(code=DELETES_HELD, message="too many", hint="release them")
+    due_at_ms = world.now_ms + 1000
+    await world.journal.settle(
+        [settlement(held, JobState.WAITING, due_at_ms=due_at_ms, error=error)]
+    )
+    await world.journal.finish([held])
+    assert await world.journal.release_deletes("a", now_ms=world.now_ms) == 1
+    # By now the job would be due by itself, and something else is ready beside it.
+    world.clock.advance(1000)
+    await world.accept(new_job("k"))
+    claimed = await world.claim()
+    assert [job.key for job in claimed] == ["held", "k"]
+    assert all(await world.journal.settle([settlement(job) for job in claimed]))
 
 
 async def test_jobs_that_come_later_survive_a_restart(world: World) -> None:

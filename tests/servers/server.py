@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import socket
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -16,6 +14,7 @@ from botocore.config import Config
 
 from s3fanout.adapters.store.embedded import http_status
 from s3fanout.adapters.store.leashed_process import LeashedProcess
+from s3fanout.adapters.store.loopback import reserved_port
 from s3fanout.adapters.system import SystemClock
 
 if TYPE_CHECKING:
@@ -83,20 +82,10 @@ def create_bucket(server: Server, bucket: str) -> str:
 
 
 def closed_port() -> int:
-    """A port that nobody listens on, and that nobody else is given as long as we run.
-
-    On Linux it stays bound without listening: whoever connects is refused, a server (all set
-    ``SO_REUSEADDR``) can listen on it, again and again, and the system gives it to no other.
-    """
-    holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    holder.bind((LOOPBACK, 0))
-    port: int = holder.getsockname()[1]
-    if sys.platform.startswith("linux"):
-        atexit.register(holder.close)
-    else:
-        holder.close()
-    return port
+    """A port that nobody listens on, and that nobody else is given as long as we run."""
+    held = ExitStack()
+    atexit.register(held.close)
+    return held.enter_context(reserved_port())
 
 
 @contextmanager

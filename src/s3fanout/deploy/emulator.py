@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,11 @@ from pathlib import Path
 
 from s3fanout.adapters.store.embedded import http_status
 from s3fanout.adapters.store.leashed_process import LeashedProcess
+from s3fanout.adapters.store.loopback import LOOPBACK, reserved_port
 from s3fanout.model.errors import Misconfigured, Unavailable
 from s3fanout.model.topology import Architecture, PythonVersion
 from s3fanout.ports.system import Clock
 
-LOOPBACK = "127.0.0.1"
 READY_S = 60.0
 ACCESS_KEY = "test"
 """The emulator's root."""
@@ -74,7 +73,12 @@ def emulator(directory: Path, *, keep: bool) -> Iterator[Emulator]:
 
     The caller waits with ``until_ready``.
     """
-    port = _free_port()
+    with reserved_port() as port, _started(directory, port, keep=keep) as pid:
+        yield Emulator(f"http://{LOOPBACK}:{port}", pid)
+
+
+@contextmanager
+def _started(directory: Path, port: int, *, keep: bool) -> Iterator[int]:
     argv = [sys.executable, "-m", "ministack"]
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -86,7 +90,7 @@ def emulator(directory: Path, *, keep: bool) -> Iterator[Emulator]:
         # Denies whatever no policy allows, as AWS does.
         "AUTH": "true",
     }
-    endpoint, log = f"http://{LOOPBACK}:{port}", directory / "emulator.log"
+    log = directory / "emulator.log"
     if keep:
         with log.open("ab") as output:
             kept = subprocess.Popen(  # noqa: S603 - our own interpreter
@@ -98,11 +102,11 @@ def emulator(directory: Path, *, keep: bool) -> Iterator[Emulator]:
                 env=environment,
                 start_new_session=True,
             )
-        yield Emulator(endpoint, kept.pid)
+        yield kept.pid
         return
     process = LeashedProcess(argv, directory=directory, environment=environment, log=log)
     try:
-        yield Emulator(endpoint, process.pid)
+        yield process.pid
     finally:
         process.stop(grace_s=2.0)
 
@@ -119,9 +123,3 @@ async def until_ready(running: Emulator, *, clock: Clock) -> None:
             return
         await clock.sleep(0.1)
     raise Unavailable("the emulator did not start", hint="see emulator.log in its directory")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((LOOPBACK, 0))
-        return int(listener.getsockname()[1])

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from s3fanout.adapters.store.embedded import EmbeddedStore, WebhookTarget
+from s3fanout.adapters.store.loopback import LOOPBACK, reserved_port
 from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.config.load import load
 from s3fanout.config.settings import Settings
@@ -87,30 +87,28 @@ async def running(
     Raises:
         Misconfigured: The embedded store is not installed.
     """
-    port = _free_port()
-    store = await EmbeddedStore.start(
-        directory / "store",
-        access_key=access_key,
-        secret_key=secret_key,
-        clock=system_clock(),
-        webhook=WebhookTarget(f"http://127.0.0.1:{port}/events", token, keep_events=True),
-    )
-    try:
-        config_path = _write_config(directory, store, port, token)
-        settings = load(config_path, env=env).settings
-        await store.create_buckets(SOURCE, *(bucket_of(name) for name in DESTINATIONS))
-        await store.watch(SOURCE)
-        daemon = await RunningDaemon.start(settings, env)
-        stores = Stores(settings, env, clock=system_clock())
-        try:
-            yield RunningDemo(
-                settings, config_path, daemon, stores, store.endpoint, access_key, secret_key
-            )
-        finally:
-            await daemon.stop()
-            await stores.close()
-    finally:
-        await store.stop()
+    with reserved_port() as port:
+        store = await EmbeddedStore.start(
+            directory / "store",
+            access_key=access_key,
+            secret_key=secret_key,
+            clock=system_clock(),
+            webhook=WebhookTarget(f"http://{LOOPBACK}:{port}/events", token, keep_events=True),
+        )
+        async with store:
+            config_path = _write_config(directory, store, port, token)
+            settings = load(config_path, env=env).settings
+            await store.create_buckets(SOURCE, *(bucket_of(name) for name in DESTINATIONS))
+            await store.watch(SOURCE)
+            daemon = await RunningDaemon.start(settings, env)
+            stores = Stores(settings, env, clock=system_clock())
+            try:
+                yield RunningDemo(
+                    settings, config_path, daemon, stores, store.endpoint, access_key, secret_key
+                )
+            finally:
+                await daemon.stop()
+                await stores.close()
 
 
 def bucket_of(destination: str) -> str:
@@ -215,9 +213,3 @@ def _write_config(directory: Path, store: EmbeddedStore, port: int, token: str) 
     path = directory / "s3fanout.toml"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -363,7 +363,7 @@ class SqliteJournal(Session):
 
     async def release_deletes(self, destination: str, *, now_ms: int) -> int:
         def apply(_: int) -> None:
-            self._backlog(destination).leave()
+            self._backlog(destination).forget()  # What it holds of them has an old fence.
             self._wakeups.wake(destination)
 
         return await self._change(lambda file: file.release_deletes(destination, now_ms), apply)

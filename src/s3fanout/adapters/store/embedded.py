@@ -23,7 +23,6 @@ import contextlib
 import importlib.metadata
 import os
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3fanout.adapters.store.leashed_process import LeashedProcess
+from s3fanout.adapters.store.loopback import LOOPBACK, reserved_port
 from s3fanout.model.errors import Misconfigured, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -49,12 +49,11 @@ REGION = "us-east-1"
 
 _EVENTS: Sequence[EventType] = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
 _DIRECT_ARN, _KEPT_ARN = "arn:minio:sqs::DIRECT:webhook", "arn:minio:sqs::KEPT:webhook"
-_LOOPBACK = "127.0.0.1"
 _READY_S = 15.0
 _POLL_S = 0.01
 _STOP_S = 3.0
 _STARTS_MAX = 3
-"""A free port can be taken by somebody else before the store binds it."""
+"""Where a port cannot be reserved, it can be taken by somebody else before the store binds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +131,16 @@ class EmbeddedStore:
         starts = _STARTS_MAX if port is None else 1
         process = None
         for _ in range(starts):
-            address = f"{_LOOPBACK}:{port or _free_port()}"
-            process = LeashedProcess(
-                [program, "gateway", *_OPTIONS, metadata_url, address],
-                directory=directory,
-                environment=environment,
-                log=directory / "store.log",
-            )
-            if await _answers(process, address, clock):
+            with reserved_port() as free:
+                address = f"{LOOPBACK}:{port or free}"
+                process = LeashedProcess(
+                    [program, "gateway", *_OPTIONS, metadata_url, address],
+                    directory=directory,
+                    environment=environment,
+                    log=directory / "store.log",
+                )
+                answers = await _answers(process, address, clock)
+            if answers:
                 return cls(
                     process,
                     endpoint=f"http://{address}",
@@ -263,7 +264,7 @@ _OPTIONS = (
     "--no-usage-report",
     "--no-banner",
     # A port of its own would be fixed and shared by all stores of the machine.
-    f"--metrics={_LOOPBACK}:0",
+    f"--metrics={LOOPBACK}:0",
     # The data are local already; a cache would write every object twice (measured: 20 % slower).
     "--cache-size=0",
     "--backup-meta=0",
@@ -351,13 +352,6 @@ async def _format(program: str, directory: Path, environment: dict[str, str]) ->
             hint=process.stderr.decode("utf-8", "replace")[-500:],
         )
     return metadata_url
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def _answers(process: LeashedProcess, address: str, clock: Clock) -> bool:
