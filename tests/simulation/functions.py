@@ -35,7 +35,7 @@ from s3fanout.engine.copier import Copier
 from s3fanout.engine.delivery import Deliverer
 from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.reads import SharedReads
-from s3fanout.engine.turns import ROUNDS_MAX, TurnTaker
+from s3fanout.engine.turns import TurnTaker
 from s3fanout.model.errors import (
     LedgerUnavailable,
     SourceAbsent,
@@ -143,6 +143,8 @@ class FunctionParts:
     """What mutants replace."""
 
     ledger: type[SimTurnLedger] = field(default_factory=lambda: SimTurnLedger)
+    store: type[SteppedStore] = field(default_factory=lambda: SteppedStore)
+    taker: type[TurnTaker] = TurnTaker
     invocations: type[Invocations] = Invocations
 
 
@@ -318,9 +320,19 @@ class FunctionWorld:
                 continue  # The record waits for a message that is gone: docs/guarantees.md.
             if recorded is None or recorded.source_etag != source.etag:
                 self.loop.fail(f"ledger agrees: {key}: {recorded}")
-        limits = 2 * ROUNDS_MAX * Limits().replans_max
-        if self.copies > (self.deliveries + len(self.history)) * limits:
-            self.loop.fail(f"bounded: {self.copies} copies of {self.deliveries} deliveries")
+        if self.copies > (most := self._copies_max()):
+            self.loop.fail(f"bounded: {self.copies} copies, {most} at most")
+
+    def _copies_max(self) -> int:
+        """Copies for which there can have been a reason.
+
+        A delivery by itself costs three at most: one that was pinned to an outdated hint, one that
+        is recorded, and one because the record had the same etag. More only if somebody disturbs
+        it: a change of the source each attempt that runs, a record each of the others.
+        """
+        at_once = self.options.concurrency
+        changes, records = self.counts["changed"], self.counts["recorded"]
+        return 3 * self.deliveries + changes * at_once + records * (at_once - 1)
 
 
 class Invocation:
@@ -377,8 +389,8 @@ class Invocation:
             dead_letter_url=DEAD_LETTERS,
             limits=limits,
         )
-        source = cast("ObjectStore", SteppedStore(self, world.source))
-        replica = cast("ObjectStore", SteppedStore(self, world.replica))
+        source = cast("ObjectStore", world.parts.store(self, world.source))
+        replica = cast("ObjectStore", world.parts.store(self, world.replica))
         ledger = world.parts.ledger(self)
         report = FunctionReport(
             function="f",
@@ -406,7 +418,7 @@ class Invocation:
             clock=world.clock,
             limits=limits,
         )
-        taker = TurnTaker(
+        taker = world.parts.taker(
             copier=copier,
             source=source,
             destination=replica,

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.awslambda.invocation import Invocations
-from s3fanout.model.jobs import Settlement
+from s3fanout.decide.turns import Verdict
+from s3fanout.engine.copier import Replicated
+from s3fanout.engine.turns import ROUNDS_MAX, TurnTaker
+from s3fanout.model.jobs import Job, Settlement
 from s3fanout.model.turns import Answer
-from tests.simulation.functions import FunctionParts, SimTurnLedger, draw_function
+from tests.simulation.functions import (
+    FunctionParts,
+    SimTurnLedger,
+    SteppedStore,
+    draw_function,
+)
 from tests.simulation.run import run_functions, simulate_function
 from tests.simulation.test_simulation import FRESH
 
@@ -78,10 +89,35 @@ class _RecordsAnotherState(SimTurnLedger):
         return await super().record(settlement._replace(source_etag="another"), turn=turn)
 
 
+class _BytesOfAnotherRead(SteppedStore):
+    """Attributes are those of the beginning of a copy, bytes those of its end."""
+
+    async def _land(self, key: str, stored: StoredObject) -> None:
+        await asyncio.sleep(self._world.latency_s())
+        now = self._world.source.objects.get(key, stored)
+        await super()._land(key, replace(now, attributes=stored.attributes))
+
+
+class _ToBeSure(TurnTaker):
+    """Whatever the ledger said, once more and once more cannot be wrong."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._rounds: Counter[str] = Counter()
+
+    async def _is_done(self, verdict: Verdict, job: Job, outcome: Replicated) -> bool:
+        self._rounds[job.key] += 1
+        return self._rounds[job.key] == ROUNDS_MAX or await super()._is_done(
+            Verdict.AGAIN, job, outcome
+        )
+
+
 MUTANTS = {
     "lease without fence": (FunctionParts(ledger=_LeaseWithoutFence), "converges"),
     "repeats without a turn": (FunctionParts(ledger=_NoTurn), "converges"),
     "back at once": (FunctionParts(invocations=_BackAtOnce), "converges"),
+    "bytes of another read": (FunctionParts(store=_BytesOfAnotherRead), "never torn"),
+    "once more to be sure": (FunctionParts(taker=_ToBeSure), "bounded"),
     "another state recorded": (FunctionParts(ledger=_RecordsAnotherState), "ledger agrees"),
 }
 

@@ -17,6 +17,8 @@ from s3fanout.model.uploads import Continued, ReplicaUpload
 
 VERSION = 1
 _MARK = '{"s3fanout":'
+_NUMBER_MAX = 2**63 - 1
+"""Of bytes and of milliseconds: what is larger cannot be reckoned with."""
 
 
 def is_job_message(body: str) -> bool:
@@ -80,14 +82,14 @@ def read_continued(body: str) -> tuple[NewJob, Continued | None]:
             destination=_text(job["destination"]),
             key=_text(job["key"]),
             kind=ChangeKind(job["kind"]),
-            event_at_ms=int(job["event_at_ms"]),
+            event_at_ms=_number(job["event_at_ms"]),
             order=None
             if order is None
             else OrderPoint(
                 _text(order["scheme"]), _text(order["token"]), order["trusted"] is True
             ),
             etag=None if job.get("etag") is None else _text(job["etag"]),
-            size_bytes=None if job.get("size_bytes") is None else int(job["size_bytes"]),
+            size_bytes=None if job.get("size_bytes") is None else _number(job["size_bytes"]),
             version_id=None if job.get("version_id") is None else _text(job["version_id"]),
         )
         return new, _continued(new, document.get("continued"))
@@ -106,13 +108,19 @@ def _continued(job: NewJob, fields: Any) -> Continued | None:
             replica_key=_text(fields["replica_key"]),
             upload_id=_text(fields["upload_id"]),
             fingerprint=_text(fields["fingerprint"]),
-            part_bytes=int(fields["part_bytes"]),
+            part_bytes=_number(fields["part_bytes"]),
         ),
-        parts_done=int(fields["parts_done"]),
+        parts_done=_number(fields["parts_done"]),
     )
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError("text")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value <= _NUMBER_MAX:
+        raise TypeError("a number")
     return value
