@@ -44,6 +44,9 @@ class World:
         self.loop = loop
         self.rng = random.Random(options.seed)
         self.clock = SimClock(loop)
+        """Of our processes."""
+        self._store_clock = SimClock(loop)
+        """Of all stores; what jumps is ours."""
         self.calm = False
         self.denied: set[str] = set()
         self.trace = hashlib.sha256()
@@ -56,14 +59,16 @@ class World:
         self.effects = 0
         self.crash_at = 0
         """Number of the effect at which the process is killed; 0 for never."""
-        home = MemoryStores(self.clock, part_bytes_min=1)
+        home = MemoryStores(self._store_clock, part_bytes_min=1)
         versioned = options.histories
         self._home = home
         self.source = home.create_bucket(SOURCE, versioned=versioned and not options.before)
         self.places = {place.name: place for place in options.places}
         self.buckets: dict[str, MemoryStore] = {
             place.name: (
-                home if place.way is Way.SERVER else MemoryStores(self.clock, part_bytes_min=1)
+                home
+                if place.way is Way.SERVER
+                else MemoryStores(self._store_clock, part_bytes_min=1)
             ).create_bucket(place.name, versioned=versioned)
             for place in options.places
         }
@@ -154,7 +159,7 @@ class World:
 
     def _stored(self, content: bytes, attributes: ObjectAttributes) -> StoredObject:
         """A state of the source: equal bytes have equal etags, digests or not."""
-        stored = StoredObject.of(content, attributes, now_ms=self.clock.now_ms())
+        stored = StoredObject.of(content, attributes, now_ms=self._store_clock.now_ms())
         if self.options.opaque_source:
             stored = replace(stored, etag=f"{hashlib.md5(stored.etag.encode()).hexdigest()}-2")
         return stored
@@ -185,7 +190,7 @@ class World:
             content["sequencer"] = f"{self.number():016X}"
         if stored is not None and self.options.hints:
             content |= {"eTag": stored.etag, "size": len(stored.content)}
-        at = datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
+        at = datetime.fromtimestamp(self._store_clock.now_ms() / 1000, UTC)
         return {
             "eventVersion": "2.3",
             "eventSource": "aws:s3",

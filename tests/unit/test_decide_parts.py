@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,18 @@ from s3fanout.decide.parts import (
     fingerprint,
     missing_parts,
     parts_of,
+    rest_s,
+    stood_still,
 )
 from s3fanout.model.limits import GIB, MIB, PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX
-from s3fanout.model.objects import Extras, FirstPart, ObjectAttributes, UploadedPart
+from s3fanout.model.objects import (
+    Absent,
+    Extras,
+    FirstPart,
+    ObjectAttributes,
+    Present,
+    UploadedPart,
+)
 
 OBJECT_BYTES_MAX = PARTS_MAX * PART_BYTES_MAX
 sizes = st.integers(1, OBJECT_BYTES_MAX)
@@ -140,8 +150,27 @@ def test_the_etag_of_parts_is_that_of_s3() -> None:
     ],
 )
 def test_a_fingerprint_is_of_everything(other: ObjectAttributes) -> None:
-    plain = fingerprint("etag", ObjectAttributes())
-    assert plain == fingerprint("etag", ObjectAttributes(tags={}))
-    assert plain != fingerprint("etag", other)
-    assert plain != fingerprint("other", ObjectAttributes())
-    assert plain != fingerprint("etag", ObjectAttributes(), composite="CRC32")
+    seen = Present("key", 10, "etag", last_modified_at_ms=1000)
+    plain = fingerprint(seen, ObjectAttributes())
+    assert plain == fingerprint(seen, ObjectAttributes(tags={}))
+    assert plain != fingerprint(seen, other)
+    assert plain != fingerprint(replace(seen, etag="other"), ObjectAttributes())
+    assert plain != fingerprint(replace(seen, last_modified_at_ms=2000), ObjectAttributes())
+    assert plain != fingerprint(seen, ObjectAttributes(), composite="CRC32")
+
+
+def test_a_source_that_went_there_and_back_did_not_stand_still() -> None:
+    seen = Present("key", 10, "etag", last_modified_at_ms=1000)
+    assert stood_still(seen, replace(seen, told_at_ms=9000))
+    assert not stood_still(seen, replace(seen, last_modified_at_ms=2000))
+    assert not stood_still(seen, replace(seen, etag="other"))
+    assert not stood_still(seen, Absent("key"))
+
+
+@pytest.mark.parametrize(
+    ("told_at_ms", "wait_s"), [(1000, 1.0), (2000, 0.0), (9000, 0.0), (0, 1.0)]
+)
+def test_the_second_of_the_last_change_has_to_be_over(told_at_ms: int, wait_s: float) -> None:
+    """By the store's own time; a store that tells none is waited for."""
+    seen = Present("key", 10, "etag", last_modified_at_ms=1000, told_at_ms=told_at_ms)
+    assert rest_s(seen) == wait_s

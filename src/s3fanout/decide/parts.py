@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s3fanout.model.limits import MIB, PARTS_MAX
-from s3fanout.model.objects import FirstPart, ObjectAttributes, UploadedPart
+from s3fanout.model.objects import FirstPart, ObjectAttributes, Present, Probe, UploadedPart
 
 _USUAL_MIB = (8, 5, 16, 10, 15, 6, 7, 20, 25, 32, 50, 64, 100, 128, 200, 256, 500, 512, 1000, 1024)
 """Part sizes of common uploaders; AWS CLI, boto3 and s3transfer's 8 MiB first."""
@@ -101,14 +101,34 @@ def etag_of_parts(parts: Sequence[UploadedPart]) -> str | None:
     return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
 
 
-def fingerprint(etag: str, attributes: ObjectAttributes, *, composite: str = "") -> str:
+def stood_still(before: Present, after: Probe) -> bool:
+    """Whether the source had one state between two looks at it.
+
+    An equal etag alone does not say so: the source may have gone to another state and back. That
+    the second of the last change is equal too proves it, if that second was over at the first look
+    (``rest_s``): a write since then has a later one.
+    """
+    return isinstance(after, Present) and (after.etag, after.last_modified_at_ms) == (
+        before.etag,
+        before.last_modified_at_ms,
+    )
+
+
+def rest_s(facts: Present) -> float:
+    """How long to wait after a look before any later write tells by the second of the change."""
+    return 0.0 if facts.told_at_ms >= facts.last_modified_at_ms + 1000 else 1.0
+
+
+def fingerprint(facts: Present, attributes: ObjectAttributes, *, composite: str = "") -> str:
     """Names a state of the source: an upload of another state is never completed.
 
-    ``composite`` is the algorithm of an upload each part of which has a checksum.
+    ``attributes`` are those that the replica is to have; ``composite`` is the algorithm of an
+    upload each part of which has a checksum.
     """
     extras = attributes.extras
     state = [
-        etag,
+        facts.etag,
+        facts.last_modified_at_ms,
         sorted(attributes.headers.items()),
         sorted(attributes.metadata.items()),
         sorted((attributes.tags or {}).items()),

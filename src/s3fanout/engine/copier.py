@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from s3fanout.decide.match import replica_key
+from s3fanout.decide.parts import stood_still
 from s3fanout.decide.plan import (
     Delete,
     InParts,
@@ -232,6 +233,8 @@ class Copier:
         if verdict is Verdict.LOOK:
             now = await self._source.head(job.key, version_id=job.pinned_version_id)
             if not isinstance(now, Present) or now.etag != plan.etag:
+                return None
+            if facts is not None and not stood_still(facts, now):
                 return None
             replica = await self._check(job, target, now, written.etag)
             facts = facts or now

@@ -31,6 +31,8 @@ from s3fanout.decide.parts import (
     fingerprint,
     missing_parts,
     parts_of,
+    rest_s,
+    stood_still,
 )
 from s3fanout.decide.plan import Refuse, Way
 from s3fanout.decide.proof import altered_parts
@@ -167,16 +169,16 @@ class Uploader:
 
     async def _run(self, job: Job, replica_key: str, source: Source) -> UploadRun | Refuse:
         """The upload of an earlier attempt, or a new one."""
-        etag, attributes = source.facts.etag, source.load.attributes
-        states: dict[str, Checksum | None] = {fingerprint(etag, attributes): None}
-        carried = await self._composite(source.facts)
+        facts, attributes = source.facts, source.load.attributes
+        states: dict[str, Checksum | None] = {fingerprint(facts, attributes): None}
+        carried = await self._composite(facts)
         if carried is not None:
-            states[fingerprint(etag, attributes, composite=carried.algorithm)] = carried
+            states[fingerprint(facts, attributes, composite=carried.algorithm)] = carried
         known = await self._uploads.upload_of(self._name, job.key)
         if known is not None:
             if known.fingerprint in states and known.replica_key == replica_key:
                 carried = states[known.fingerprint]
-                layout = Layout(source.facts.size_bytes, known.part_bytes)
+                layout = Layout(facts.size_bytes, known.part_bytes)
                 with contextlib.suppress(UploadGone):
                     parts = await self._destination.list_parts(replica_key, known.upload_id)
                     wanted = set(range(1, layout.count + 1)) - set(missing_parts(layout, parts))
@@ -200,7 +202,7 @@ class Uploader:
         upload_id, kept = await self._begin(replica_key, source.load, checksum, asked_at_ms)
         carried = carried if kept == carried else None
         state = fingerprint(
-            source.facts.etag,
+            source.facts,
             source.load.attributes,
             composite=carried.algorithm if carried else "",
         )
@@ -285,6 +287,8 @@ class Uploader:
             number for number in range(1, run.layout.count + 1) if number not in run.done
         )
         if self._way is Way.SERVER:
+            if not run.done and self._must_stand_still(run.source):
+                await self._clock.sleep(rest_s(run.source.facts))
             return await self._work(
                 missing, lambda number: self._copy_part(job.key, run, number), stop_at_s
             )
@@ -353,11 +357,11 @@ class Uploader:
 
     async def _complete(self, run: UploadRun) -> Written:
         facts, upload = run.source.facts, run.upload
-        if self._way is Way.SERVER and not self._conditions_honoured():
-            # Parts may be of any state that the source had since: it must have had only one.
-            now = await self._source.head(upload.key, version_id=run.source.version_id)
-            if not isinstance(now, Present) or now.etag != facts.etag:
-                raise SourceChanged("the source changed while its parts were copied")
+        # Parts may be of any state that the source had since: it must have had only one.
+        if self._must_stand_still(run.source) and not stood_still(
+            facts, await self._source.head(upload.key)
+        ):
+            raise SourceChanged("the source changed while its parts were copied")
         parts = run.parts()
         if altered := altered_parts(run.sent, parts):
             raise ReplicaMismatch(
@@ -382,6 +386,14 @@ class Uploader:
             if isinstance(replica, Present) and expected and replica.etag == expected:
                 return Written(replica.etag, replica.version_id)
             raise
+
+    def _must_stand_still(self, source: Source) -> bool:
+        """Whether a part may be of another state than ``source``: the store may ignore the pin."""
+        return (
+            self._way is Way.SERVER
+            and source.version_id is None
+            and not self._conditions_honoured()
+        )
 
     def _is_late(self, stop_at_s: float | None) -> bool:
         return stop_at_s is not None and self._clock.monotonic_s() >= stop_at_s

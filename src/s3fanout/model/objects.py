@@ -138,6 +138,8 @@ class Present:
             read them).
         checksums: Those that the store keeps and tells.
         archived: Its bytes cannot be read before it is restored.
+        told_at_ms: The store's own time when it said so: Unix milliseconds, second resolution; 0
+            when it sent none.
     """
 
     key: str
@@ -149,6 +151,7 @@ class Present:
     attributes: ObjectAttributes = field(default_factory=ObjectAttributes)
     checksums: tuple[Checksum, ...] = ()
     archived: bool = False
+    told_at_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

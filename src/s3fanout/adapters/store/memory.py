@@ -177,7 +177,7 @@ class MemoryStore(MemoryAnnotations):
         stored = object_at(objects, key, version_id)
         if stored is None:
             return Absent(key)
-        return _facts(key, stored, version_id or current_id(objects, key), with_tags=False)
+        return self._facts(key, stored, version_id, with_tags=False)
 
     async def get(
         self,
@@ -194,7 +194,7 @@ class MemoryStore(MemoryAnnotations):
         if stored.attributes.tags:
             self.requests["GetObjectTagging"] += 1
         return Body(
-            facts=_facts(key, stored, version_id or current_id(objects, key), with_tags=True),
+            facts=self._facts(key, stored, version_id, with_tags=True),
             content=stored.content,
             md5_hex=hashlib.md5(stored.content, usedforsecurity=False).hexdigest(),
             sha256_hex=hashlib.sha256(stored.content).hexdigest(),
@@ -414,6 +414,22 @@ class MemoryStore(MemoryAnnotations):
     async def close(self) -> None:
         """Nothing is held."""
 
+    def _facts(
+        self, key: str, stored: StoredObject, version_id: str | None, *, with_tags: bool
+    ) -> Present:
+        attributes = stored.attributes
+        return Present(
+            key=key,
+            size_bytes=len(stored.content),
+            etag=stored.etag,
+            version_id=version_id or current_id(self.objects, key),
+            last_modified_at_ms=stored.last_modified_at_ms,
+            tag_count=len(attributes.tags or ()),
+            attributes=attributes if with_tags else replace(attributes, tags=None),
+            checksums=stored.checksums,
+            told_at_ms=self._stores.clock.now_ms() // 1000 * 1000,
+        )
+
     def _annotations(
         self, operation: str, key: str, if_match: str | None, version_id: str | None
     ) -> dict[str, bytes]:
@@ -480,18 +496,4 @@ def _too_large(operation: str, key: str) -> Refused:
         operation=operation,
         status=400,
         s3_code="EntityTooLarge",
-    )
-
-
-def _facts(key: str, stored: StoredObject, version_id: str | None, *, with_tags: bool) -> Present:
-    attributes = stored.attributes
-    return Present(
-        key=key,
-        size_bytes=len(stored.content),
-        etag=stored.etag,
-        version_id=version_id,
-        last_modified_at_ms=stored.last_modified_at_ms,
-        tag_count=len(attributes.tags or ()),
-        attributes=attributes if with_tags else replace(attributes, tags=None),
-        checksums=stored.checksums,
     )

@@ -7,6 +7,7 @@ import hashlib
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.s3_client import SAFE, encoded
@@ -74,6 +75,7 @@ def facts_of(
         ),
         checksums=_checksums(headers, etag),
         archived=_archived(headers),
+        told_at_ms=_date_ms(headers.get("date", "")),
     )
 
 
@@ -229,6 +231,7 @@ def _content_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+@lru_cache(maxsize=64)  # answers of one second have one date
 def _date_ms(text: str) -> int:
     try:
         at = parsedate_to_datetime(text)
