@@ -12,9 +12,12 @@ First record of an attempt, refused if a newer change is recorded (``NOT_NEWER``
 | nothing | DONE | whoever wrote besides us records later, and will see us |
 | a newer change (refused) | AGAIN | our write may lie on top of the newer one |
 | any other, same replica etag | AGAIN | one may lie on the other; an etag cannot tell which |
-| an older change, other replica etag | CONFIRM | its write may lie on top of ours |
-| the same change, other replica etag | CONFIRM | as the older one; what it owes, we owe |
+| an older change, other replica etag | LOOK | its write may lie on ours, ours on a newer one |
+| the same change, other replica etag | LOOK | as the older one; what it owes, we owe |
 | a change that cannot be compared, other replica etag | LOOK | either may be newer |
+
+An order point says how new the recorded state is *at least*: it may have been read after a change
+that S3 gives no order (of tags alone). So an older one is no proof that the state is older.
 
 Later records of an attempt, refused if the turn is not the one that it knows (``SAME_TURN``); it
 read the source after it learned that turn:
@@ -39,10 +42,8 @@ class Verdict(StrEnum):
     """What an attempt does after it recorded its write."""
 
     DONE = "done"
-    CONFIRM = "confirm"
-    """Done if the replica is what we wrote, else again."""
     LOOK = "look"
-    """Done if also the source is still what we copied, else again."""
+    """Done if the source still is what we copied, and the replica what we wrote; else again."""
     AGAIN = "again"
     """Read the source and write once more, knowing the turn."""
 
@@ -83,16 +84,10 @@ def judge_turn(
     before = answer.before
     if before is None or before.turn == 0:
         return Verdict.DONE
-    match relation(order, before.order):
-        case Relation.NEWER:
-            return Verdict.AGAIN
-        case _ if before.replica_etag == replica_etag:
-            # Changes of attributes alone keep the etag, and S3 gives their events no order.
-            return Verdict.AGAIN
-        case Relation.OLDER | Relation.SAME:
-            return Verdict.CONFIRM
-        case Relation.UNKNOWN:
-            return Verdict.LOOK
+    if relation(order, before.order) is Relation.NEWER or before.replica_etag == replica_etag:
+        # Changes of attributes alone keep the etag, and S3 gives their events no order.
+        return Verdict.AGAIN
+    return Verdict.LOOK
 
 
 def later(ours: OrderPoint | None, recorded: OrderPoint | None) -> OrderPoint | None:

@@ -1,8 +1,8 @@
 """An attempt among others that nobody keeps apart: write, record, and look again where needed.
 
 The decisions are ``decide.turns``; this only carries them out. Requests beyond the copy: one ledger
-write for a key's first replica; one probe of the replica more when the key is overwritten; what it
-takes to be sure when attempts really overlapped.
+write for a key's first replica; a probe of the source and one of the replica more when the key is
+overwritten; what it takes to be sure when attempts really overlapped.
 """
 
 from __future__ import annotations
@@ -118,17 +118,11 @@ class TurnTaker:
         )
 
     async def _is_done(self, verdict: Verdict, job: Job, outcome: Replicated) -> bool:
-        match verdict:
-            case Verdict.DONE:
-                return True
-            case Verdict.CONFIRM:
-                return await self._replica_is(job.key, outcome.replica_etag)
-            case Verdict.LOOK:
-                return await self._source_is(
-                    job.key, outcome.source_etag
-                ) and await self._replica_is(job.key, outcome.replica_etag)
-            case Verdict.AGAIN:
-                return False
+        if verdict is not Verdict.LOOK:
+            return verdict is Verdict.DONE
+        return await self._source_is(job.key, outcome.source_etag) and await self._replica_is(
+            job.key, outcome.replica_etag
+        )
 
     async def _is_made_good(
         self, answer: Answer, facts: object, outcome: Replicated, key: str
