@@ -11,7 +11,7 @@ from tests.e2e.conftest import Install, NewPlace
 from tests.e2e.evidence import get, keys
 from tests.e2e.installation import until
 from tests.e2e.notices import write_and_tell
-from tests.servers.certificates import authority
+from tests.servers.certificates import NAME, authority
 from tests.servers.relay import forward_proxy, tls_front
 from tests.servers.seaweedfs import DOMAIN
 from tests.servers.server import Server
@@ -72,6 +72,33 @@ def test_a_store_that_only_a_proxy_can_reach(
         installation.kill()
     assert get(to, "a b/key").content == b"content of a b/key"
     assert seen
+
+
+def test_a_store_with_an_authority_of_our_own_behind_a_proxy(
+    install: Install,
+    new_place: NewPlace,
+    ministack: Server,
+    seaweedfs: Server,
+    tmp_path: Path,
+) -> None:
+    """The proxy joins two connections, and reads nothing of what they say."""
+    signer = authority(tmp_path)
+    source, to = new_place(seaweedfs, "source"), new_place(ministack, "to")
+    seen: list[str] = []
+    with (
+        tls_front(ministack.endpoint, signer.server_context()) as https,
+        forward_proxy({f"{NAME}:443": https}, seen) as proxy,
+    ):
+        server = replace(ministack, endpoint=f"https://{NAME}")
+        trusted = replace(to, server=server, settings={"ca_file": f'"{signer.root}"'})
+        installation = install(source=source, destinations={"to": trusted})
+        installation.environment |= {"https_proxy": proxy}
+        installation.start()
+        write_and_tell(installation, source, "a b/key")
+        installation.wait_replicated(1)
+        installation.kill()
+    assert get(to, "a b/key").content == b"content of a b/key"
+    assert set(seen) == {f"{NAME}:443"}
 
 
 def test_buckets_in_the_host_name(

@@ -1,4 +1,4 @@
-"""Certificates of loopback, by an authority that nobody knows."""
+"""Certificates of loopback and of one name, by an authority that nobody knows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.servers.server import LOOPBACK
+
+NAME = "store.invalid"
+"""Resolves nowhere (RFC 2606)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,5 +86,5 @@ def _unsigned(
     )
     if is_authority:
         return builder
-    address = x509.IPAddress(ip_address(LOOPBACK))
-    return builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    names = [x509.IPAddress(ip_address(LOOPBACK)), x509.DNSName(NAME)]
+    return builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
