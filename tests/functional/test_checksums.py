@@ -127,6 +127,26 @@ async def test_a_store_is_asked_for_no_checksum_that_it_keeps_of_parts_only(
     assert stores[0].refused == 0
 
 
+@pytest.mark.parametrize("size", [5, 95], ids=["in one piece", "in parts"])
+async def test_a_store_that_is_known_to_keep_no_checksums_is_sent_none_and_the_difference_is_named(
+    world_of: MakeWorld, size: int
+) -> None:
+    """Google Cloud Storage may answer one as if the signature were wrong, which stops it all."""
+    stores: list[Unfamiliar] = []
+
+    def unfamiliar(inner: ObjectStore) -> ObjectStore:
+        stores.append(Unfamiliar(inner))
+        return stores[0]  # type: ignore[return-value]
+
+    gcs = vendor_named(VendorName.GCS)
+    world = world_of(To("a", way=Way.STREAM, wrap=unfamiliar, store=gcs), limits=LIMITS)
+    await world.receive(put(world, "key", CONTENT[:size]))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].content == CONTENT[:size]
+    assert world.known("a", "key").differences == ("checksum",)
+    assert stores[0].refused == 0
+
+
 class Forgetful:
     """A store that takes checksums and drops them, as the MinIO front end does."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
 from s3fanout.adapters.store.faulty import Call, Fault
-from s3fanout.adapters.store.memory import StoredObject
+from s3fanout.adapters.store.memory import MemoryStore, StoredObject
 from s3fanout.decide.plan import Way
 from s3fanout.model.acls import CANNED, FULL_CONTROL, AclGrant
 from s3fanout.model.errors import AccessDenied, Refused
@@ -164,6 +164,76 @@ async def test_what_a_store_drops_without_a_word_is_named_too(
         await world.receive(world.put(key, b"content", SPECIAL))
         await world.rest()
         assert world.known("a", key).differences == ("redirect",)
+
+
+class Untagged:
+    """A store that takes tags and drops them, and whose ``HEAD`` tells of none."""
+
+    tags_denied = False
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def _forget(self, key: str) -> None:
+        stored = self._store.objects[key]
+        untagged = replace(stored.attributes, tags={})
+        self._store.objects[key] = replace(stored, attributes=untagged)
+
+    async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
+        return await self._store.put(key, body, replace(attributes, tags={}))
+
+    async def create_upload(self, key: str, attributes: ObjectAttributes, **options: object) -> str:
+        return await self._store.create_upload(key, replace(attributes, tags={}), **options)  # type: ignore[arg-type]
+
+    async def copy(self, key: str, **options: object) -> Written:
+        written = await self._store.copy(key, **options)  # type: ignore[arg-type]
+        self._forget(key)
+        return written
+
+    async def get_tags(self, key: str, **options: object) -> Mapping[str, str]:
+        if self.tags_denied:
+            raise AccessDenied("no permission s3:GetObjectTagging")
+        return await self._store.get_tags(key, **options)  # type: ignore[arg-type]
+
+
+class UntaggedAndSilent(Untagged):
+    tags_denied = True
+
+
+TAGGED = ObjectAttributes({"content-type": "text/plain"}, {"a": "b"}, {"t": "1"})
+
+
+@pytest.mark.parametrize("way", [Way.SERVER, Way.STREAM])
+@pytest.mark.parametrize("limits", [Limits(), PARTS])
+async def test_tags_that_a_store_drops_without_a_word_are_named(
+    world_of: MakeWorld, way: Way, limits: Limits
+) -> None:
+    to = To("a", way, store=OTHER, wrap=Untagged)  # type: ignore[arg-type]
+    world = world_of(to, limits=limits)
+    for key in ("one", "two"):
+        await world.receive(world.put(key, b"content", TAGGED))
+        await world.rest()
+        assert world.known("a", key).differences == ("tags",)
+    await world.receive(world.put("plain", b"content"))
+    await world.rest()
+    assert world.known("a", "plain").differences == ()
+
+
+@pytest.mark.parametrize("way", [Way.SERVER, Way.STREAM])
+@pytest.mark.parametrize("limits", [Limits(), PARTS])
+async def test_a_destination_that_lets_nobody_read_tags_has_its_replicas_all_the_same(
+    world_of: MakeWorld, way: Way, limits: Limits
+) -> None:
+    """Without that permission Amazon S3 does not tell how many there are either."""
+    to = To("a", way, store=OTHER, wrap=UntaggedAndSilent)  # type: ignore[arg-type]
+    world = world_of(to, limits=limits)
+    await world.receive(world.put("key", b"content", TAGGED))
+    await world.rest()
+    record = world.known("a", "key")
+    assert (record.state, record.differences) == (JobState.SETTLED, ())
 
 
 async def test_a_store_is_asked_once_what_it_drops(world_of: MakeWorld) -> None:

@@ -35,6 +35,8 @@ from s3fanout.model.objects import (
 )
 from s3fanout.model.vendors import Vendor, VendorName
 
+NO_TAGS_CODES = frozenset({"NotImplemented", "MethodNotAllowed"})
+"""Answers to a request for tags of stores that know none: nothing there has any."""
 SSE_S3 = "AES256"
 SSE_S3_NAME = "SSE-S3"
 _KMS = "aws:kms"
@@ -183,7 +185,9 @@ def is_certain(error: StoreError, attributes: ObjectAttributes) -> bool:
 
 def suspects(source: Present, attributes: ObjectAttributes, *, copied: bool) -> frozenset[str]:
     """What the object has that some stores drop without a word; ``copied`` is by the store."""
-    names = set(names_of(attributes) - {Difference.TAGS})
+    names = set(names_of(attributes))
+    if copied and source.tag_count:
+        names.add(Difference.TAGS)  # the store takes them along, and nothing is sent
     if attributes.extras.encryption is not None:
         names.add(Difference.ENCRYPTION)
     if not copied:

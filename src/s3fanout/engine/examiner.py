@@ -37,6 +37,7 @@ from s3fanout.decide.compare_attributes import (
     etag_is_hash,
 )
 from s3fanout.decide.compare_histories import compare_histories
+from s3fanout.decide.keeping import NO_TAGS_CODES
 from s3fanout.decide.reconcile import Pair
 from s3fanout.decide.versions import wanted
 from s3fanout.engine.patience import patiently
@@ -64,9 +65,6 @@ ATTEMPTS_MAX = 3
 
 VERSIONS_MAX = 10_000
 """Of one key, about 3 MB."""
-
-NO_TAGS_CODES = frozenset({"NotImplemented", "MethodNotAllowed"})
-"""Answers of stores that know no tags: nothing there has any."""
 
 Answer = TypeVar("Answer")
 Records = Callable[[Sequence[str]], Awaitable[Mapping[str, ReplicaRecord]]]

@@ -19,6 +19,7 @@ from s3fanout.decide.grants import (
     with_owner,
 )
 from s3fanout.decide.keeping import (
+    NO_TAGS_CODES,
     blamed,
     changeable,
     is_certain,
@@ -34,7 +35,7 @@ from s3fanout.decide.keeping import (
 )
 from s3fanout.engine.annotations import Annotated, carry
 from s3fanout.model.acls import CANNED
-from s3fanout.model.errors import NotExact, StoreError
+from s3fanout.model.errors import AccessDenied, NotExact, StoreError
 from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
 from s3fanout.model.objects import NO_EXTRAS, Extras, ObjectAttributes, Present
 
@@ -200,7 +201,11 @@ class Keeper:
         Raises:
             StoreError: It is about something else.
         """
-        if checksum is None or self._is_held(_kind(checksum), _NOTHING) is False:
+        if (
+            checksum is None
+            or (await self._vendor()).checksums is False
+            or self._is_held(_kind(checksum), _NOTHING) is False
+        ):
             return await send(None)
         try:
             return await send(checksum)
@@ -213,7 +218,8 @@ class Keeper:
 
     async def checksum_of_parts(self, facts: Present) -> Checksum | None:
         """One of the whole object that the replica can have too, if it is written in parts."""
-        possible = (await self._vendor()).checksums_of_parts
+        vendor = await self._vendor()
+        possible = frozenset() if vendor.checksums is False else vendor.checksums_of_parts
         for checksum in facts.checksums:
             if checksum.full_object and checksum.algorithm in (
                 WHOLE_OF_PARTS if possible is None else possible & WHOLE_OF_PARTS
@@ -243,11 +249,14 @@ class Keeper:
         asked = suspects(facts, load.attributes, copied=copied)
         if not asked:
             return lacks
-        if any(self._is_held(each.algorithm, _NOTHING) is False for each in facts.checksums):
+        vendor = await self._vendor()
+        if vendor.checksums is False or any(
+            self._is_held(each.algorithm, _NOTHING) is False for each in facts.checksums
+        ):
             lacks |= asked & {Difference.CHECKSUM}
-        lost = (await self._vendor()).loses
-        if lost is not None:
-            return lacks | (asked & lost)
+            asked -= {Difference.CHECKSUM}
+        if vendor.loses is not None:
+            return lacks | (asked & vendor.loses)
         if replica is None and any(self._is_held(name, load.attributes) is None for name in asked):
             probe = await self._destination.head(target)
             replica = probe if isinstance(probe, Present) else None
@@ -255,6 +264,8 @@ class Keeper:
             seen = missing(facts, load.attributes, replica)
             if await self._lost_acl(load.attributes, target):
                 seen |= {Difference.ACL}
+            if Difference.TAGS in asked and await self._lost_tags(load, facts, replica):
+                seen |= {Difference.TAGS}
             for name in asked:
                 self._remember(name, load.attributes, held=name not in seen)
             return lacks | (seen & asked)
@@ -273,12 +284,7 @@ class Keeper:
         if (await self._vendor()).loses is None and await self._lost_acl(load.attributes, target):
             refused.add(Difference.ACL)
         lacks = load.lacks | refused | missing(facts, load.attributes, replica)
-        tags = load.attributes.tags
-        if (
-            tags
-            and replica.tag_count != len(tags)
-            and dict(await self._destination.get_tags(target)) != dict(tags)
-        ):
+        if load.attributes.tags and await self._lost_tags(load, facts, replica):
             lacks |= {Difference.TAGS}
         return lacks
 
@@ -346,6 +352,25 @@ class Keeper:
         extras = attributes.extras
         grants = extras.grants or CANNED.get(extras.acl, ())
         return bool(grants) and grants_less(grants, await self._destination.get_acl(target))
+
+    async def _lost_tags(self, load: Load, facts: Present, replica: Present) -> bool:
+        """Whether the replica has other tags, or if none were sent not as many as the source.
+
+        One request if they look lost: not every store tells how many there are.
+        """
+        tags = load.attributes.tags
+        count = len(tags) if tags else facts.tag_count
+        if replica.tag_count == count:
+            return False
+        try:
+            found = dict(await self._destination.get_tags(replica.key))
+        except AccessDenied:
+            return False  # It cannot be told, and the store took them.
+        except StoreError as error:
+            if error.s3_code not in NO_TAGS_CODES:
+                raise
+            found = {}
+        return found != dict(tags) if tags else len(found) != count
 
     async def settled(
         self, lacks: frozenset[str], target: str, written: Written, *, is_version: bool

@@ -205,13 +205,17 @@ VENDORS: tuple[Vendor, ...] = (
         VendorName.GARAGE,
         "Garage",
         source="garagehq.deuxfleurs.fr, reference manual, S3 compatibility status; for copy "
-        "conditions its source, src/api/s3/copy.rs; read 2026-11",
+        "conditions, checksums and order its source, src/api/s3/copy.rs, "
+        "src/api/common/signature/checksum.rs and src/table/schema.rs; read 2026-11",
         copy_conditions=True,
         tags=False,
         acls=False,
         object_lock=False,
+        # CRC64NVME in newer ones only: version 1.2 refuses or ignores it.
+        checksums=True,
         encryption="SSE-C",
         storage_classes="STANDARD",
+        byte_order=True,
     ),
     Vendor(
         VendorName.R2,
@@ -237,23 +241,27 @@ VENDORS: tuple[Vendor, ...] = (
         "Backblaze B2",
         source="backblaze.com: apidocs/s3-copy-object, s3-put-object and s3-list-objects-v2, "
         "docs/cloud-storage-s3-compatible-api, docs/cloud-storage-files and "
-        "docs/server_side_encryption; read 2026-11",
+        "docs/server_side_encryption; for copy conditions its collection for Postman, S3 Upload "
+        "Part Copy; for storage classes its answer, quoted in "
+        "github.com/gobackup/gobackup/issues/155; read 2026-11",
         hosts=("backblazeb2.com",),
         # Editions of its page on files differ over backslashes and slashes at either end: such
         # keys are left to the store.
         keys=KeyLimits(refused_characters=CONTROL_CHARACTERS),
+        copy_conditions=True,
         tags=False,
         acls=False,
         object_lock=True,
         checksums=True,
         encryption="SSE-S3, SSE-C",
+        storage_classes="STANDARD",
         byte_order=True,
     ),
     Vendor(
         VendorName.GCS,
         "Google Cloud Storage (interoperability)",
-        source="cloud.google.com/storage/docs: aws-simple-migration, migrating, objects, "
-        "storage-classes, xml-api/get-bucket-list, xml-api/put-object-copy and "
+        source="cloud.google.com/storage/docs: aws-simple-migration, data-validation, migrating, "
+        "objects, storage-classes, xml-api/get-bucket-list, xml-api/put-object-copy and "
         "xml-api/reference-headers; read 2026-11",
         hosts=("storage.googleapis.com",),
         keys=KeyLimits(
@@ -265,6 +273,9 @@ VENDORS: tuple[Vendor, ...] = (
         tags=False,
         acls=True,
         object_lock=True,
+        # Its own are in headers of its own, x-goog-hash. It answers boto3's with
+        # SignatureDoesNotMatch (github.com/EnterpriseDB/barman/issues/1112, read 2026-11).
+        checksums=False,
         storage_classes="STANDARD, NEARLINE, COLDLINE, ARCHIVE, MULTI_REGIONAL, REGIONAL, "
         "DURABLE_REDUCED_AVAILABILITY",
         byte_order=True,
@@ -272,11 +283,12 @@ VENDORS: tuple[Vendor, ...] = (
     Vendor(
         VendorName.WASABI,
         "Wasabi",
-        source="docs.wasabi.com: object tagging, object lock, naming conventions and SSE-C "
-        "encryption; wasabi.com API guide, object server-side encryption; read 2026-11",
+        source="docs.wasabi.com: object tagging, object lock, policies, naming conventions and "
+        "SSE-C encryption; wasabi.com API guide, object server-side encryption; read 2026-11",
         hosts=("wasabisys.com",),
         keys=KeyLimits(four_byte_characters=False),
         tags=True,
+        acls=True,
         object_lock=True,
         encryption="SSE-C",
     ),
