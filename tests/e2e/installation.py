@@ -1,4 +1,4 @@
-"""The installed program in a directory of its own: configuration, environment, daemon, commands.
+"""The program in a directory of its own: configuration, environment, daemon, commands.
 
 Nothing here imports the product's engine: what a test learns about it comes from its processes.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from s3fanout.adapters.store.leashed_process import LeashedProcess
+from tests.e2e.forks import run_fork
 from tests.servers.server import LOOPBACK, Server, closed_port
 
 T = TypeVar("T")
@@ -121,6 +122,7 @@ class Installation:
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
+        self.source, self.destinations = source, destinations
         self.port = port or closed_port()
         self.config = directory / "s3fanout.toml"
         self.log_file = directory / "daemon.log"
@@ -271,7 +273,12 @@ class Installation:
 
 
 def run_program(arguments: Sequence[str], *, env: Mapping[str, str]) -> Ended:
-    """Run ``s3fanout`` to its end."""
+    """Run a command of ``s3fanout`` to its end."""
+    return Ended(*run_fork(arguments, env=env, within_s=PATIENCE_S))
+
+
+def run_installed(arguments: Sequence[str], *, env: Mapping[str, str]) -> Ended:
+    """As ``run_program``, by the installed program's name."""
     done = subprocess.run(
         [program("s3fanout"), *arguments],
         env=dict(env),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,24 @@ def running(install: Install, three: ThreeDestinations) -> Installation:
     installation: Installation = install(source=source, destinations=destinations)
     installation.start()
     return installation
+
+
+@pytest.fixture(scope="module")
+def lasting(
+    seaweedfs: Server, bucket_name: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """A running daemon for all tests that leave its ledger and its buckets as they were: empty."""
+    source, *destinations = (
+        Place(seaweedfs, create_bucket(seaweedfs, bucket_name(purpose)))
+        for purpose in ("source", "paris", "tokyo")
+    )
+    with Installation(
+        tmp_path_factory.mktemp("lasting"),
+        source=source,
+        destinations={place.bucket: place for place in destinations},
+    ) as installation:
+        installation.start()
+        yield installation
 
 
 def test_five_errors_of_a_configuration_are_reported_at_once_with_their_lines(
@@ -162,26 +180,26 @@ def test_a_missing_bucket_is_named_and_drains_once_it_is_there(
     ],
     ids=["text", "bytes", "list", "record-without-object"],
 )
-def test_what_cannot_be_understood_is_kept(running: Installation, body: bytes) -> None:
-    answer = running.post(body)
+def test_what_cannot_be_understood_is_kept(lasting: Installation, body: bytes) -> None:
+    answer = lasting.post(body)
     assert answer.status == 202, answer.body
     assert answer.json["malformed"] == 1
-    (kept,) = running.read("failures", "--malformed")["messages"]
+    (kept,) = lasting.read("failures", "--malformed")["messages"]
     assert kept["route"] == "webhook"
     assert kept["reason"]
     if b"Records" not in body:
         assert base64.b64decode(kept["payload_b64"]) == body
-    assert running.read("status")["malformed_messages"] == 1
-    assert running.command("failures", "--malformed", "--discard").code == 0
-    assert running.read("failures", "--malformed")["messages"] == []
+    assert lasting.read("status")["malformed_messages"] == 1
+    assert lasting.command("failures", "--malformed", "--discard").code == 0
+    assert lasting.read("failures", "--malformed")["messages"] == []
 
 
-def test_an_unknown_event_version_is_kept(running: Installation, three: ThreeDestinations) -> None:
-    source, _ = three
-    event = put_event(source.bucket, "k", etag="0" * 32, size_bytes=1, version="3.0")
-    assert running.post(message(event)).status == 202
-    (kept,) = running.read("failures", "--malformed")["messages"]
+def test_an_unknown_event_version_is_kept(lasting: Installation) -> None:
+    event = put_event(lasting.source.bucket, "k", etag="0" * 32, size_bytes=1, version="3.0")
+    assert lasting.post(message(event)).status == 202
+    (kept,) = lasting.read("failures", "--malformed")["messages"]
     assert "version" in kept["reason"] + kept["detail"]
+    lasting.command("failures", "--malformed", "--discard", check=True)
 
 
 def test_ten_megabytes_of_garbage_are_refused_unread(
@@ -203,28 +221,23 @@ def test_ten_megabytes_of_garbage_are_refused_unread(
     check_equal(source, *destinations.values())
 
 
-def test_an_event_of_another_bucket_is_acknowledged_and_does_nothing(
-    running: Installation, three: ThreeDestinations
-) -> None:
-    answer = running.post(message(put_event("another", "k", etag="0" * 32, size_bytes=1)))
+def test_an_event_of_another_bucket_is_acknowledged_and_does_nothing(lasting: Installation) -> None:
+    answer = lasting.post(message(put_event("another", "k", etag="0" * 32, size_bytes=1)))
     assert answer.status == 200
     assert (answer.json["queued"], answer.json["unwanted"]) == (0, 1)
-    assert {row["backlog_jobs"] for row in running.api_status().values()} == {0}
-    assert [keys(place) for place in three[1].values()] == [set()] * 3
+    assert {row["backlog_jobs"] for row in lasting.api_status().values()} == {0}
+    assert [keys(place) for place in lasting.destinations.values()] == [set()] * 2
 
 
 @pytest.mark.parametrize("token", [None, "wrong", TOKEN + "x", "\xe4\xff"])
-def test_without_the_token_nothing_is_taken_in(
-    running: Installation, three: ThreeDestinations, token: str | None
-) -> None:
-    source, _ = three
-    etags = put(source, {"k": b"1"})
-    event = message(put_event(source.bucket, "k", etag=etags["k"], size_bytes=1))
-    answer = running.post(event, token=token)
+def test_without_the_token_nothing_is_taken_in(lasting: Installation, token: str | None) -> None:
+    etags = put(lasting.source, {"k": b"1"})
+    event = message(put_event(lasting.source.bucket, "k", etag=etags["k"], size_bytes=1))
+    answer = lasting.post(event, token=token)
     assert answer.status == 401
     assert TOKEN.encode() not in answer.body
-    assert running.get("/api/v1/status", token=token).status == 401
-    assert {row["backlog_jobs"] + row["replicated"] for row in running.api_status().values()} == {0}
+    assert lasting.get("/api/v1/status", token=token).status == 401
+    assert {row["backlog_jobs"] + row["replicated"] for row in lasting.api_status().values()} == {0}
 
 
 def test_a_second_daemon_on_the_same_ledger_is_refused(

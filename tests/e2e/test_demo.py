@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.installation import run_program
+from tests.e2e.installation import run_installed
 
 pytestmark = pytest.mark.stores
 
 
 def test_the_demo_copies_compares_and_ends(tmp_path: Path) -> None:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(tmp_path)}
-    done = run_program(["demo", "--exit", "--objects", "100", "--json"], env=environment)
+    done = run_installed(["demo", "--exit", "--objects", "100", "--json"], env=environment)
     assert done.code == 0, done.err
     document = done.json
     assert document["kind"] == "demo"
@@ -44,7 +44,7 @@ def test_the_demo_deploys_validates_replicates_and_destroys(tmp_path: Path, topo
     environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(tmp_path)}
     environment["HOME"] = os.environ.get("HOME", str(tmp_path))
     arguments = ["demo", "--aws", "--exit", "--json", "--objects", "10", "--topology", topology]
-    done = run_program(arguments, env=environment)
+    done = run_installed(arguments, env=environment)
     assert done.code == 0, done.err
     document = done.json
     assert (document["kind"], document["equal"]) == ("demo", True)

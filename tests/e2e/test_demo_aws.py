@@ -14,7 +14,7 @@ import pytest
 
 from s3fanout.model.errors import ExitCode
 from tests.e2e.evidence import keys, put
-from tests.e2e.installation import PATIENCE_S, Place, program, run_program, until
+from tests.e2e.installation import PATIENCE_S, Place, program, run_installed, run_program, until
 from tests.e2e.terminal import CTRL_C, Terminal, found
 from tests.servers.server import Server
 
@@ -103,7 +103,7 @@ def test_ctrl_c_in_the_middle_of_it_leaves_nothing(tmp_path: Path, env: dict[str
 
 
 def test_kept_it_can_be_used_and_ended_as_it_says(tmp_path: Path, env: dict[str, str]) -> None:
-    ended = run_program([*DEMO, "--keep", "--json"], env=env)
+    ended = run_installed([*DEMO, "--keep", "--json"], env=env)
     pid = 0
     try:
         assert ended.code == 0, ended.err
