@@ -47,6 +47,7 @@ from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receiver
 from s3fanout.engine.remover import Remover
 from s3fanout.engine.settler import GATHER_S, Settler
+from s3fanout.engine.tags import Tags
 from s3fanout.engine.verify import Verifier
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import Limits
@@ -345,13 +346,14 @@ async def build(
     )
 
 
-def _reads(settings: config.Settings, source: ObjectStore, *, clock: Clock) -> SharedReads:
+def _reads(settings: config.Settings, source: S3Store, *, clock: Clock) -> SharedReads:
     limits = limits_of(settings)
     return SharedReads(
         source,
         budget_bytes=limits.stream_bytes,
         part_bytes=limits.part_bytes,
         destinations=sum(not settings.copies_on_server(name) for name in settings.enabled),
+        vendor=_vendor_of(settings.source, source),
         clock=clock,
     )
 
@@ -414,6 +416,8 @@ def _copier(
             source=source,
             destination=destination,
             keeper=keeper,
+            tags=reads.tags,
+            replica_tags=Tags(destination, vendor=vendor, clock=SystemClock()),
             always=to.loop_guard,
         )
     if may_collide(rule.key_map):

@@ -180,6 +180,7 @@ async def world(
         budget_bytes=LIMITS.stream_bytes,
         part_bytes=LIMITS.part_bytes,
         destinations=1,
+        vendor=StoreVendor(source, clock=clock),
         clock=clock,
     )
     copier = Copier(

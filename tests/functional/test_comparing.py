@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from s3fanout.adapters.store.memory import MemoryStores
+from s3fanout.adapters.store.memory import MemoryStore, MemoryStores
 from s3fanout.decide.equal import is_same_but_tags
 from s3fanout.engine.comparing import KEYS_MAX, ComparingCopier
 from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.keeper import Keeper
+from s3fanout.engine.tags import Tags
 from s3fanout.model.acls import FULL_CONTROL, AclGrant
+from s3fanout.model.errors import AccessDenied
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
 from s3fanout.model.keeping import Keeping
@@ -22,12 +25,15 @@ from s3fanout.model.objects import (
     ObjectAttributes,
     ObjectLock,
     Present,
+    Probe,
 )
 from s3fanout.model.rules import Rule
-from s3fanout.model.vendors import OTHER, Vendor
+from s3fanout.model.vendors import OTHER, Vendor, VendorName, vendor_named
 from tests.conformance.object_stores import PLAIN, body_of
 from tests.functional.clock import VirtualClock
+from tests.functional.world import TELLS_ALL
 
+AWS = vendor_named(VendorName.AWS)
 CRC = Checksum(ChecksumAlgorithm.CRC32, "AAAAAA==", full_object=True)
 FACTS = Present("k", 3, "e", attributes=ObjectAttributes({"content-type": "a/b"}, {"m": "1"}))
 
@@ -86,9 +92,15 @@ async def _other() -> Vendor:
 class Pair:
     """A source and a replica bucket with a comparing copier between them."""
 
-    def __init__(self, *, always: bool = False, keeping: Keeping = USUAL) -> None:
+    def __init__(
+        self, *, always: bool = False, keeping: Keeping = USUAL, store: Vendor = TELLS_ALL
+    ) -> None:
         clock = VirtualClock()
         stores = MemoryStores(clock)
+
+        async def kind() -> Vendor:
+            return store
+
         self.source = stores.create_bucket("source")
         self.replica = stores.create_bucket("replica")
         self.copier = Counting()
@@ -98,6 +110,8 @@ class Pair:
             source=self.source,
             destination=self.replica,
             keeper=Keeper(keeping, destination=self.replica, vendor=_other, clock=clock),
+            tags=Tags(self.source, vendor=kind, clock=clock),
+            replica_tags=Tags(self.replica, vendor=kind, clock=clock),
             always=always,
         )
 
@@ -109,6 +123,24 @@ class Pair:
 
     async def attempt(self, etag: str | None, kind: ChangeKind = ChangeKind.CREATED) -> Outcome:
         return await self.comparing.attempt(Job("a", "k", 1, kind, 0, etag=etag, size_bytes=1))
+
+
+def hide_counts(store: MemoryStore) -> None:
+    """Tell of no object how many tags it has."""
+    head = store.head
+
+    async def hiding(key: str, *, version_id: str | None = None) -> Probe:
+        probe = await head(key, version_id=version_id)
+        return replace(probe, tag_count=0) if isinstance(probe, Present) else probe
+
+    store.head = hiding  # type: ignore[method-assign]
+
+
+def deny_tags(store: MemoryStore) -> None:
+    async def denied(key: str, *, version_id: str | None = None) -> Mapping[str, str]:
+        raise AccessDenied(f"no s3:GetObjectTagging key={key}", s3_code="AccessDenied")
+
+    store.get_tags = denied  # type: ignore[method-assign]
 
 
 async def test_the_first_copy_of_an_object_costs_no_look() -> None:
@@ -225,6 +257,40 @@ async def test_a_change_of_tags_alone_is_copied() -> None:
     await pair.source.put("k", body_of(b"x"), replace(PLAIN, tags={"a": "2"}))
     await pair.attempt(etag)
     assert pair.copier.count == 2
+
+
+async def test_tags_that_nobody_told_of_are_compared_too() -> None:
+    """Of a store that tells no counts; what was taken away at the source is not left either."""
+    pair = Pair(always=True, store=OTHER)
+    for side in (pair.source, pair.replica):
+        hide_counts(side)
+    etag = await pair.put(b"x", {"a": "1"})
+    await pair.attempt(etag)
+    assert pair.copier.count == 0
+    await pair.source.put("k", body_of(b"x"), PLAIN)
+    await pair.attempt(etag)
+    assert pair.copier.count == 1
+
+
+async def test_tags_that_may_not_be_read_end_the_circle_as_a_difference() -> None:
+    pair = Pair(always=True, store=AWS)
+    hide_counts(pair.source)
+    deny_tags(pair.source)
+    etag = await pair.put(b"x", {"a": "1"})
+    outcome = await pair.attempt(etag)
+    assert isinstance(outcome, Replicated)
+    assert (outcome.wrote, outcome.differences) == (False, ("tags-unread",))
+
+    pair = Pair(always=True, store=AWS)
+    hide_counts(pair.replica)
+    deny_tags(pair.replica)
+    outcome = await pair.attempt(await pair.put(b"x"))
+    assert isinstance(outcome, Replicated)
+    assert (outcome.wrote, outcome.differences) == (False, ("tags-unread",))
+    etag = await pair.put(b"x", {"a": "1"})
+    with pytest.raises(AccessDenied):
+        await pair.attempt(etag)
+    assert pair.copier.count == 0
 
 
 async def test_a_replica_that_is_gone_is_copied_again() -> None:

@@ -29,6 +29,7 @@ from s3fanout.engine.copier import Copier, Replicated
 from s3fanout.engine.exclusive import Attempts
 from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.reads import SharedReads
+from s3fanout.engine.tags import Tags
 from s3fanout.engine.turns import Turned, TurnTaker
 from s3fanout.model.errors import SourceAbsent, SourceChanged
 from s3fanout.model.events import ChangeKind, OrderPoint
@@ -39,6 +40,7 @@ from s3fanout.model.objects import Absent, ObjectAttributes, Present, Probe, Wri
 from s3fanout.model.rules import KeyMap, Rule
 from s3fanout.model.turns import Answer, Recorded
 from s3fanout.model.vendors import OTHER, Vendor
+from tests.functional.world import tells_all
 
 KEY = "k"
 
@@ -139,14 +141,20 @@ def attempt(
     keeper = Keeper(
         Keeping(Carry.COPIED), destination=destination, vendor=_other, clock=SystemClock()
     )
+    reads = SharedReads(
+        source,
+        budget_bytes=1,
+        part_bytes=1,
+        destinations=1,
+        vendor=tells_all,
+        clock=SystemClock(),
+    )
     copier: Attempts = Copier(
         rule=Rule("a"),
         way=Way.SERVER,
         source=source,
         destination=destination,
-        reads=SharedReads(
-            source, budget_bytes=1, part_bytes=1, destinations=1, clock=SystemClock()
-        ),
+        reads=reads,
         keeper=keeper,
         takers_of=lambda _: (),
         remover=None,
@@ -162,6 +170,8 @@ def attempt(
             source=source,
             destination=destination,
             keeper=keeper,
+            tags=reads.tags,
+            replica_tags=Tags(destination, vendor=tells_all, clock=SystemClock()),
             always=True,
         )
     taker = TurnTaker(

@@ -51,6 +51,13 @@ PLAIN = Vendor(
     VendorName.OTHER, "one whose copies keep all", copies_keep_class=True, loses=frozenset()
 )
 """Its copies cost one request."""
+TELLS_ALL = replace(PLAIN, tags=False)
+"""Of a source: whatever it tells no count of has no tags, and is not asked for any."""
+
+
+async def tells_all() -> Vendor:
+    """Which kind of store a source is that no tags are hidden in."""
+    return TELLS_ALL
 
 
 def no_fault(_call: Call) -> Fault | None:
@@ -228,6 +235,8 @@ class World:
         source_script: Script = no_fault,
         limits: Limits | None = None,
         clock: VirtualClock | None = None,
+        source_store: Vendor = TELLS_ALL,
+        wrap_source: Callable[[ObjectStore], ObjectStore] = lambda store: store,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.limits = limits or Limits()
@@ -243,7 +252,8 @@ class World:
             stores = home if near else MemoryStores(self.clock, part_bytes_min=1)
             versioned = one.versions is Versions.ALL
             self.buckets[one.name] = stores.create_bucket(one.name, versioned=versioned)
-        self.source_port = FaultyStore(self.source, source_script, is_source=True)
+        self.source_store = source_store
+        self.source_port = FaultyStore(wrap_source(self.source), source_script, is_source=True)
         self.ports = {
             one.name: FaultyStore(one.wrap(self.buckets[one.name]), one.script) for one in to
         }
@@ -356,6 +366,9 @@ class World:
         await self.journal.close()
         await quiet()
 
+    async def vendor(self) -> Vendor:
+        return self.source_store
+
     def _wire(self) -> None:
         limits = self.limits
         rules = [to.rule for to in self.to.values()]
@@ -370,6 +383,7 @@ class World:
             budget_bytes=limits.stream_bytes,
             part_bytes=limits.part_bytes,
             destinations=len(self.to),
+            vendor=self.vendor,
             clock=self.clock,
         )
         self.engine = Engine(

@@ -8,6 +8,7 @@
 | another account's bucket policy is about the caller itself | IAM, "Cross-account policies" |
 | a copy may read in one account and write in another | S3, CopyObject |
 | who reads or writes an encrypted object uses the bucket's key | S3, "Using SSE-KMS" |
+| who may not read tags is not told their number | S3 API reference, "GetObject" |
 | messages of a topic wait until the function can run | Lambda, "Asynchronous invocation" |
 
 The last one bounds what a burst of messages costs: ministack itself starts a process for each that
@@ -44,6 +45,7 @@ def main() -> None:
     write_logs_as_the_function(iam)
     open_foreign_buckets(iam)
     ask_for_keys_of_buckets(iam)
+    tell_counts_to_readers(iam)
     queue_messages_of_topics()
     end_removed_functions()
     importlib.import_module("ministack.app").main()
@@ -171,6 +173,23 @@ def open_foreign_buckets(iam: Any) -> None:
             s3._bucket_owner_account(name), None, name
         )
     )
+
+
+def tell_counts_to_readers(iam: Any) -> None:
+    """Whoever may not read an object's tags is not told how many there are."""
+    s3: Any = importlib.import_module("ministack.services.s3")
+    count = s3._object_tagging_count_header
+
+    def of_readers(bucket: str, key: str, version_id: str | None) -> dict[str, str]:
+        access_key = iam._verified_key.get()
+        if access_key:
+            caller = iam.resolve_principal(access_key, place().account)
+            policies, arn = [caller.policies, *caller.limits], f"arn:aws:s3:::{bucket}/{key}"
+            if not allows(iam, policies, "s3:GetObjectTagging", arn):
+                return {}
+        return dict(count(bucket, key, version_id))
+
+    vars(s3).update(_object_tagging_count_header=of_readers)
 
 
 def ask_for_keys_of_buckets(iam: Any) -> None:

@@ -53,6 +53,7 @@ from s3fanout.model.topology import Topology
 from s3fanout.model.turns import Answer
 from s3fanout.model.vendors import OTHER, Vendor
 from s3fanout.ports.object_store import ObjectStore
+from tests.functional.world import tells_all
 from tests.simulation.loop import SimClock, SimLoop, Stuck
 
 TIME_S = 10.0
@@ -61,6 +62,7 @@ LANDS_S = 20.0
 """The longest that a copy takes to land: less than is left of the visibility at a timeout."""
 REST_S_MAX = 3000.0
 QUEUE, DEAD_LETTERS = "queue", "dead-letters"
+READS = {"budget_bytes": 1, "part_bytes": 1, "destinations": 1}
 
 
 async def _other() -> Vendor:
@@ -407,9 +409,7 @@ class Invocation:
             way=Way.SERVER,
             source=source,
             destination=replica,
-            reads=SharedReads(
-                source, budget_bytes=1, part_bytes=1, destinations=1, clock=world.clock
-            ),
+            reads=SharedReads(source, vendor=tells_all, clock=world.clock, **READS),
             keeper=keeper,
             takers_of=lambda _key: ("a",),
             remover=None,

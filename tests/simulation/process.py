@@ -24,6 +24,7 @@ from s3fanout.model.keeping import Keeping
 from s3fanout.model.rules import Deletes, Drift, KeyMap, Rule
 from s3fanout.model.vendors import OTHER, Vendor
 from s3fanout.ports.object_store import ObjectStore
+from tests.functional.world import tells_all
 from tests.simulation.audit import SOURCE
 from tests.simulation.journal import SimJournal
 from tests.simulation.options import Place
@@ -74,6 +75,7 @@ class Process:
             budget_bytes=options.limits.stream_bytes,
             part_bytes=options.limits.part_bytes,
             destinations=len(options.places),
+            vendor=tells_all,
             clock=world.clock,
         )
         self.engine = Engine(

@@ -9,6 +9,7 @@ from s3fanout.adapters.system import SystemClock
 from s3fanout.engine.reads import SharedReads
 from s3fanout.model.errors import SourceChanged
 from s3fanout.model.objects import Body, ObjectAttributes
+from tests.functional.world import tells_all
 
 
 async def read(
@@ -30,7 +31,12 @@ async def test_only_an_equal_fence_shares_a_read(first: int, second: int, gets: 
     store.objects["k"] = StoredObject.of(b"bytes", ObjectAttributes(tags={"v": "old"}), now_ms=1)
     etag = store.objects["k"].etag
     reads = SharedReads(
-        store, budget_bytes=1 << 21, part_bytes=1 << 20, destinations=3, clock=clock
+        store,
+        budget_bytes=1 << 21,
+        part_bytes=1 << 20,
+        destinations=3,
+        vendor=tells_all,
+        clock=clock,
     )
     await read(reads, "k", etag, fence=first, takers=3)
     store.objects["k"] = StoredObject.of(b"bytes", ObjectAttributes(tags={"v": "new"}), now_ms=2)
@@ -49,7 +55,12 @@ async def test_what_was_kept_is_not_given_out_after_another_state_was_written() 
     store.objects["k"] = store.objects["other"] = StoredObject.of(b"older")
     etag = store.objects["k"].etag
     reads = SharedReads(
-        store, budget_bytes=1 << 21, part_bytes=1 << 20, destinations=3, clock=clock
+        store,
+        budget_bytes=1 << 21,
+        part_bytes=1 << 20,
+        destinations=3,
+        vendor=tells_all,
+        clock=clock,
     )
     _, first = await read(reads, "k", etag, takers=3)
     await read(reads, "other", etag, takers=2)

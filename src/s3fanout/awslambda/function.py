@@ -33,6 +33,7 @@ from s3fanout.engine.exclusive import Attempts
 from s3fanout.engine.holding import HoldingCopier
 from s3fanout.engine.keeper import Keeper
 from s3fanout.engine.reads import SharedReads
+from s3fanout.engine.tags import Tags
 from s3fanout.engine.turns import TurnTaker
 from s3fanout.model.errors import Misconfigured
 from s3fanout.model.limits import MIB
@@ -196,18 +197,20 @@ class Function:
             vendor=_amazon_s3,
             clock=self._clock,
         )
+        reads = SharedReads(
+            source,
+            budget_bytes=limits.stream_bytes,
+            part_bytes=limits.part_bytes,
+            destinations=1,
+            vendor=_amazon_s3,
+            clock=self._clock,
+        )
         attempts: Attempts = Copier(
             rule=settings.rule,
             way=Way.SERVER,
             source=source,
             destination=destination,
-            reads=SharedReads(
-                source,
-                budget_bytes=limits.stream_bytes,
-                part_bytes=limits.part_bytes,
-                destinations=1,
-                clock=self._clock,
-            ),
+            reads=reads,
             keeper=keeper,
             takers_of=lambda _: (settings.destination,),
             remover=None,
@@ -223,6 +226,8 @@ class Function:
                 source=source,
                 destination=destination,
                 keeper=keeper,
+                tags=reads.tags,
+                replica_tags=Tags(destination, vendor=_amazon_s3, clock=self._clock),
                 always=True,
             )
         taker = TurnTaker(

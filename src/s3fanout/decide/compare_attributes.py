@@ -30,6 +30,7 @@ COMPARED = frozenset(Difference) - {
     Difference.ACL,
     Difference.ANNOTATIONS,
     Difference.CHECKSUM_TYPE,
+    Difference.TAGS_UNREAD,
 }
 """Names of what is compared, beside the content headers."""
 

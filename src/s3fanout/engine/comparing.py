@@ -34,7 +34,8 @@ from s3fanout.decide.equal import is_same_but_tags
 from s3fanout.decide.match import replica_key
 from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.exclusive import Attempts
-from s3fanout.engine.keeper import Found, Keeper
+from s3fanout.engine.keeper import Found, Keeper, unread
+from s3fanout.engine.tags import Tags
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job
 from s3fanout.model.objects import Extras, Present
@@ -63,14 +64,29 @@ class ComparingCopier:
         source: ObjectStore,
         destination: ObjectStore,
         keeper: Keeper,
+        tags: Tags,
+        replica_tags: Tags,
         always: bool,
     ) -> None:
-        """Bind to a destination; ``always`` looks at every object first."""
+        """Bind to a destination.
+
+        Args:
+            copier: Copies what is not equal.
+            rule: What it wants.
+            source: The source bucket.
+            destination: The destination bucket.
+            keeper: Knows what replicas carry.
+            tags: Of the source's objects.
+            replica_tags: Of the destination's.
+            always: Look at every object first.
+        """
         self._copier = copier
         self._rule = rule
         self._source = source
         self._destination = destination
         self._keeper = keeper
+        self._tags = tags
+        self._replica_tags = replica_tags
         self._always = always
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         """By key, oldest first."""
@@ -118,13 +134,19 @@ class ComparingCopier:
             return None
         if not is_same_but_tags(source, replica):
             return None
-        if source.tag_count or replica.tag_count:
-            tags, replica_tags = await asyncio.gather(
-                self._source.get_tags(key), self._destination.get_tags(target)
-            )
-            if tags != replica_tags:
-                return None
-        found = await self._keeper.differences_found(self._source, source, target, replica)
+        ours, theirs = await asyncio.gather(
+            self._tags.known(source), self._replica_tags.known(replica)
+        )
+        tags, replica_tags = ours.attributes.tags, theirs.attributes.tags
+        too_many = frozenset[str]() if tags else unread(theirs)
+        if tags and replica_tags is None:
+            # To be refused: they may be outdated, and a copy each time would end no circle.
+            replica_tags = dict(await self._destination.get_tags(target))
+        if tags is not None and replica_tags is not None and tags != replica_tags:
+            return None
+        found = await self._keeper.differences_found(
+            self._source, source, target, replica, lost=unread(ours)
+        )
         if found is None:
             return None
         replicated = Replicated(
@@ -133,7 +155,7 @@ class ComparingCopier:
             replica.etag,
             "the replica is equal already",
             wrote=False,
-            differences=found.differences,
+            differences=tuple(sorted({*found.differences, *too_many})),
         )
         return replicated, found
 

@@ -7,7 +7,7 @@ again. It never settles a replica on a state of the source that it has not pinne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from s3fanout.decide.plan import (
 )
 from s3fanout.decide.proof import contradiction, proof_of_parts
 from s3fanout.engine.doubts import Etags
-from s3fanout.engine.keeper import Keeper, Load, Replica
+from s3fanout.engine.keeper import Keeper, Load, Replica, unread
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.remover import Held, Removed, Remover
 from s3fanout.engine.upload_run import Source
@@ -269,7 +269,7 @@ class Copier:
         bare = body
         if checksum is not None:
             bare = replace(body, facts=replace(body.facts, checksums=()))
-        wanted = await self._load(job, body.facts)
+        wanted = await self._load(job, body.facts, lost=unread(body.facts))
         written, load = await self._keeper.write(
             wanted,
             lambda attributes: self._keeper.checked(
@@ -304,13 +304,9 @@ class Copier:
         self, job: Job, facts: Present, stop_at_s: float | None
     ) -> Replicated | Unfinished | Refuse:
         number = self._reads.next_number
-        tags = (
-            await self._source.get_tags(job.key, version_id=job.pinned_version_id)
-            if facts.tag_count
-            else {}
-        )
+        facts = await self._reads.tags.known(facts, version_id=job.pinned_version_id, is_large=True)
         target = replica_key(self._rule.key_map, job.key)
-        load = await self._load(job, facts, tags)
+        load = await self._load(job, facts, lost=unread(facts))
         made = await self._uploader.replicate(
             job, target, Source(facts, load, job.pinned_version_id), stop_at_s=stop_at_s
         )
@@ -334,11 +330,11 @@ class Copier:
         )
 
     async def _load(
-        self, job: Job, facts: Present | None, tags: Mapping[str, str] | None = None
+        self, job: Job, facts: Present | None, *, lost: frozenset[str] = frozenset()
     ) -> Load:
         return await self._keeper.load(
             facts,
-            tags,
+            lost=lost,
             read_acl=lambda: self._source.get_acl(job.key, version_id=job.pinned_version_id),
         )
 

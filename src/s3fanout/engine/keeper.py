@@ -40,7 +40,7 @@ from s3fanout.model.keeping import KEEP, Carry, Difference, Keeping
 from s3fanout.model.objects import NO_EXTRAS, Extras, ObjectAttributes, Present
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from s3fanout.model.acls import Acl
     from s3fanout.model.objects import Checksum, Written
@@ -138,13 +138,14 @@ class Keeper:
     async def load(
         self,
         facts: Present | None,
-        tags: Mapping[str, str] | None = None,
         *,
+        lost: frozenset[str] = frozenset(),
         read_acl: Callable[[], Awaitable[Acl]],
     ) -> Load:
         """What to send with the replica of an object; without ``facts`` only what is set.
 
-        ``read_acl`` asks the source for its ACL, and is called only where that is to be kept.
+        ``lost`` is what could not be read of it. ``read_acl`` asks the source for its ACL, and is
+        called only where that is to be kept.
 
         Raises:
             NotExact: The destination is known not to hold it, and is strict.
@@ -153,11 +154,9 @@ class Keeper:
             return _NO_LOAD
         vendor = await self._vendor()
         source = _NOTHING if facts is None else facts.attributes
-        if tags is not None:
-            source = replace(source, tags=tags)
-        lost: frozenset[str] = frozenset()
         if self._reads_acl and facts is not None:
-            source, lost = await self._with_acl(source, await read_acl(), vendor)
+            source, acl_lost = await self._with_acl(source, await read_acl(), vendor)
+            lost |= acl_lost
         attributes = wanted(source, self._keeping, vendor=vendor, now_ms=self._clock.now_ms())
         lacks = not_held(attributes, vendor)
         if is_left_unprotected(source, self._keeping):
@@ -316,17 +315,23 @@ class Keeper:
         return load if kept else replace(load, lacks=load.lacks | {Difference.ANNOTATIONS})
 
     async def differences_found(
-        self, source: ObjectStore, facts: Present, target: str, replica: Present
+        self,
+        source: ObjectStore,
+        facts: Present,
+        target: str,
+        replica: Present,
+        *,
+        lost: frozenset[str],
     ) -> Found | None:
         """How a replica of the current object is; ``None`` if it may not stay as it is.
 
-        Annotations that it lacks are put on it.
+        ``lost`` is what could not be compared. Annotations that it lacks are put on it.
         One request more with ``acl = "keep"``, two where the store may drop ACLs.
         """
         if self._keeping.attributes is Carry.COPIED:
-            return Found()
+            return None if self._forbids(lost) else Found(tuple(sorted(lost)))
         try:
-            load = await self.load(facts, read_acl=lambda: source.get_acl(facts.key))
+            load = await self.load(facts, lost=lost, read_acl=lambda: source.get_acl(facts.key))
         except NotExact:
             return None
         written = Replica(target, replica.etag)
@@ -453,5 +458,16 @@ def _detail(name: str, attributes: ObjectAttributes) -> str:
             return ""
 
 
+def unread(facts: Present) -> frozenset[str]:
+    """What a replica that is made of ``facts`` may lack because it could not be read."""
+    return frozenset({Difference.TAGS_UNREAD}) if facts.attributes.tags is None else frozenset()
+
+
 def _not_exact(lacks: frozenset[str]) -> NotExact:
+    if Difference.TAGS_UNREAD in lacks:
+        return NotExact(
+            "whether the object has tags is not known: they may not be read",
+            hint="grant s3:GetObjectTagging (s3:GetObjectVersionTagging for versions) on the "
+            "source, or set strict = false; then: s3fanout redrive",
+        )
     return NotExact(f"the destination does not hold: {', '.join(sorted(lacks))}")

@@ -19,15 +19,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3fanout.engine.doubts import Etags
 from s3fanout.engine.looks import SharedLooks
 from s3fanout.engine.part_reads import PartReads
 from s3fanout.engine.shares import Shares
+from s3fanout.engine.tags import Tags
 from s3fanout.model.objects import Body
+from s3fanout.model.vendors import Vendor
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
 
@@ -59,6 +61,7 @@ class SharedReads:
         budget_bytes: int,
         part_bytes: int,
         destinations: int,
+        vendor: Callable[[], Awaitable[Vendor]],
         clock: Clock,
     ) -> None:
         """Bind to a bucket.
@@ -68,9 +71,11 @@ class SharedReads:
             budget_bytes: Memory: half for whole objects, half for parts.
             part_bytes: Largest object that is read as a whole.
             destinations: How many there are to stream to.
+            vendor: Says which kind of store the bucket is in, and remembers.
             clock: Says how long destinations wait for each other.
         """
         self.looks = SharedLooks(source, clock=clock)
+        self.tags = Tags(source, vendor=vendor, clock=clock)
         self.parts = PartReads(
             source, budget_bytes=budget_bytes // 2, destinations=destinations, clock=clock
         )
@@ -171,23 +176,25 @@ class SharedReads:
                 break
             self._freed.clear()
             await self._freed.wait()
-        key, etag, version_id = pinned
-        task = asyncio.get_running_loop().create_task(
-            self._etags.read(
-                lambda: self._source.get(
-                    key, if_match=etag, size_bytes_max=self._part_bytes, version_id=version_id
-                )
-            )
-        )
+        task = asyncio.get_running_loop().create_task(self._get(pinned))
         outdated = self._entries.get(pinned)
         if outdated is not None:
             self._drop(pinned, outdated)
         entry = _Entry(task, self.next_number, fence, cost_bytes, takers)
         self.next_number += 1
         self._entries[pinned] = entry
-        self._of_key.setdefault(key, set()).add(pinned)
+        self._of_key.setdefault(pinned[0], set()).add(pinned)
         self._used_bytes += cost_bytes
         return entry
+
+    async def _get(self, pinned: _Pinned) -> Body:
+        key, etag, version_id = pinned
+        body = await self._etags.read(
+            lambda: self._source.get(
+                key, if_match=etag, size_bytes_max=self._part_bytes, version_id=version_id
+            )
+        )
+        return replace(body, facts=await self.tags.known(body.facts, version_id=version_id))
 
     def _make_room(self, cost_bytes: int) -> bool:
         """Forget bodies that nobody is using, oldest first, until ``cost_bytes`` fit."""

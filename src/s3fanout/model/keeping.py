@@ -44,6 +44,8 @@ class Difference(StrEnum):
     REDIRECT = "redirect"
     STORAGE_CLASS = "storage-class"
     TAGS = "tags"
+    TAGS_UNREAD = "tags-unread"
+    """The tags of the source object may not be read: whether it has any is not known."""
 
 
 @dataclass(frozen=True, slots=True)

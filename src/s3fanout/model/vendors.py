@@ -81,6 +81,7 @@ class Vendor:
         tags, acls, object_lock, checksums: Whether objects have them.
         encryption: Kinds of server-side encryption that a request may ask for.
         storage_classes: Those that ``x-amz-storage-class`` may name.
+        tells_tags: An answer tells those who may read an object's tags how many it has.
         byte_order: Whether listings are in the order of the keys' bytes.
         checksums_of_parts: Algorithms of which an object in parts can have a checksum of the whole;
             ``None`` where it is not known: then all are tried.
@@ -100,6 +101,7 @@ class Vendor:
     keys: KeyLimits = KeyLimits()
     copy_conditions: bool | None = None
     tags: bool | None = None
+    tells_tags: bool = False
     acls: bool | None = None
     object_lock: bool | None = None
     checksums: bool | None = None
@@ -135,6 +137,7 @@ VENDORS: tuple[Vendor, ...] = (
         headers=(("server", "AmazonS3"),),
         copy_conditions=True,
         tags=True,
+        tells_tags=True,
         acls=True,
         object_lock=True,
         checksums=True,
@@ -151,6 +154,7 @@ VENDORS: tuple[Vendor, ...] = (
         keys=_PATHS,
         copy_conditions=True,
         tags=True,
+        tells_tags=True,
         acls=False,
         object_lock=False,
         checksums=False,
@@ -169,6 +173,7 @@ VENDORS: tuple[Vendor, ...] = (
         headers=(("x-rgw-object-count", ""),),
         copy_conditions=False,
         tags=True,
+        tells_tags=True,
         acls=True,
         object_lock=True,
         checksums=False,
@@ -191,6 +196,7 @@ VENDORS: tuple[Vendor, ...] = (
         ),
         copy_conditions=True,
         tags=True,
+        tells_tags=True,
         acls=False,
         object_lock=True,
         checksums=True,
