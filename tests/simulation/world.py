@@ -343,7 +343,8 @@ class World:
         key = f"theirs-{self.number()}"
         if not place.lies and self.rng.random() < 0.5:
             key = place.prefix + self.rng.choice(self.keys)
-        stored = StoredObject.of(f"foreign {self.number()}".encode())
+        # Larger than ours: of equal sizes, etags that are no digests do not tell them apart.
+        stored = StoredObject.of(f"foreign {self.number()} {'x' * 1000}".encode())
         self.buckets[place.name].objects[key] = stored
         self.note("foreign", place.name, key)
         self.audit.intruded(place, key, stored)
