@@ -22,6 +22,7 @@ from s3fanout.model.objects import (
     Extras,
     ObjectAttributes,
     ObjectLock,
+    Probe,
     Written,
 )
 from s3fanout.model.vendors import OTHER
@@ -234,6 +235,48 @@ async def test_a_destination_that_lets_nobody_read_tags_has_its_replicas_all_the
     await world.rest()
     record = world.known("a", "key")
     assert (record.state, record.differences) == (JobState.SETTLED, ())
+
+
+class Bare:
+    """A store that keeps bytes and their type, and says nothing of the rest."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    async def put(self, key: str, body: Body, attributes: ObjectAttributes) -> Written:
+        bare = ObjectAttributes({"content-type": attributes.headers["content-type"]})
+        return await self._store.put(key, body, bare)
+
+
+class WriteOnly(Bare):
+    async def head(self, _key: str, **_options: object) -> Probe:
+        raise AccessDenied("no permission s3:GetObject")
+
+
+USUAL = ObjectAttributes({"content-type": "text/plain", "cache-control": "no-cache"}, {"a": "b"})
+
+
+async def test_usual_attributes_that_a_store_drops_are_named_too(world_of: MakeWorld) -> None:
+    to = To("a", Way.STREAM, store=OTHER, wrap=Bare)  # type: ignore[arg-type]
+    world = world_of(to)
+    for key in ("one", "two"):
+        await world.receive(world.put(key, b"content", USUAL))
+        await world.rest()
+        assert world.known("a", key).differences == ("cache-control", "metadata")
+    assert world.buckets["a"].requests == {"PutObject": 2, "HeadObject": 1}
+
+
+async def test_a_destination_that_may_only_be_written_to_has_its_replicas(
+    world_of: MakeWorld,
+) -> None:
+    to = To("a", Way.STREAM, store=OTHER, wrap=WriteOnly)  # type: ignore[arg-type]
+    world = world_of(to)
+    await world.receive(world.put("key", b"content", USUAL))
+    await world.rest()
+    assert world.states("key") == {"a": JobState.SETTLED}
 
 
 async def test_a_store_is_asked_once_what_it_drops(world_of: MakeWorld) -> None:

@@ -68,8 +68,6 @@ _EXTRAS_SHOWN = frozenset(
     }
 )
 """What a look at an object shows of it beside headers, metadata and tags."""
-_RARELY_HELD = ("content-encoding", "content-language", "expires")
-"""Content headers that stores are known to drop."""
 
 
 def wanted(
@@ -191,8 +189,8 @@ def suspects(source: Present, attributes: ObjectAttributes, *, copied: bool) -> 
     if attributes.extras.encryption is not None:
         names.add(Difference.ENCRYPTION)
     if not copied:
-        names |= {name for name in _RARELY_HELD if name in attributes.headers}
-        if not all(attributes.metadata.values()):
+        names |= set(attributes.headers)
+        if attributes.metadata:
             names.add(Difference.METADATA)
         if any(checksum.full_object for checksum in source.checksums):
             names.add(Difference.CHECKSUM)

@@ -2,7 +2,7 @@
 
 What a destination does not hold is known from its vendor's table, from a refusal, or from a look at
 a replica; the last two are remembered for ``REMEMBER_S``, so that they cost one request for each
-attribute, and an object without special attributes none.
+attribute. Where the table says what the store drops, no replica is looked at for it.
 """
 
 from __future__ import annotations
@@ -256,20 +256,39 @@ class Keeper:
             asked -= {Difference.CHECKSUM}
         if vendor.loses is not None:
             return lacks | (asked & vendor.loses)
-        if replica is None and any(self._is_held(name, load.attributes) is None for name in asked):
-            probe = await self._destination.head(target)
-            replica = probe if isinstance(probe, Present) else None
-        if replica is not None:
-            seen = missing(facts, load.attributes, replica)
+        await self._see(asked, load, facts, target, replica)
+        return lacks | {name for name in asked if self._is_held(name, load.attributes) is False}
+
+    async def _see(
+        self,
+        asked: frozenset[str],
+        load: Load,
+        facts: Present,
+        target: str,
+        replica: Present | None,
+    ) -> None:
+        """Remember which of these the store holds; one look at most, if any is not known."""
+        if replica is None and all(
+            self._is_held(name, load.attributes) is not None for name in asked
+        ):
+            return
+        seen: frozenset[str] = frozenset()
+        try:
+            found = replica or await self._destination.head(target)
+        except AccessDenied:
+            pass  # Who may only write cannot look: the store is taken at its word for as long.
+        else:
+            if not isinstance(found, Present):
+                return
+            seen = missing(facts, load.attributes, found)
             if await self._lost_acl(load.attributes, target):
                 seen |= {Difference.ACL}
-            if Difference.TAGS in asked and await self._lost_tags(load, facts, replica):
-                seen |= {Difference.TAGS}
-            for name in asked:
-                self._remember(name, load.attributes, held=name not in seen)
-            return lacks | (seen & asked)
-        unheld = {name for name in asked if self._is_held(name, load.attributes) is False}
-        return lacks | unheld
+            tags = Difference.TAGS
+            is_known = self._is_held(tags, load.attributes) is True
+            if tags in asked and not is_known and await self._lost_tags(load, facts, found):
+                seen |= {tags}
+        for name in asked:
+            self._remember(name, load.attributes, held=name not in seen)
 
     async def differences_of_parts(
         self, load: Load, facts: Present, target: str, replica: Present
@@ -454,6 +473,9 @@ def _detail(name: str, attributes: ObjectAttributes) -> str:
             return extras.encryption.method if extras.encryption else ""
         case Difference.ACL:
             return _GRANTS if extras.grants else extras.acl
+        case Difference.METADATA:
+            values = attributes.metadata.values()
+            return f"{all(values)} {all(map(str.isascii, values))}"
         case _:
             return ""
 
