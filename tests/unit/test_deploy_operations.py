@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from s3fanout.deploy.dead_letters import is_selected, keys_of
-from s3fanout.deploy.doctor import aborts_uploads, concurrency_finding, denials
+from s3fanout.deploy.doctor import aborts_uploads, concurrency_finding
+from s3fanout.deploy.role import denials, reading, writing
 from s3fanout.deploy.status import merged
 from s3fanout.deploy.triggers import Trigger, TriggerState
 from s3fanout.deploy.vitals import DestinationVitals, QueueVitals
 from s3fanout.intake.job_message import job_message
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import DestinationSummary, NewJob
+from s3fanout.model.keeping import Keeping
 from s3fanout.ports.ledger import FailureSelection
 from s3fanout.service.check import Grade
 from s3fanout.service.status import health
@@ -73,6 +75,21 @@ def test_a_denial_is_found(document: Any) -> None:
 )
 def test_what_denies_nothing_of_ours_is_left_alone(document: Any) -> None:
     assert list(denials(document, ROLE, ("s3:PutObject",), OBJECT)) == []
+
+
+def test_what_settings_ask_for_needs_more_permissions() -> None:
+    plain = (reading(Keeping()), writing(Keeping()))
+    assert plain == (
+        ("s3:GetObject", "s3:GetObjectTagging"),
+        ("s3:PutObject", "s3:PutObjectTagging"),
+    )
+    keeping = Keeping(annotations=True, acl="keep")
+    more = [{*of(keeping)} - {*of(Keeping())} for of in (reading, writing)]
+    assert more == [
+        {"s3:GetObjectAnnotation", "s3:ListObjectAnnotations", "s3:GetObjectAcl"},
+        {"s3:PutObjectAnnotation", "s3:ListObjectAnnotations", "s3:PutObjectAcl"},
+    ]
+    assert "s3:PutObjectAcl" in writing(Keeping(acl="bucket-owner-full-control"))
 
 
 @pytest.mark.parametrize(

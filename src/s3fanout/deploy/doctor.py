@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -35,6 +34,7 @@ from s3fanout.decide.canary import canary_keys
 from s3fanout.decide.match import replica_key
 from s3fanout.deploy.deployment import Deployment
 from s3fanout.deploy.names import DestinationNames
+from s3fanout.deploy.role import denials, reading, writing
 from s3fanout.deploy.session import asking, error_code
 from s3fanout.deploy.triggers import TriggerState
 from s3fanout.deploy.vitals import HOUR_S, DestinationVitals, observe, require_stack
@@ -58,8 +58,6 @@ _GONE = frozenset(
     }
 )
 _PROBE = "s3fanout-doctor"
-_READS = ("s3:GetObject", "s3:GetObjectTagging")
-_WRITES = ("s3:PutObject", "s3:PutObjectTagging")
 
 
 def examine(
@@ -255,9 +253,11 @@ class _Doctor:
         rule = next(rule for rule in rules_of(settings) if rule.destination == name)
         to = settings.destinations[name]
         role = f"{self._arn}:iam::{self._account}:role/{of.role}"
+        replica = replica_key(rule.key_map, key)
+        writes = writing(rule.keeping)
         wanted: list[tuple[tuple[str, ...], str]] = [
-            (_READS, f"{self._arn}:s3:::{settings.source.bucket}/{key}"),
-            (_WRITES, f"{self._arn}:s3:::{to.bucket}/{replica_key(rule.key_map, key)}"),
+            (reading(rule.keeping), f"{self._arn}:s3:::{settings.source.bucket}/{key}"),
+            (writes, f"{self._arn}:s3:::{to.bucket}/{replica}"),
         ]
         if settings.source.kms_key is not None:
             wanted.append((("kms:Decrypt",), settings.source.kms_key))
@@ -268,7 +268,7 @@ class _Doctor:
             for actions, arn in wanted
             for action in self._refused(role, actions, arn)
         ]
-        denied = list(self._denials(to, role, replica_key(rule.key_map, key)))
+        denied = list(self._denials(to, role, replica, writes))
         yield _graded(
             not missing,
             (name, "permission"),
@@ -293,14 +293,16 @@ class _Doctor:
             if result["EvalDecision"] != "allowed":
                 yield str(result["EvalActionName"])
 
-    def _denials(self, to: Store, role: str, key: str) -> Iterator[tuple[str, str]]:
+    def _denials(
+        self, to: Store, role: str, key: str, actions: tuple[str, ...]
+    ) -> Iterator[tuple[str, str]]:
         client = self._on.session.client("s3", region=to.region)
         answer = _or_none(
             lambda: client.get_bucket_policy(Bucket=to.bucket), f"the policy of {to.bucket}"
         )
         if answer is not None:
             arn = f"{self._arn}:s3:::{to.bucket}/{key}"
-            yield from denials(json.loads(answer["Policy"]), role, _WRITES, arn)
+            yield from denials(json.loads(answer["Policy"]), role, actions, arn)
 
     def _bucket_key(self, target: str, to: Store) -> Iterator[Finding]:
         used = self._key_of(to)
@@ -451,28 +453,6 @@ def aborts_uploads(rule: Mapping[str, Any]) -> bool:
     )
 
 
-def denials(
-    document: Any, role: str, actions: tuple[str, ...], arn: str
-) -> Iterator[tuple[str, str]]:
-    """(action, statement) for each action that an unconditional Deny of a bucket policy takes.
-
-    Statements with a Condition are not judged: what they depend on is not known here.
-    """
-    for number, statement in enumerate(_listed(document.get("Statement", []))):
-        if statement.get("Effect") != "Deny" or statement.get("Condition"):
-            continue
-        principal = statement.get("Principal", {})
-        named = ["*"] if principal == "*" else _listed(principal.get("AWS", []))
-        if not {"*", role} & set(named):
-            continue
-        if not any(fnmatchcase(arn, each) for each in _listed(statement.get("Resource", []))):
-            continue
-        patterns = [each.lower() for each in _listed(statement.get("Action", []))]
-        for action in actions:
-            if any(fnmatchcase(action.lower(), each) for each in patterns):
-                yield action, str(statement.get("Sid") or f"number {number + 1}")
-
-
 def _or_none(ask: Callable[[], Any], what: str) -> Any:
     """The answer; ``None`` if there is no such bucket, or it has no such thing."""
     with asking(what):
@@ -482,10 +462,6 @@ def _or_none(ask: Callable[[], Any], what: str) -> Any:
             if error_code(error) not in _NOTHING:
                 raise
             return None
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _graded(good: bool, at: tuple[str, str], fine: str, wrong: str, hint: str) -> Finding:  # noqa: FBT001 - the first word of the sentence
