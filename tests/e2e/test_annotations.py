@@ -32,6 +32,10 @@ def annotations_of(client: Any, place: Place, key: str) -> dict[str, bytes]:
     }
 
 
+def is_of_annotations(finding: dict[str, Any]) -> bool:
+    return bool(finding["check"] == "annotations")
+
+
 def test_annotations_arrive_by_every_way_and_a_new_one_without_the_object(
     *, ministack: Server, moto: Server, install: Install, bucket_name: Callable[[str], str]
 ) -> None:
@@ -62,6 +66,9 @@ def test_annotations_arrive_by_every_way_and_a_new_one_without_the_object(
             events.append(put_event(source.bucket, key, etag=etag, size_bytes=len(content)))
         assert installation.post(message(*events)).status == 200
         installation.wait_replicated(len(CONTENTS))
+        findings = installation.read("check")["findings"]
+        graded = {each["target"]: each["grade"] for each in findings if is_of_annotations(each)}
+        assert graded == {"source": "ok", "unkept": "warning"}
         for key in CONTENTS:
             for name in kept:
                 assert annotations_of(client, to[name], key) == wanted, (name, key)

@@ -90,8 +90,10 @@ class Replicas(Section):
     annotations: Annotations = Field(
         default=Annotations.COPIED,
         description="Annotations of Amazon S3: those that the store copies along with a small "
-        "object (copied), or all (keep: one request more for each replica that is streamed or "
-        "copied in parts, three more for each annotation at most).",
+        "object (copied: the others are lost and no difference says so, with strict too, because "
+        "nothing but a request for it tells that an object has any), or all (keep: one request "
+        "more for each replica that is streamed or copied in parts, three more for each annotation "
+        "at most).",
     )
     strict: Switch = Field(
         default=False,

@@ -18,6 +18,7 @@ from s3fanout.adapters.store.s3_probe import (
     store_clock_ms,
 )
 from s3fanout.config.references import check_references
+from s3fanout.config.replicas import Annotations
 from s3fanout.config.rules import rule_of, vendor_of
 from s3fanout.config.settings import Destination, Settings
 from s3fanout.decide.backfill import unfilled
@@ -137,6 +138,7 @@ async def _source(settings: Settings, stores: Stores, tell: Tell) -> Listed | No
     await _tried("source", "tags", read_tags, tell)
     if not all(settings.copies_on_server(name) for name in settings.enabled):
         await _compared(store, smallest.key, tell)
+    await _annotations(settings, store, smallest.key, tell)
     return smallest
 
 
@@ -154,6 +156,27 @@ async def _compared(store: ObjectStore, key: str, tell: Tell) -> None:
     elif kept:
         said = f"{', '.join(sorted(kept))} is kept, and compared with what is read"
         tell(Finding("source", "checksums", Grade.OK, said))
+
+
+async def _annotations(settings: Settings, store: ObjectStore, key: str, tell: Tell) -> None:
+    """Whether the source knows annotations, and which destinations lose them. One request."""
+    enabled = settings.enabled.items()
+    kept = [name for name, to in enabled if to.annotations is Annotations.KEEP]
+    try:
+        await store.list_annotations(key)
+    except AccessDenied as error:
+        if kept:
+            tell(_failure("source", "annotations", error))
+    except S3FanoutError:
+        return  # It knows none, or the attempt would say so.
+    else:
+        tell(Finding("source", "annotations", Grade.OK, "annotations can be listed"))
+    for name in settings.enabled:
+        if name in kept or settings.copies_on_server(name):
+            continue
+        said = "annotations are not streamed: replicas lack them, and no difference says so"
+        hint = 'set annotations = "keep", for a request more for each replica, if objects have any'
+        tell(Finding(name, "annotations", Grade.WARNING, said, hint))
 
 
 async def _destination(
