@@ -55,7 +55,7 @@ def three_destinations(account: Account, name: str, *, topology: str) -> dict[st
         "lima": account.create_bucket(f"{name}-lima"),
     }
     account.configuration(
-        f'source.bucket = "{name}"\naws.topology = "{topology}"\naws.batch = 50\n'
+        f'source.bucket = "{name}"\naws.topology = "{topology}"\naws.batch = 15\n'
         f'destinations.paris.bucket = "{buckets["paris"]}"\n'
         f'destinations.tokyo = {{ bucket = "{buckets["tokyo"]}", region = "{FAR_REGION}" }}\n'
         f'destinations.lima = {{ bucket = "{buckets["lima"]}", add_prefix = "of/" }}\n'
@@ -131,7 +131,7 @@ def test_deploy_replicate_destroy_leaves_the_account_as_it_was(
     foreign = account.notifications_xml(name)
     assert all(id_ in foreign for id_ in (b"FSx", b"audit of others", b"third", b"EventBridge"))
 
-    objects = put_awkward(account, name, 200)
+    objects = put_awkward(account, name, 60)
     expected = {
         bucket: {f"of/{key}" if to == "lima" else key: body for key, body in objects.items()}
         for to, bucket in buckets.items()

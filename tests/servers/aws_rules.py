@@ -32,7 +32,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 
 from tests.servers.stack_permissions import Change, Here, asks
 
-RUNS_AT_ONCE = 8
+RUNS_AT_ONCE = 3
 """Of all functions together, for messages of topics."""
 _LOG_STREAMS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents", "logs:GetLogEvents"})
 
