@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from prometheus_client import Counter, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
+from s3fanout.awslambda.report import _ACTIONS, _UNITS
+from s3fanout.engine.delivery import UNFINISHED
 from s3fanout.service.metrics import Metrics
 from tests.docs.pages import page, rows, spans
 
@@ -52,3 +56,10 @@ def test_metrics_that_other_pages_name_exist() -> None:
     }
     assert named
     assert named - names == set()
+
+
+def test_the_page_on_functions_lists_their_metrics_and_actions() -> None:
+    (metrics,) = re.findall(r"dimension `FunctionName`: (.*?)\.\n", page("function.md"), re.DOTALL)
+    assert set(spans(metrics)) == set(_UNITS)
+    (actions,) = re.findall(r"\(`action` is (.*?);", page("function.md"), re.DOTALL)
+    assert set(spans(actions)) == {*_ACTIONS.values(), UNFINISHED}

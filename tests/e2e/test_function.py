@@ -204,12 +204,6 @@ async def test_a_key_that_s3_does_not_hold_is_a_dead_letter_and_asks_nothing(
     assert "longer than 1024 bytes" in record.error.message
 
 
-async def test_out_of_time_comes_back(world: FunctionWorld) -> None:
-    body = world.notification("k", world.put("k", b"x"), 1, "01")
-    slow = world.function(concurrency=1)
-    assert await world.deliver(slow, [body], time_s=0.0) in ([], [body])
-
-
 async def test_a_classic_function_copies_and_raises_what_it_cannot_do(
     world: FunctionWorld,
 ) -> None:

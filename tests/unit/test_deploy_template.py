@@ -251,6 +251,7 @@ def test_the_queue_hides_messages_long_enough_and_gives_up_late_enough() -> None
     assert len(fed) == 3
     assert all(queue["VisibilityTimeout"] >= 6 * 120 for queue in fed)
     assert all(queue["RedrivePolicy"]["maxReceiveCount"] >= 5 for queue in fed)
+    assert all(queue["MessageRetentionPeriod"] == 7 * 86_400 for queue in fed)
     assert all(queue["SqsManagedSseEnabled"] for queue in queues)
 
 
