@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from s3fanout.cli.options import pause_s
+from s3fanout.deploy import apply
 from s3fanout.deploy.template import CAPABILITY
-from s3fanout.model.errors import Misconfigured, Refused
+from s3fanout.model.errors import Misconfigured, Refused, Unavailable
 from s3fanout.model.limits import MIB
 from tests.e2e.account import FAR_REGION, Account, package
 from tests.e2e.installation import until
@@ -175,10 +177,24 @@ def test_an_overlap_is_refused_before_anything_is_changed_and_eventbridge_is_the
     assert account.inventory() == before
 
 
+def deploy_up_to_both_routes(account: Account) -> None:
+    """A deploy that is interrupted while events come by both routes."""
+
+    def interrupted(seconds: float) -> None:
+        if seconds == apply.OVERLAP_S:
+            raise Unavailable("interrupted")
+        pause_s(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("s3fanout.cli.deploy.pause_s", interrupted)
+        with pytest.raises(Unavailable, match="interrupted"):
+            account.run("deploy", "--yes")
+
+
 def test_the_event_route_is_changed_under_load_and_no_event_is_lost(
     account: Account, name: str
 ) -> None:
-    """There and back, while a foreign client writes all the time.
+    """There, interrupted half way, and back, while a foreign client writes all the time.
 
     Events gather in the paused queue: the emulator kills running functions when a stack changes,
     and what they had in hand would only come back after the queue's visibility timeout.
@@ -208,6 +224,9 @@ def test_the_event_route_is_changed_under_load_and_no_event_is_lost(
             account.configuration(text + 'aws.event_route = "eventbridge"\n')
             plan = account.run_json("plan")
             assert any("from sns to eventbridge" in note for note in plan["notes"])
+            deploy_up_to_both_routes(account)
+            assert b"EventBridge" in account.notifications_xml(name)
+            assert account.client("sns").list_subscriptions()["Subscriptions"]
             account.run("deploy", "--yes")
             assert account.client("sns").list_subscriptions()["Subscriptions"] == []
             account.configuration(text)

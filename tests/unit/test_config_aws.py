@@ -34,6 +34,7 @@ def test_a_section_is_enough_instead_of_an_intake() -> None:
         ('source.endpoint = "https://s3.example.com"', "source.endpoint"),
         ('destinations.paris.endpoint = "https://x.example.com"', "destinations.paris.endpoint"),
         ('destinations.paris.credentials.profile = "x"', "destinations.paris.credentials"),
+        ('destinations.paris.deletes = "replicate"', "destinations.paris.deletes"),
         ("limits.attempts_max = 4", "limits.attempts_max"),
         ('limits.request_timeout = "3m"', "limits.request_timeout"),
         ('aws.timeout = "3500ms"', "aws.timeout"),
