@@ -290,12 +290,15 @@ VENDORS: tuple[Vendor, ...] = (
         VendorName.WASABI,
         "Wasabi",
         source="docs.wasabi.com: object tagging, object lock, policies, naming conventions and "
-        "SSE-C encryption; wasabi.com API guide, object server-side encryption; read 2026-11",
+        "SSE-C encryption; wasabi.com API guide, object server-side encryption; for checksums its "
+        "answers, quoted in github.com/mattermost/mattermost/issues/27293 and "
+        "github.com/treeverse/dvc/issues/10695; read 2026-11",
         hosts=("wasabisys.com",),
         keys=KeyLimits(four_byte_characters=False),
         tags=True,
         acls=True,
         object_lock=True,
+        checksums=True,
         encryption="SSE-C",
     ),
 )
