@@ -16,7 +16,7 @@ from s3fanout.engine.verify import Finding, Tally, Verifier
 from s3fanout.model.errors import Unavailable
 from s3fanout.model.items import Batch
 from s3fanout.model.rules import Deletes, Rule, Versions
-from tests.functional.test_versions import all_of, assert_equal, deleted, versioned
+from tests.functional.versions import all_of, assert_equal, deleted, versioned
 from tests.functional.world import To, World
 
 MakeWorld = Callable[..., World]

@@ -17,12 +17,8 @@ from s3fanout.engine.copier import Replicated
 from s3fanout.engine.turns import ROUNDS_MAX, TurnTaker
 from s3fanout.model.jobs import Job, Settlement
 from s3fanout.model.turns import Answer
-from tests.simulation.functions import (
-    FunctionParts,
-    SimTurnLedger,
-    SteppedStore,
-    draw_function,
-)
+from tests.simulation.function_ports import SimTurnLedger, SteppedStore
+from tests.simulation.functions import FunctionParts, draw_function
 from tests.simulation.run import run_functions, simulate_function
 from tests.simulation.test_simulation import FRESH
 
