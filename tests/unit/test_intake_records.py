@@ -403,14 +403,6 @@ def test_ceph_reports_the_start_of_a_multipart_upload_and_it_is_no_change() -> N
     assert [event.etag for event in found.events] == ["d41d8"]
 
 
-def test_two_deliveries_share_an_id_and_the_keys_of_a_batch_delete_do_not() -> None:
-    batch: dict[str, Any] = {"responseElements": {"x-amz-request-id": "R1"}}
-    ids = [event.event_id for event in parse(record("a", **batch), record("b", **batch)).events]
-    again = [event.event_id for event in parse(record("a", **batch), record("b", **batch)).events]
-    assert ids == again
-    assert ids[0] != ids[1]
-
-
 def test_the_routes() -> None:
     assert {route: only_event(parse_key(route, "k")).route for route in ROUTES} == {
         "aws:s3": Route.S3,

@@ -96,20 +96,20 @@ class _Reader:
             self._read_records(records, payload, wrappings)
             return
         try:
-            self._read_single(document, payload, wrappings)
+            self._read_single(document, wrappings)
         except MalformedEvent as error:
             self.reject(error.reason, error.message, payload)
         except RecursionError:
             # What json.loads just managed may be too deep to be compared a few calls further down.
             self.reject("unknown-shape", "nested too deeply", payload)
 
-    def _read_single(self, document: dict[str, object], payload: bytes, wrappings: int) -> None:
+    def _read_single(self, document: dict[str, object], wrappings: int) -> None:
         if sns.is_envelope(document):
             self._unwrap(sns.unwrap(document), wrappings)
         elif document.get("source") == eventbridge.SOURCE and "detail-type" in document:
             self._keep(eventbridge.read_event(document, self._received_at_ms))
         elif seaweedfs.is_message(document):
-            for found in seaweedfs.read_message(document, payload, self._received_at_ms):
+            for found in seaweedfs.read_message(document, self._received_at_ms):
                 self._keep(found)
         elif document.get("Event") == _TEST_EVENT:
             bucket = quoted(document.get("Bucket"))

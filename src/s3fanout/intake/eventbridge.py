@@ -72,5 +72,4 @@ def read_event(document: dict[str, object], received_at_ms: int) -> ChangeEvent 
         fields.etag(content.get("etag")),
         None if kind is ChangeKind.REMOVED else fields.size_bytes(content.get("size")),
         None if attributes_only else eventbridge_order(content.get("sequencer")),
-        fields.printable(document.get("id")),
     )

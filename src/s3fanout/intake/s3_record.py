@@ -12,7 +12,6 @@ LocalStack call themselves ``aws:s3`` anyway (LocalStack writes ``%20`` for a sp
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -82,21 +81,18 @@ def read_record(
     bucket_name = fields.printable(bucket.get("name"))
     if not bucket_name:
         raise MalformedEvent("unknown-shape", "record without s3.bucket.name")
-    sequencer = content.get("sequencer")
-    key = dialect.read_key(content.get("key"))
     attributes_only = kind is ChangeKind.ATTRIBUTES_CHANGED
     event = ChangeEvent(
         dialect.route,
         name if name.isprintable() else fields.quoted(name),
         kind,
         bucket_name,
-        key,
+        dialect.read_key(content.get("key")),
         fields.instant_ms(record.get("eventTime"), received_at_ms),
         fields.printable(content.get("versionId")) or None,
         fields.etag(content.get("eTag")),
         None if kind is ChangeKind.REMOVED else fields.size_bytes(content.get("size")),
-        None if attributes_only else dialect.read_order(sequencer),
-        fields.printable(record.get("eventId")) or _event_id(record, key, sequencer),
+        None if attributes_only else dialect.read_order(content.get("sequencer")),
     )
     return dialect.noise(event) or event
 
@@ -111,11 +107,3 @@ def _check_version(version: object) -> None:
     raise MalformedEvent(
         "unknown-version", f"eventVersion is {fields.quoted(version)}, {_MAJOR_VERSION}.x is known"
     )
-
-
-def _event_id(record: dict[str, object], key: str, sequencer: object) -> str:
-    """Equal for every delivery of one event, different for the keys of one batch delete."""
-    response = record.get("responseElements")
-    request_id = response.get("x-amz-request-id") if isinstance(response, dict) else None
-    origin = fields.printable(request_id) or fields.printable(record.get("eventTime"))
-    return f"{origin}.{zlib.crc32(key.encode()):08x}.{fields.printable(sequencer)}"

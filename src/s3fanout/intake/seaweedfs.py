@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,8 +65,6 @@ class _Message:
 
     name: str
     received_at_ms: int
-    fingerprint: int
-    """Checksum of the message: there is no id, and a delivery is repeated byte for byte."""
     is_rename: bool
 
 
@@ -77,13 +74,12 @@ def is_message(document: dict[str, object]) -> bool:
 
 
 def read_message(
-    document: dict[str, object], payload: bytes, received_at_ms: int
+    document: dict[str, object], received_at_ms: int
 ) -> Iterator[ChangeEvent | Ignored]:
     """What one webhook message says: one thing, or two for a rename.
 
     Args:
         document: The decoded message, for which ``is_message`` is true.
-        payload: The message as it arrived; only its checksum is used.
         received_at_ms: When it arrived.
 
     Raises:
@@ -102,7 +98,7 @@ def read_message(
             new_path = f"{parent.rstrip('/')}/{entry_name}"
     name = fields.printable(document.get("event_type"))
     is_rename = new_path != path
-    message = _Message(name, received_at_ms, zlib.crc32(payload), is_rename)
+    message = _Message(name, received_at_ms, is_rename)
     if not is_rename:
         yield _change(message, path, old, new)
     else:
@@ -177,8 +173,6 @@ def _event(message: _Message, kind: ChangeKind, place: _Place, entry: Entry) -> 
         place.version_id,
         _etag(entry),
         None if kind is ChangeKind.REMOVED else fields.size_bytes(size),
-        None,
-        f"{newest_ns:x}.{message.fingerprint:08x}.{kind.value}",
     )
 
 

@@ -64,7 +64,6 @@ class ChangeEvent(NamedTuple):
         etag: Opaque validator without quotes; ``None`` when not sent.
         size_bytes: ``None`` when not sent.
         order: ``None`` when the route gives no order token.
-        event_id: Identity for logs; two deliveries of one event share it.
     """
 
     route: Route
@@ -77,7 +76,6 @@ class ChangeEvent(NamedTuple):
     etag: str | None = None
     size_bytes: int | None = None
     order: OrderPoint | None = None
-    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
