@@ -17,8 +17,11 @@ async def read(
 ) -> tuple[Body, int]:
     """What one destination gets, which is done with it at once."""
     options = {"taker": "to", "takers": takers, "fence": fence, "size_bytes": 5}
-    async with reads.read(key, etag=etag, **options) as found:  # type: ignore[arg-type]
-        return found
+    return await reads.read(key, handed_over, etag=etag, **options)  # type: ignore[arg-type]
+
+
+async def handed_over(body: Body, number: int) -> tuple[Body, int]:
+    return body, number
 
 
 @pytest.mark.parametrize(("first", "second", "gets"), [(7, 7, 1), (7, 8, 2), (1_048_577, 3, 2)])

@@ -17,9 +17,10 @@ class Holder:
         self.task = asyncio.ensure_future(self._hold())
 
     async def _hold(self) -> None:
-        async with self._share.in_hand(self._cost_bytes):
-            self.has = True
-            await self._done.wait()
+        await self._share.take(self._cost_bytes)
+        self.has = True
+        await self._done.wait()
+        self._share.give_back(self._cost_bytes)
 
     async def let_go(self) -> None:
         self._done.set()
@@ -74,8 +75,9 @@ async def test_who_gives_up_in_the_line_lets_the_next_one_pass() -> None:
 
 async def test_a_turn_that_came_too_late_is_given_back() -> None:
     share = Share(10)
-    async with share.in_hand(10):
-        second, third = await holders(share, 10, 10)
+    await share.take(10)
+    second, third = await holders(share, 10, 10)
+    share.give_back(10)
     second.task.cancel()  # it is its turn, and it does not know it yet
     await settled()
     assert (second.has, third.has, share.used_bytes) == (False, True, 10)

@@ -68,6 +68,8 @@ _EXTRAS_SHOWN = frozenset(
     }
 )
 """What a look at an object shows of it beside headers, metadata and tags."""
+_NOTHING: frozenset[str] = frozenset()
+_ONLY_TAGS: frozenset[str] = frozenset({Difference.TAGS})
 
 
 def wanted(
@@ -82,12 +84,16 @@ def wanted(
         acl=source.extras.acl if keeping.acl == KEEP else keeping.acl,
         grants=source.extras.grants if keeping.acl == KEEP else (),
     )
+    if extras == source.extras:
+        return source
     return replace(source, extras=NO_EXTRAS if extras == NO_EXTRAS else extras)
 
 
 def names_of(attributes: ObjectAttributes) -> frozenset[str]:
     """What of it a store may refuse or drop, and is asked for by a header of its own."""
     extras = attributes.extras
+    if extras is NO_EXTRAS:  # Most objects.
+        return _ONLY_TAGS if attributes.tags else _NOTHING
     asked = {
         Difference.STORAGE_CLASS: extras.storage_class,
         Difference.REDIRECT: extras.redirect,
@@ -120,7 +126,9 @@ def without(attributes: ObjectAttributes, name: str) -> ObjectAttributes:
 
 def not_held(attributes: ObjectAttributes, vendor: Vendor) -> frozenset[str]:
     """What of it the vendor is known to refuse."""
-    extras = attributes.extras
+    extras, asked = attributes.extras, names_of(attributes)
+    if not asked:
+        return asked
     names = set()
     if vendor.tags is False:
         names.add(Difference.TAGS)
@@ -137,7 +145,7 @@ def not_held(attributes: ObjectAttributes, vendor: Vendor) -> frozenset[str]:
         kind = "SSE-KMS" if is_kms else SSE_S3_NAME
         if kind not in vendor.encryption.split(", "):
             names.add(Difference.ENCRYPTION)
-    return names_of(attributes) & names
+    return asked & names
 
 
 def is_left_unprotected(source: ObjectAttributes, keeping: Keeping) -> bool:

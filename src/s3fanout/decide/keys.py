@@ -30,7 +30,12 @@ def why_not_held(key: str, limits: KeyLimits, size_bytes: int | None) -> str | N
         return f"it is longer than {limits.bytes_max} bytes"
     segments = key.split("/")
     longest = limits.segment_bytes_max
-    if longest is not None and any(len(each.encode()) > longest for each in segments):
+    # Most keys are shorter than that as a whole.
+    if (
+        longest is not None
+        and len(key.encode()) > longest
+        and any(len(each.encode()) > longest for each in segments)
+    ):
         return f"a segment is longer than {longest} bytes"
     # The last one may be empty: "a/" is a folder mark.
     if not limits.empty_segments and "" in segments[:-1]:

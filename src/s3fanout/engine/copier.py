@@ -251,16 +251,16 @@ class Copier:
         )
 
     async def _stream(self, job: Job, plan: Stream) -> Replicated:
-        async with self._reads.read(
+        return await self._reads.read(
             job.key,
+            lambda body, number: self._write(job, body, number),
             etag=plan.etag,
             fence=job.fence,
             size_bytes=plan.size_bytes,
             taker=self._rule.destination,
             takers=len(self._takers_of(job.key)),
             version_id=job.pinned_version_id,
-        ) as (body, number):
-            return await self._write(job, body, number)
+        )
 
     async def _write(self, job: Job, body: Body, number: int) -> Replicated:
         """Write what the read ``number`` brought."""

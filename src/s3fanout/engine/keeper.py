@@ -55,8 +55,7 @@ _GRANTS = "grants"
 """What explicit grants are remembered by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What is sent with a replica.
 
     Attributes:
@@ -331,7 +330,7 @@ class Keeper:
                 is_locked=load.attributes.extras.lock is not None,
             )
         )
-        return load if kept else replace(load, lacks=load.lacks | {Difference.ANNOTATIONS})
+        return load if kept else load._replace(lacks=load.lacks | {Difference.ANNOTATIONS})
 
     async def differences_found(
         self,

@@ -199,7 +199,9 @@ class PartReads:
         may_read_ahead = taker not in group.detached and number not in group.parts
         if may_read_ahead and self.held_bytes + cost_bytes <= self._budget_bytes // 2:
             self._begin(group, number)
-        async with self._shares.of(taker).in_hand(cost_bytes):
+        share = self._shares.of(taker)
+        await share.take(cost_bytes)
+        try:
             if number not in group.parts:
                 await self._wait_for_room(group, number)
             part = group.parts.get(number) or self._begin(group, number)
@@ -216,6 +218,8 @@ class PartReads:
                 failed = part.task.done() and (part.task.cancelled() or part.task.exception())
                 if failed or (not part.awaiting and not part.users):
                     self._drop(group, number, part)
+        finally:
+            share.give_back(cost_bytes)
 
     async def close(self) -> None:
         """Cancel what is being read and forget everything."""

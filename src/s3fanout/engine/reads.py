@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from s3fanout.engine.doubts import Etags
 from s3fanout.engine.looks import SharedLooks
@@ -33,6 +33,7 @@ from s3fanout.model.vendors import Vendor
 from s3fanout.ports.object_store import ObjectStore
 from s3fanout.ports.system import Clock
 
+Used = TypeVar("Used")
 _Pinned = tuple[str, str, str | None]
 """Key, etag and, if it is not the current object, version id."""
 
@@ -97,10 +98,10 @@ class SharedReads:
         """Memory of all that is being read, kept or sent."""
         return self._used_bytes + self.parts.held_bytes
 
-    @asynccontextmanager
     async def read(
         self,
         key: str,
+        use: Callable[[Body, int], Awaitable[Used]],
         *,
         etag: str,
         fence: int,
@@ -108,11 +109,12 @@ class SharedReads:
         taker: str,
         takers: int,
         version_id: str | None = None,
-    ) -> AsyncIterator[tuple[Body, int]]:
-        """The object ``key`` at ``etag`` for as long as it is used, and the number of its read.
+    ) -> Used:
+        """What ``use`` makes of the object ``key`` at ``etag``, which is held for as long.
 
         Args:
             key: Source key.
+            use: Gets the object, and the number of its read.
             etag: The read is pinned to it.
             fence: Of the job that asks.
             size_bytes: Expected size; memory is reserved for it before the read starts.
@@ -121,19 +123,23 @@ class SharedReads:
             version_id: Of the object, if it is not the current one.
 
         Raises:
-            StoreError: As ``ObjectStore.get``, the same for all who share the read.
+            StoreError: As ``ObjectStore.get``, the same for all who share the read; as ``use``.
         """
         pinned = (key, etag, version_id)
         cost_bytes = size_bytes + ENTRY_OVERHEAD_BYTES
-        async with self._shares.of(taker).in_hand(cost_bytes):
+        share = self._shares.of(taker)
+        await share.take(cost_bytes)
+        try:
             entry = await self._entry(pinned, fence, cost_bytes, takers)
             entry.users += 1
             entry.takers_left -= 1
             try:
                 # Shielded: one destination that stops must not end the read of the others.
-                yield await asyncio.shield(entry.task), entry.number
+                return await use(await asyncio.shield(entry.task), entry.number)
             finally:
                 self._used(pinned, entry)
+        finally:
+            share.give_back(cost_bytes)
 
     def _used(self, pinned: _Pinned, entry: _Entry) -> None:
         """One user less."""

@@ -9,11 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 class Share:
@@ -24,17 +19,17 @@ class Share:
         self._line: deque[tuple[int, asyncio.Future[None]]] = deque()
         self.used_bytes = 0
 
-    @asynccontextmanager
-    async def in_hand(self, cost_bytes: int) -> AsyncIterator[None]:
+    async def take(self, cost_bytes: int) -> None:
         """Have ``cost_bytes`` more in hand, as soon as it is this one's turn."""
         if self._line or not self._fits(cost_bytes):
             await self._turn(cost_bytes)
         else:
             self.used_bytes += cost_bytes
-        try:
-            yield
-        finally:
-            self._give_back(cost_bytes)
+
+    def give_back(self, cost_bytes: int) -> None:
+        """Have what was taken in hand no longer."""
+        self.used_bytes -= cost_bytes
+        self._go_on()
 
     async def _turn(self, cost_bytes: int) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -45,12 +40,8 @@ class Share:
             if turn.cancelled():
                 self._go_on()  # who is behind may be smaller
             else:
-                self._give_back(cost_bytes)
+                self.give_back(cost_bytes)
             raise
-
-    def _give_back(self, cost_bytes: int) -> None:
-        self.used_bytes -= cost_bytes
-        self._go_on()
 
     def _go_on(self) -> None:
         while self._line:

@@ -170,13 +170,13 @@ def tag_count(headers: Mapping[str, str]) -> int:
 
 def _extras(headers: Mapping[str, str]) -> Extras:
     storage_class = headers.get("x-amz-storage-class", "")
-    extras = Extras(
-        storage_class="" if storage_class == "STANDARD" else storage_class,
-        redirect=headers.get("x-amz-website-redirect-location", ""),
-        encryption=_encryption(headers),
-        lock=_lock(headers),
-    )
-    return NO_EXTRAS if extras == NO_EXTRAS else extras
+    if storage_class == "STANDARD":
+        storage_class = ""
+    redirect = headers.get("x-amz-website-redirect-location", "")
+    encryption, lock = _encryption(headers), _lock(headers)
+    if not (storage_class or redirect or encryption or lock):
+        return NO_EXTRAS
+    return Extras(storage_class, redirect, encryption, lock)
 
 
 def _encryption(headers: Mapping[str, str]) -> Encryption | None:
@@ -193,12 +193,12 @@ def _encryption(headers: Mapping[str, str]) -> Encryption | None:
 
 
 def _lock(headers: Mapping[str, str]) -> ObjectLock | None:
-    lock = ObjectLock(
-        mode=headers.get(f"{_LOCK}mode", ""),
-        retain_until=headers.get(f"{_LOCK}retain-until-date", ""),
-        legal_hold=headers.get(f"{_LOCK}legal-hold", "") == "ON",
-    )
-    return None if lock == ObjectLock() else lock
+    mode = headers.get(f"{_LOCK}mode", "")
+    retain_until = headers.get(f"{_LOCK}retain-until-date", "")
+    legal_hold = headers.get(f"{_LOCK}legal-hold", "") == "ON"
+    if not (mode or retain_until or legal_hold):
+        return None
+    return ObjectLock(mode, retain_until, legal_hold)
 
 
 def _checksums(headers: Mapping[str, str], etag: str) -> tuple[Checksum, ...]:
@@ -231,8 +231,9 @@ def _content_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-@lru_cache(maxsize=64)  # answers of one second have one date
+@lru_cache(maxsize=512)
 def _date_ms(text: str) -> int:
+    """Unix milliseconds; kept, because what was written together has one second."""
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, OverflowError):  # the latter from an offset of many digits
