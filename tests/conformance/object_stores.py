@@ -35,6 +35,8 @@ class Quirk(StrEnum):
     """A write to a bucket that does not exist makes it (SeaweedFS, for an identity that may)."""
     CREDENTIALS_UNCHECKED = "credentials-unchecked"
     """Any access key and secret are welcome (an emulator)."""
+    COPIED_PARTS_TELL_NO_CHECKSUMS = "copied-parts-tell-no-checksums"
+    """A part that was copied has no checksum, whatever the upload was begun with (emulators)."""
     COPIED_PARTS_HAVE_OTHER_ETAGS = "copied-parts-have-other-etags"
     """The etag of a part that was copied is not the digest of its bytes."""
     COPIES_LOSE_CHECKSUMS = "copies-lose-checksums"
@@ -155,6 +157,7 @@ PROFILES: Mapping[str, Profile] = {
     "ministack": Profile(
         quirks=frozenset(
             {
+                Quirk.COPIED_PARTS_TELL_NO_CHECKSUMS,
                 Quirk.CREDENTIALS_UNCHECKED,
                 Quirk.KEYS_UNLIMITED,
                 Quirk.LAYOUT_UNTOLD,

@@ -255,6 +255,42 @@ async def test_parts_are_copied_by_the_store(
     assert (written.etag == etag) is not subject.has(Quirk.COPIED_PARTS_HAVE_OTHER_ETAGS)
 
 
+async def test_copied_parts_have_checksums_that_make_the_composite_one_of_the_source(
+    subject: Subject, store: ObjectStore, replica: ObjectStore, unique: str
+) -> None:
+    kind = ChecksumAlgorithm.CRC32
+    bodies = [part_of(content, kind) for content in (FIRST, SECOND)]
+    composite = composite_of_parts(kind, [body.checksum for body in bodies])
+    upload_id = await store.create_upload(unique, PLAIN, checksum=composite)
+    parts = [
+        await store.upload_part(unique, upload_id, number, body, checksum=kind)
+        for number, body in enumerate(bodies, 1)
+    ]
+    etag = (await store.complete_upload(unique, upload_id, parts, checksum=composite)).etag
+    upload_id = await replica.create_upload(unique, PLAIN, checksum=composite)
+    size = PART + len(SECOND)
+    copied = [
+        await replica.upload_part_copy(
+            unique,
+            upload_id,
+            number,
+            source_bucket=subject.source,
+            source_key=unique,
+            if_match=etag,
+            first=first,
+            last=last,
+        )
+        for number, first, last in ((1, 0, PART - 1), (2, PART, size - 1))
+    ]
+    if subject.has(Quirk.NO_CHECKSUMS) or subject.has(Quirk.COPIED_PARTS_TELL_NO_CHECKSUMS):
+        assert [part.checksum for part in copied] == ["", ""]
+        await replica.abort_upload(unique, upload_id)
+        return
+    assert [part.checksum for part in copied] == [body.checksum for body in bodies]
+    await replica.complete_upload(unique, upload_id, copied, checksum=composite)
+    assert (await present(replica, unique)).checksums == (composite,)
+
+
 async def test_a_part_of_another_state_is_not_copied(
     subject: Subject, store: ObjectStore, replica: ObjectStore, unique: str
 ) -> None:

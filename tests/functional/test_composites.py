@@ -29,6 +29,7 @@ PART = 20
 SIZES = (PART, PART, PART, PART, len(CONTENT) - 4 * PART)
 """Not the size that is wanted (10): it has to be asked for."""
 FAR = To("a", way=Way.STREAM)
+COPIED = replace(LIMITS, copy_bytes_max=4, copy_part_bytes=10)
 CRC32 = ChecksumAlgorithm.CRC32
 ALGORITHMS = pytest.mark.parametrize(
     "algorithm",
@@ -184,4 +185,81 @@ async def test_an_object_in_parts_of_several_sizes_is_read_twice_and_the_differe
     assert stored.content == CONTENT
     assert stored.checksums[0].algorithm == told.algorithm
     assert stored.checksums != (told,)
+    assert world.known("a", "key").differences == ("checksum-type",)
+
+
+@ALGORITHMS
+async def test_a_replica_that_the_store_copies_in_parts_has_the_composite_checksum(
+    world_of: MakeWorld, algorithm: ChecksumAlgorithm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3fanout.adapters.store.memory.computable", frozenset)
+    world = world_of(To("a"), limits=COPIED)
+    message, told = await put(world, algorithm)
+    await world.receive(message)
+    await world.rest()
+    stored = world.buckets["a"].objects["key"]
+    assert (stored.content, stored.checksums) == (CONTENT, (told,))
+    assert world.known("a", "key").reason == "written in parts, checked by checksum"
+    assert world.known("a", "key").differences == ()
+    assert world.source.requests["GetObject"] == 0
+
+
+@pytest.mark.parametrize("wrap", [lambda store: store, ListsNoChecksums])
+async def test_a_copy_in_parts_goes_on_with_the_parts_that_are_there(
+    world_of: MakeWorld, wrap: Callable[[ObjectStore], ObjectStore]
+) -> None:
+    broken = Line(
+        Fault(Unavailable("reset", operation="x")), operation="UploadPartCopy", first=4, last=4
+    )
+    world = world_of(To("a", script=written([broken]), wrap=wrap), limits=COPIED)
+    message, told = await put(world, CRC32)
+    await world.receive(message)
+    await world.rest()
+    assert codes(world) == ["unavailable"]
+    assert world.buckets["a"].objects["key"].checksums == (told,)
+    requests = world.buckets["a"].requests
+    assert (requests["CreateMultipartUpload"], requests["UploadPartCopy"]) == (1, len(SIZES))
+
+
+class TellsNoChecksumsOfCopies:
+    """A store that tells the checksum of no part that it copied, as ministack."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def upload_part_copy(self, *words: object, **options: object) -> UploadedPart:
+        part = await self._inner.upload_part_copy(*words, **options)  # type: ignore[arg-type]
+        return replace(part, checksum="")
+
+
+async def test_a_store_that_tells_no_checksums_of_copied_parts_is_asked_once_and_it_is_named(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(To("a", wrap=TellsNoChecksumsOfCopies), limits=COPIED)  # type: ignore[arg-type]
+    for uploads in (2, 3):
+        message, _ = await put(world, CRC32)
+        await world.receive(message)
+        await world.rest()
+        assert world.buckets["a"].objects["key"].content == CONTENT
+        assert world.known("a", "key").differences == ("checksum",)
+        assert world.buckets["a"].requests["CreateMultipartUpload"] == uploads
+    assert codes(world) == []
+    uploads_left = await world.buckets["a"].list_uploads()
+    assert not uploads_left
+
+
+async def test_a_copy_of_parts_of_several_sizes_has_another_checksum_and_that_is_named(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(To("a"), limits=COPIED)
+    message, told = await put(world, CRC32, (PART, PART - 5, PART, PART, len(CONTENT) - 75))
+    await world.receive(message)
+    await world.rest()
+    stored = world.buckets["a"].objects["key"]
+    assert stored.content == CONTENT
+    assert stored.checksums != (told,)
+    assert codes(world) == []
     assert world.known("a", "key").differences == ("checksum-type",)

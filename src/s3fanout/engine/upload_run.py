@@ -50,7 +50,7 @@ class UploadRun:
         told: The source's checksum that what is read is compared with.
         sent: MD5 digests of the parts that this attempt sent, by number.
         checksums: Of the algorithm of ``told``, of the parts that this process read for the upload,
-            by number.
+            or that the store copied and told, by number.
     """
 
     source: Source
@@ -78,6 +78,12 @@ class UploadRun:
         self.sent[number] = body.md5_hex
         if body.checksum:
             self.checksums[number] = body.checksum
+
+    def copied(self, part: UploadedPart) -> None:
+        """The store made a part by itself."""
+        self.done[part.number] = part
+        if part.checksum:
+            self.checksums[part.number] = part.checksum
 
     def parts(self) -> list[UploadedPart]:
         """Those that are there, in order."""

@@ -239,7 +239,8 @@ class ObjectStore(Protocol):
         """Make part ``number`` of bytes ``first`` to ``last``, inclusive, of another object.
 
         One request. A store may ignore ``if_match`` without a word: the caller reads the source
-        again before it completes the upload.
+        again before it completes the upload. The part has a checksum of the algorithm that the
+        upload was begun with, if the store tells it.
 
         Raises:
             SourceChanged: The source's etag is another one.

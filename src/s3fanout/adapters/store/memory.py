@@ -319,8 +319,9 @@ class MemoryStore(MemoryAnnotations):
         self._request("UploadPartCopy", key)
         sources = self._objects_of(source_bucket, "UploadPartCopy")
         source = _pinned(sources, source_key, if_match, "UploadPartCopy", source_version_id)
-        content = part_of(source.content[first : last + 1])
-        return self._uploads.put_part(key, upload_id, number, content)
+        algorithm = self._uploads.composite_of(key, upload_id)
+        content = part_of(source.content[first : last + 1], algorithm)
+        return self._uploads.put_part(key, upload_id, number, content, algorithm)
 
     async def list_parts(self, key: str, upload_id: str) -> Sequence[UploadedPart]:
         self._request("ListParts", key)

@@ -87,6 +87,15 @@ class MemoryUploads:
         upload.parts[number] = kept
         return _uploaded(number, kept)
 
+    def composite_of(self, key: str, upload_id: str) -> ChecksumAlgorithm | None:
+        """The algorithm of which each part has a checksum, if it was begun with one.
+
+        Raises:
+            UploadGone: There is no such upload.
+        """
+        checksum = self._upload(key, upload_id, "UploadPartCopy").checksum
+        return None if checksum is None or checksum.full_object else checksum.algorithm
+
     def parts(self, key: str, upload_id: str) -> list[UploadedPart]:
         """Parts so far, by number.
 

@@ -171,8 +171,8 @@ class S3Multipart(S3Client):
                 **self._source_key_headers,
             },
         )
-        etag = self._parsed(operation, key, answer, parse_part_copy_result)
-        return UploadedPart(number, etag, last - first + 1)
+        etag, checksum = self._parsed(operation, key, answer, parse_part_copy_result)
+        return UploadedPart(number, etag, last - first + 1, checksum)
 
     async def list_parts(self, key: str, upload_id: str) -> Sequence[UploadedPart]:
         parts: list[UploadedPart] = []

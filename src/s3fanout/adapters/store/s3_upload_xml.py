@@ -36,14 +36,16 @@ def parse_upload_id(body: bytes) -> str | ErrorDocument:
     raise Unavailable("broken answer: no upload id")
 
 
-def parse_part_copy_result(body: bytes) -> str | ErrorDocument:
-    """The etag of a part that was copied.
+def parse_part_copy_result(body: bytes) -> tuple[str, str] | ErrorDocument:
+    """The etag of a part that was copied, and its checksum, if the store tells one.
 
     Raises:
         Unavailable: Not such a document.
     """
     root = _root(body, "CopyPartResult")
-    return root if isinstance(root, ErrorDocument) else unquoted(text_of(root, "ETag"))
+    if isinstance(root, ErrorDocument):
+        return root
+    return unquoted(text_of(root, "ETag")), _checksum(root)
 
 
 def parse_complete_result(body: bytes) -> str | ErrorDocument:
