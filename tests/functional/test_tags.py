@@ -17,6 +17,7 @@ from s3fanout.model.limits import Limits
 from s3fanout.model.objects import Body, ObjectAttributes, Present, Probe
 from s3fanout.model.vendors import OTHER, Vendor, VendorName, vendor_named
 from s3fanout.ports.object_store import ObjectStore
+from s3fanout.service.check import tags_of_source
 from tests.functional.world import To, World
 
 MakeWorld = Callable[..., World]
@@ -161,3 +162,17 @@ async def test_what_knows_no_tags_is_asked_once_and_what_fails_is_tried_again(
     source.refusal = None
     await world.rest()
     world.assert_equal()
+
+
+async def test_check_says_how_tags_are_found_out(world_of: MakeWorld) -> None:
+    unknown = Unavailable("not implemented", status=501, s3_code="NotImplemented")
+    world, source = world_with(world_of, To("a", Way.STREAM), refusal=unknown)
+    world.put("key")
+    store: Any = source
+    assert await tags_of_source(store, "key", OTHER) == "objects have no tags: the store knows none"
+    source.refusal = None
+    assert await tags_of_source(store, "key", AWS) == "tags can be read"
+    assert "a request for each streamed object" in await tags_of_source(store, "key", OTHER)
+    source.refusal = DENIED
+    with pytest.raises(AccessDenied):
+        await tags_of_source(store, "key", AWS)

@@ -22,6 +22,7 @@ from s3fanout.config.replicas import Annotations
 from s3fanout.config.rules import rule_of, vendor_of
 from s3fanout.config.settings import Destination, Settings
 from s3fanout.decide.backfill import unfilled
+from s3fanout.decide.keeping import NO_TAGS_CODES
 from s3fanout.decide.match import common_prefix
 from s3fanout.model.abilities import NO, YES, Ability
 from s3fanout.model.errors import AccessDenied, Misconfigured, S3FanoutError, StoreError
@@ -128,18 +129,35 @@ async def _source(settings: Settings, stores: Stores, tell: Tell) -> Listed | No
             )
         return "can be read"
 
-    async def read_tags() -> str:
-        await store.get_tags(smallest.key)
-        return "tags can be read"
-
     if not await _tried("source", "read", read, tell):
         return None
+    kind = vendor_of(settings.source) or await StoreVendor(store, clock=system_clock())()
     # S3 does not tell those who may not read tags that an object has any: replicas would lack them.
-    await _tried("source", "tags", read_tags, tell)
+    await _tried("source", "tags", lambda: tags_of_source(store, smallest.key, kind), tell)
     if not all(settings.copies_on_server(name) for name in settings.enabled):
         await _compared(store, smallest.key, tell)
     await _annotations(settings, store, smallest.key, tell)
     return smallest
+
+
+async def tags_of_source(store: ObjectStore, key: str, kind: Vendor) -> str:
+    """How the tags of objects are found out, for people. One request.
+
+    Raises:
+        StoreError: They may not be read, or the store does not answer.
+    """
+    try:
+        await store.get_tags(key)
+    except StoreError as error:
+        if error.s3_code not in NO_TAGS_CODES:
+            raise
+        return "objects have no tags: the store knows none"
+    if kind.tells_tags or kind.tags is False:
+        return "tags can be read"
+    return (
+        "tags can be read, which costs a request for each streamed object until the store has told "
+        "how many one of them has"
+    )
 
 
 async def _compared(store: ObjectStore, key: str, tell: Tell) -> None:
