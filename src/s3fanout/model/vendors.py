@@ -258,6 +258,8 @@ VENDORS: tuple[Vendor, ...] = (
         tags=False,
         acls=False,
         object_lock=True,
+        # Refused by name until mid-2025 (github.com/ClickHouse/ClickHouse/pull/107318, read
+        # 2026-11): should one still be, it is sent without.
         checksums=True,
         encryption="SSE-S3, SSE-C",
         storage_classes="STANDARD",
