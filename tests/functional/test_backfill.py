@@ -14,7 +14,7 @@ from s3fanout.adapters.journal.memory import MemoryJournal
 from s3fanout.adapters.store.faulty import Call, Fault
 from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.decide.backfill import Choice
-from s3fanout.engine.backfill import Backfill, listed
+from s3fanout.engine.backfill import LATER_MAX, Backfill, listed
 from s3fanout.model.errors import (
     AccessDenied,
     CheckpointMismatch,
@@ -43,12 +43,15 @@ class Walk:
         for number in range(count):
             self.source.objects[f"k{number:05}"] = StoredObject.of(b"%d" % number)
 
-    def backfill(self, *, fingerprint: str = "f", dry_run: bool = False) -> Backfill:
+    def backfill(
+        self, *, fingerprint: str = "f", dry_run: bool = False, later_max: int = LATER_MAX
+    ) -> Backfill:
         return Backfill(
             rules=RULES,
             books=self.journal,
             clock=self.clock,
             fingerprint=fingerprint,
+            later_max=later_max,
             dry_run=dry_run,
         )
 
@@ -85,6 +88,18 @@ async def test_everything_is_queued_once_and_what_is_equal_is_passed_over() -> N
     walk.source.objects["k00007"] = StoredObject.of(b"changed, and the event was lost")
     again = await walk.backfill().run(walk.batches(None))
     assert again.choices["paris"] == {Choice.EQUAL: 2500, Choice.QUEUE: 1}
+
+
+async def test_a_long_queue_makes_the_listing_wait_until_it_is_worked_off() -> None:
+    walk = Walk()
+    page = 1000
+    running = asyncio.ensure_future(walk.backfill(later_max=page - 1).run(walk.batches(None)))
+    for waiting in (page, page, 500):
+        await walk.clock.advance(60)
+        assert [each.later for each in await walk.journal.summaries()] == [waiting] * 2
+        await walk.settle_all()
+    await walk.clock.advance(60)
+    assert (await running).items == 2500
 
 
 async def test_killed_it_goes_on_behind_the_last_page_and_repeats_one_at_most() -> None:

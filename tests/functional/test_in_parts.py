@@ -188,10 +188,18 @@ async def test_a_crash_sends_again_only_what_was_in_flight(world_of: MakeWorld, 
 
 
 @WAYS
+@pytest.mark.parametrize(
+    ("time_s", "handed_over"),
+    [(1.5, [4, 8]), (0.5, [2, 4, 6, 8, PARTS])],
+    ids=["in time", "the last part lands late"],
+)
 async def test_a_deadline_hands_over_and_nothing_is_copied_twice(
-    world_of: MakeWorld, way: Way
+    world_of: MakeWorld, way: Way, time_s: float, handed_over: list[int]
 ) -> None:
-    """Another process goes on with the same ``ports.uploads``; the clock decides when to stop."""
+    """Another process goes on with the same ``ports.uploads``; the clock decides when to stop.
+
+    Where the last part lands late, who goes on has nothing left to do but to complete the object.
+    """
     world = world_of(To("a", way=way), limits=LIMITS)
     await world.journal.pause("a", now_ms=0, reason="attempts are made by hand")
     world.put("key", CONTENT, ATTRIBUTES)
@@ -202,11 +210,11 @@ async def test_a_deadline_hands_over_and_nothing_is_copied_twice(
     )
     outcomes: list[Outcome] = []
     while not outcomes or isinstance(outcomes[-1], Unfinished):
-        stop_at_s = world.clock.monotonic_s() + 1.5
+        stop_at_s = world.clock.monotonic_s() + time_s
         attempt = asyncio.ensure_future(world.copiers["a"].attempt(job, stop_at_s=stop_at_s))
         await world.clock.run_until(attempt.done, within_s=60)
         outcomes.append(attempt.result())
-    assert [o.parts_done for o in outcomes if isinstance(o, Unfinished)] == [4, 8]
+    assert [o.parts_done for o in outcomes if isinstance(o, Unfinished)] == handed_over
     assert count(world, part_operation(way)) == PARTS
     assert world.buckets["a"].objects["key"].content == CONTENT
 
