@@ -122,13 +122,14 @@ class Account:
         The emulator sends that line only until the notifications are written for the first time.
         """
         seen: list[bytes] = []
-        client = self.client_of("s3", self.server.access_key, self.server.secret_key)
-        operation = "after-call.s3.GetBucketNotificationConfiguration"
-        client.meta.events.register(
-            operation, lambda http_response, **_: seen.append(http_response.content)
-        )
-        client.get_bucket_notification_configuration(Bucket=bucket)
-        client.close()
+
+        def see(http_response: Any, **_: object) -> None:
+            seen.append(http_response.content)
+
+        s3, answered = self.client("s3"), "after-call.s3.GetBucketNotificationConfiguration"
+        s3.meta.events.register(answered, see)
+        s3.get_bucket_notification_configuration(Bucket=bucket)
+        s3.meta.events.unregister(answered, see)
         return seen[0].removeprefix(b'<?xml version="1.0" encoding="UTF-8"?>\n')
 
     def keys(self, bucket: str) -> set[str]:

@@ -398,7 +398,9 @@ def deploy_as_the_cli_does(
         Capabilities=[CAPABILITY],
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
     )
-    client.get_waiter("change_set_create_complete").wait(StackName=stack, ChangeSetName="c")
+    client.get_waiter("change_set_create_complete").wait(
+        StackName=stack, ChangeSetName="c", WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+    )
     client.execute_change_set(StackName=stack, ChangeSetName="c")
     client.get_waiter("stack_create_complete").wait(
         StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 120}

@@ -34,6 +34,8 @@ from tests.servers.stack_permissions import Change, Here, asks
 
 RUNS_AT_ONCE = 3
 """Of all functions together, for messages of topics."""
+BATCHES_AT_ONCE = 2
+"""Of one queue. Each needs a process, which starts for longer than it works."""
 _LOG_STREAMS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents", "logs:GetLogEvents"})
 
 
@@ -47,6 +49,7 @@ def main() -> None:
     ask_for_keys_of_buckets(iam)
     tell_counts_to_readers(iam)
     queue_messages_of_topics()
+    deliver_few_batches_at_once()
     end_removed_functions()
     importlib.import_module("ministack.app").main()
 
@@ -234,6 +237,17 @@ def queue_messages_of_topics() -> None:
             deliver(*message)
 
     vars(topics).update(_deliver_to_lambda=deliver_when_free)
+
+
+def deliver_few_batches_at_once() -> None:
+    """Two are enough for batches to overtake each other."""
+    functions: Any = importlib.import_module("ministack.services.lambda_svc")
+    allowed = functions._sqs_esm_concurrency
+
+    def few(*of: Any) -> int:
+        return min(BATCHES_AT_ONCE, int(allowed(*of)))
+
+    vars(functions).update(_sqs_esm_concurrency=few)
 
 
 def end_removed_functions() -> None:
