@@ -45,8 +45,10 @@ async def copies_s(stores: Sequence[S3Store], key: str) -> float:
 
 
 def make_buckets(server: Server) -> None:
+    """Empty ones that were written to: SeaweedFS makes a bucket's volumes then, in a second."""
     for bucket in BUCKETS:
         create_bucket(server, bucket)
+    asyncio.run(_open_volumes(server))
 
 
 def fill(server: Server, count: int, size_bytes: int) -> list[Written]:
@@ -61,6 +63,14 @@ def body_of(key: str, seed: str, size_bytes: int) -> Body:
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     sha256 = hashlib.sha256(content).hexdigest()
     return Body(Present(key, len(content), md5), content, md5, sha256)
+
+
+async def _open_volumes(server: Server) -> None:
+    for bucket in BUCKETS:
+        to = store(server, bucket)
+        await to.put("first", body_of("first", bucket, 1024), ObjectAttributes())
+        await to.delete("first")
+        await to.close()
 
 
 async def _fill(source: S3Store, count: int, size_bytes: int) -> list[Written]:

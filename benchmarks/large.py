@@ -58,7 +58,6 @@ def main() -> None:
 
 def _measure(directory: Path, source: Server, other: Server, written: Written) -> None:
     make_buckets(other)
-    asyncio.run(_open_volumes(other))
     targets = [Target(bucket, other, "s3fanout/") for bucket in BUCKETS]
     usage = _replicate(_fresh(directory), source, targets, written)
     asyncio.run(_compare(other, targets, written))
@@ -120,11 +119,6 @@ async def _write(server: Server, size_bytes: int) -> Written:
     """The object, uploaded in parts of 8 MiB as the usual tools do."""
     await asyncio.to_thread(create_bucket, server, SOURCE)
     return Written(KEY, await _upload(server, SOURCE, KEY, size_bytes), size_bytes)
-
-
-async def _open_volumes(server: Server) -> None:
-    """SeaweedFS makes a bucket's volumes when it is first written to, which takes a second."""
-    await asyncio.gather(*(_upload(server, bucket, "first", PART_BYTES) for bucket in BUCKETS))
 
 
 async def _upload(server: Server, bucket: str, key: str, size_bytes: int) -> str:
