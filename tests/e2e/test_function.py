@@ -229,7 +229,7 @@ def _form(key: str) -> str:
 async def test_a_large_object_is_continued_by_other_invocations_and_copied_once(
     world: FunctionWorld,
 ) -> None:
-    """A 6 GiB object in small: 16 parts of 5 MiB stand for 48 of 128 MiB; functions of 6 s."""
+    """A 6 GiB object in small: 16 parts of 5 MiB stand for 24 of 256 MiB; functions of 6 s."""
     part_bytes, parts = 5 * MIB, 16
     content = random.Random(1).randbytes(parts * part_bytes - 7)
     etag = world.put("big", content, Metadata={"kept": "yes"}, ContentType="video/x")

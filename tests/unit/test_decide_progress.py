@@ -55,7 +55,7 @@ def test_the_line_says_all_of_it() -> None:
     [
         (None, True, 1),
         (5 * GIB, True, 1),
-        (5 * GIB + 1, True, 2 + 41),
+        (5 * GIB + 1, True, 2 + 21),
         (None, False, 2),
         (8 * MIB, False, 2),
         (8 * MIB + 1, False, 2 + 2 * 2),

@@ -31,7 +31,8 @@ class Limits:
         part_bytes: Largest object that is streamed in one piece; larger ones in parts of this size.
         part_bytes_min: Smallest part.
         copy_bytes_max: Largest object that is copied by one CopyObject; larger ones in parts.
-        copy_part_bytes: Size of those, where the source's own is not known.
+        copy_part_bytes: Size of those, where the source's own is not known. One has to be copied
+            within the time of a request, and each costs the store some beside its bytes.
         parts_in_flight: Parts of one replica that are written at a time.
         stream_bytes: Memory for what was read and is shared by destinations: half of it for whole
             objects, half for parts.
@@ -49,7 +50,7 @@ class Limits:
     part_bytes: int = 8 * MIB
     part_bytes_min: int = PART_BYTES_MIN
     copy_bytes_max: int = COPY_BYTES_MAX
-    copy_part_bytes: int = 128 * MIB
+    copy_part_bytes: int = 256 * MIB
     parts_in_flight: int = 4
     stream_bytes: int = 128 * MIB
     circuit_failures: int = 5
