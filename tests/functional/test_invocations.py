@@ -166,7 +166,7 @@ class Home:
     def _fault(self, call: Call) -> Fault | None:
         return self.faults.get(call.key)
 
-    def put(self, key: str, content: bytes = b"content") -> str:
+    def put(self, key: str, content: bytes = b"content", *, sequencer: str = "01") -> str:
         """Write a source object; the body of its message."""
         stored = StoredObject.of(content, ObjectAttributes(), now_ms=self.clock.now_ms())
         self.source.objects[key] = stored
@@ -181,7 +181,7 @@ class Home:
                     "key": key,
                     "eTag": stored.etag,
                     "size": len(content),
-                    "sequencer": "01",
+                    "sequencer": sequencer,
                 },
             },
         }
@@ -241,6 +241,16 @@ def test_only_what_failed_comes_back_and_after_our_own_delay() -> None:
         "replicated",
         "waiting",
     ]
+
+
+@pytest.mark.parametrize("names", [("old", "new"), ("new", "old")])
+def test_the_newest_of_a_batch_leads_the_one_attempt_for_its_key(names: tuple[str, str]) -> None:
+    home = Home()
+    old, new = home.put("k", b"old", sequencer="01"), home.put("k", b"newer", sequencer="02")
+    bodies = {"old": old, "new": new}
+    assert home.deliver({name: bodies[name] for name in names}) == set()
+    assert home.replica.objects["k"].content == b"newer"
+    assert home.replica.requests["CopyObject"] == 1, "no hint was outdated"
 
 
 @pytest.mark.parametrize(
