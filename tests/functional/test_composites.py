@@ -221,6 +221,24 @@ async def test_a_copy_in_parts_goes_on_with_the_parts_that_are_there(
     assert (requests["CreateMultipartUpload"], requests["UploadPartCopy"]) == (1, len(SIZES))
 
 
+async def test_a_copy_whose_checksums_are_not_listed_comes_to_an_end_in_a_row_of_processes(
+    world_of: MakeWorld,
+) -> None:
+    reset = Fault(Unavailable("reset", operation="x"))
+    script = [Line(reset, operation="UploadPartCopy", first=call, last=call) for call in (4, 8)]
+    world = world_of(To("a", script=written(script), wrap=ListsNoChecksums), limits=COPIED)  # type: ignore[arg-type]
+    message, _ = await put(world, CRC32)
+    await world.receive(message)
+    for failures in (1, 2):
+        await world.clock.run_until(lambda wanted=failures: len(codes(world)) == wanted)  # type: ignore[misc]
+        await world.crash()
+    await world.rest()
+    assert world.buckets["a"].objects["key"].content == CONTENT
+    assert world.known("a", "key").differences == ("checksum",)
+    assert world.buckets["a"].requests["CreateMultipartUpload"] == 2
+    assert not await world.buckets["a"].list_uploads()
+
+
 class TellsNoChecksumsOfCopies:
     """A store that tells the checksum of no part that it copied, as ministack."""
 

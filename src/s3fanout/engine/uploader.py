@@ -187,7 +187,12 @@ class Uploader:
                     wanted = set(range(1, layout.count + 1)) - set(missing_parts(layout, parts))
                     done = {part.number: part for part in parts if part.number in wanted}
                     checksums = self._part_checksums.of(known.upload_id)
-                    return UploadRun(source, known, layout, done, carried, checksums)
+                    run = UploadRun(source, known, layout, done, carried, checksums)
+                    if self._way is Way.STREAM or len(run.done) == len(done):
+                        return run
+                    # Checksums of copied parts are not listed: a row of processes, each of which
+                    # has time for some parts only, would never have those of all.
+                    self._copies_tell_checksums = False
             await self._destroy(known)
         chosen = await self._layout(job.key, source)
         if chosen is None:
