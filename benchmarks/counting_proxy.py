@@ -16,7 +16,8 @@ from tests.servers.server import LOOPBACK, Server, closed_port, serving
 
 _PROXY = """\
   log_format counted escape=none
-    '$request_method $uri $body_bytes_sent $status $msec =$http_x_amz_copy_source_if_match';
+    '$request_method $uri $body_bytes_sent $status $msec =$http_x_amz_copy_source_if_match '
+    '?$args';
   server {{
     listen {address};
     access_log {directory}/requests counted;
@@ -28,6 +29,7 @@ _PROXY = """\
       proxy_request_buffering off;
       proxy_set_header Host $http_host;
       proxy_set_header Connection "";
+      proxy_pass_header Server;
     }}
   }}
 """
@@ -57,7 +59,7 @@ class CountingProxy:
         """
         found = [
             (method, path, int(size))
-            for method, path, size, _, _, _ in self._lines()
+            for method, path, size, _, _, _, _ in self._lines()
             if path != "/"  # the look whether it is up
         ]
         if not found:
@@ -68,7 +70,7 @@ class CountingProxy:
         """Every copy by the store that was pinned to an etag and answered with 200 so far."""
         return [
             Copied(bucket, key, etag[1:].strip('"'), float(at_s))
-            for method, path, _, status, at_s, etag in self._lines()
+            for method, path, _, status, at_s, etag, _ in self._lines()
             if method == "PUT" and status == "200" and etag != "="
             for bucket, _, key in [path.removeprefix("/").partition("/")]
         ]
@@ -78,12 +80,22 @@ class CountingProxy:
             yield from map(str.split, lines)
 
     def bytes_of_objects(self, bucket: str) -> int:
-        """Bytes of all answers to ``GET`` of an object so far."""
-        return sum(
-            size
-            for method, path, size in self.requests()
-            if method == "GET" and path.startswith(f"/{bucket}/") and path != f"/{bucket}/"
-        )
+        """Bytes of all answers to ``GET`` of an object so far; its tags are none of them.
+
+        Raises:
+            ToolFailed: There are none.
+        """
+        sizes = [
+            int(size)
+            for method, path, size, _, _, _, query in self._lines()
+            if method == "GET"
+            and path.startswith(f"/{bucket}/")
+            and path != f"/{bucket}/"
+            and not query.startswith("?tagging")
+        ]
+        if not sizes:
+            raise ToolFailed("no object was read through the counting proxy")
+        return sum(sizes)
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def _configuration(
     for name, target in targets.items():
         lines.append(f'destinations.{name}.bucket = "{target.bucket}"')
         if target.server.endpoint == source.endpoint:
-            # Objects here carry nothing special, and a proxy hides whose store it is.
+            # Objects here carry nothing special, and the null server is of no known kind.
             lines.append(f'destinations.{name}.attributes = "copied"')
         if target.prefix:
             lines.append(f'destinations.{name}.add_prefix = "{target.prefix}"')
