@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from s3fanout.engine.part_reads import PATIENCE_S
 from s3fanout.engine.uploader import Unfinished
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job, JobState
+from s3fanout.model.limits import MIB, Limits
 from s3fanout.model.objects import (
     ObjectAttributes,
 )
@@ -231,6 +233,23 @@ async def test_the_etag_of_an_object_uploaded_in_parts_is_kept(
     assert world.buckets["a"].objects["key"].etag == etag
     assert etag.endswith("-5")
     assert "checked by the etag that both sides have" in world.known("a", "key").reason
+
+
+@WAYS
+async def test_a_part_size_that_is_not_told_is_guessed_from_the_usual_ones(
+    world_of: MakeWorld, way: Way
+) -> None:
+    """11 MiB in three parts: by the etag they can be of 5 MiB, and 8 MiB are wanted."""
+    world = world_of(To("a", way=way), limits=Limits(part_bytes=8 * MIB, copy_bytes_max=MIB))
+    content = b"x" * (11 * MIB)
+    parts = [content[at : at + 5 * MIB] for at in range(0, len(content), 5 * MIB)]
+    digests = b"".join(hashlib.md5(part, usedforsecurity=False).digest() for part in parts)
+    etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-3"
+    stored = StoredObject.of(content, ATTRIBUTES, now_ms=world.clock.now_ms())
+    world.source.objects["key"] = replace(stored, etag=etag)
+    await world.receive(world.message("key", etag=etag, size_bytes=len(content)))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].etag == etag
 
 
 async def test_where_copied_parts_have_other_etags_the_sources_layout_is_not_asked_for(
