@@ -26,7 +26,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.model.events import ChangeKind
-from s3fanout.model.jobs import DestinationSummary, Job, JobState, ReplicaRecord, Settlement
+from s3fanout.model.jobs import (
+    EARLIER_ETAGS_MAX,
+    DestinationSummary,
+    Job,
+    JobState,
+    ReplicaRecord,
+    Settlement,
+)
 from s3fanout.model.objects import Absent, Probe
 from s3fanout.model.removals import DELETES_HELD
 from s3fanout.model.rules import Deletes
@@ -313,10 +320,14 @@ class Audit:
             )
 
     def _may_be_unknown(self, place: Place, where: Where) -> None:
-        """A replica of ours whose etag nobody could know: its answer was lost."""
+        """A replica of ours whose etag nobody could know: its answer was lost.
+
+        Nor is it known after more changes than the ledger remembers the hints of.
+        """
         options = self._world.options
         unknowable = place.opaque or place.lies or options.opaque_source or options.large
         unknowable = unknowable or not options.hints
+        unknowable = unknowable or len(self.history[where[1]]) > EARLIER_ETAGS_MAX
         lost = options.crashes or options.stops or options.lost_after or options.false_412
         self._require(unknowable, f"converges: {where} should be known as ours")
         self._require(

@@ -128,8 +128,8 @@ class SimStore:
             world.effect()
             self._process.check()
         if not world.calm and world.chance(world.options.lost_after):
-            self._count_fault()
             await asyncio.sleep(world.latency_s())
+            self._count_fault()
             raise Unavailable(
                 "the answer got lost",
                 maybe_applied=operation in WRITES,
