@@ -61,6 +61,20 @@ async def test_only_the_owner_claims(beside: SqliteJournal) -> None:
         await claim(beside)
 
 
+async def test_the_owner_does_what_its_summaries_say_of_pauses(
+    journal: SqliteJournal, beside: SqliteJournal
+) -> None:
+    await accept(journal, new_job())
+    await beside.pause("a", now_ms=START_MS, reason="moving")
+    (summary,) = await journal.summaries()
+    assert summary.paused_reason == "moving"
+    assert await claim(journal) == []
+    await beside.resume("a")
+    (summary,) = await journal.summaries()
+    assert summary.paused_at_ms is None
+    assert len(await claim(journal)) == 1
+
+
 async def test_the_owner_notices_a_pause_and_a_resumption(
     journal: SqliteJournal, beside: SqliteJournal, clock: StandingClock
 ) -> None:

@@ -221,7 +221,7 @@ class Session:
             return
         self._looked_at_s = now_s
         self._looking = True
-        self._submit(Look(_outside, self._looked))
+        self._submit(Look(outside, self._looked))
 
     def _mend_due_times(self, now_ms: int) -> None:
         """A clock that was ahead left times at which nothing would happen for long."""
@@ -250,6 +250,7 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _outside(connection: Connection) -> tuple[int, dict[str, float | None]]:
+def outside(connection: Connection) -> tuple[int, dict[str, float | None]]:
+    """What may have changed by another process: whether anything did, and who is paused."""
     version = reads.data_version(connection)
     return version, reads.destinations(connection)

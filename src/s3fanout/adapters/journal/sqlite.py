@@ -27,6 +27,7 @@ from s3fanout.adapters.journal.session import (
     OUTSIDE_POLL_S,
     Opened,
     Session,
+    outside,
 )
 from s3fanout.adapters.journal.states import UNSETTLED, check_settleable
 from s3fanout.adapters.journal.writer import Accept, Change, Look, Settle
@@ -331,7 +332,15 @@ class SqliteJournal(Session):
         return await self._change(lambda file: file.redrive(selection, now_ms), apply)
 
     async def summaries(self) -> Sequence[DestinationSummary]:
-        return await self._read(reads.summaries, self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        found = await self._read(reads.summaries, now_ms)
+        if self._ownership is not None and any(
+            (each.paused_at_ms is not None) != self._is_paused(each.destination, now_ms)
+            for each in found
+        ):
+            # Paused or resumed by another process a moment ago: what is told here is so.
+            await self._through(partial(Look, outside), self._looked)
+        return found
 
     async def pause(
         self, destination: str, *, now_ms: int, reason: str, ends_at_ms: int | None = None
