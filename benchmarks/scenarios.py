@@ -194,7 +194,7 @@ def one_store(bench: Bench) -> list[Line]:
 
 def two_stores(bench: Bench) -> list[Line]:
     """C: one bucket to three of another store; then few objects, with the reads counted."""
-    count, size_bytes = bench.count(1_000), 64 * 1024
+    count, size_bytes = bench.count(5_000), 64 * 1024
     replicas, peers = count * len(BUCKETS), Peers(bench.fresh())
     with real_store(bench) as source, real_store(bench) as other:
         objects = fill(source, count, size_bytes)
