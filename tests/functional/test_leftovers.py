@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -12,22 +12,14 @@ from s3fanout.adapters.store.memory_uploads import part_of
 from s3fanout.engine.leftovers import AGE_S, Swept, UploadSweeper
 from s3fanout.model.errors import Refused, Unavailable
 from s3fanout.model.jobs import JobState
-from s3fanout.model.limits import Limits
 from s3fanout.model.objects import ObjectAttributes
 from s3fanout.model.rules import KeyMap
+from tests.functional import in_parts
 from tests.functional.clock import quiet
+from tests.functional.in_parts import CONTENT, MakeWorld
 from tests.functional.world import To, World
 
-MakeWorld = Callable[..., World]
-PART = 10
-LIMITS = Limits(
-    part_bytes=PART,
-    part_bytes_min=1,
-    copy_bytes_max=PART,
-    copy_part_bytes=PART,
-    circuit_failures=99,
-)
-CONTENT = bytes(range(95))
+LIMITS = replace(in_parts.LIMITS, circuit_failures=99)
 DAY_S = 24 * 3600.0
 NOBODY = Swept(0, 0)
 

@@ -200,7 +200,8 @@ class SharedReads:
                 key, if_match=etag, size_bytes_max=self._part_bytes, version_id=version_id
             )
         )
-        return replace(body, facts=await self.tags.known(body.facts, version_id=version_id))
+        facts = await self.tags.known(body.facts, version_id=version_id)
+        return body if facts is body.facts else replace(body, facts=facts)
 
     def _make_room(self, cost_bytes: int) -> bool:
         """Forget bodies that nobody is using, oldest first, until ``cost_bytes`` fit."""

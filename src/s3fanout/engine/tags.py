@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
@@ -44,7 +45,7 @@ class Tags:
         self._store = store
         self._vendor = vendor
         self._clock = clock
-        self._views: dict[tuple[bool, bool], _View] = {}
+        self._views: defaultdict[tuple[bool, bool], _View] = defaultdict(_View)
         """By whether it was a probe or a read, and of a version: each has a permission of its own,
         and a store may tell in one and not in the other."""
 
@@ -62,7 +63,7 @@ class Tags:
             StoreError: They could not be read for another reason.
         """
         is_probe = facts.attributes.tags is None
-        view = self._views.setdefault((is_probe, version_id is not None), _View())
+        view = self._views[is_probe, version_id is not None]
         if facts.tag_count:
             view.heard.told(self._clock.monotonic_s())
             if not is_probe:
