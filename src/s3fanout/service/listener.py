@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 KEEPALIVE_S = 75.0
 """Idle time of a sender's connection; MinIO reuses connections for a minute."""
+CLOSE_S = 2.0
+"""For requests that are in hand at the end. One whose body still comes was not accepted, and its
+sender may take a minute: it would hold the stop for longer than who stops us waits."""
 
 
 class Listener:
@@ -32,7 +35,12 @@ class Listener:
 
     @classmethod
     async def start(
-        cls, app: web.Application, listen: ListenAddress, *, limits: HeadLimits | None = None
+        cls,
+        app: web.Application,
+        listen: ListenAddress,
+        *,
+        limits: HeadLimits | None = None,
+        close_s: float = CLOSE_S,
     ) -> Listener:
         """Listen for ``app``.
 
@@ -40,7 +48,11 @@ class Listener:
             Misconfigured: The address cannot be had.
         """
         runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=KEEPALIVE_S, handle_signals=False
+            app,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_S,
+            shutdown_timeout=close_s,
+            handle_signals=False,
         )
         await runner.setup()
         served = runner.server
@@ -59,6 +71,6 @@ class Listener:
         return cls(runner, server)
 
     async def close(self) -> None:
-        """Take no more connections, finish requests, close."""
+        """Take no more connections, finish requests that do not take long, close."""
         self._server.close()
         await self._runner.cleanup()
