@@ -9,13 +9,13 @@ import pytest
 
 from s3fanout.adapters.store.faulty import Fault, Line, written
 from s3fanout.adapters.store.memory_uploads import part_of
-from s3fanout.engine.leftovers import AGE_S, Swept, UploadSweeper
+from s3fanout.engine.leftovers import AGE_S, INTERVAL_S, Swept, UploadSweeper, sweep_for_ever
 from s3fanout.model.errors import Refused, Unavailable
 from s3fanout.model.jobs import JobState
 from s3fanout.model.objects import ObjectAttributes
 from s3fanout.model.rules import KeyMap
 from tests.functional import in_parts
-from tests.functional.clock import quiet
+from tests.functional.clock import VirtualClock, quiet
 from tests.functional.in_parts import CONTENT, MakeWorld
 from tests.functional.world import To, World
 
@@ -195,6 +195,22 @@ async def test_uploads_of_a_destination_that_is_switched_off_go_at_once(
     assert await sweep(world, is_off=True) == Swept(known=1, unknown=0)
     assert uploads(world) == {"theirs"}
     assert not world.journal._uploads
+
+
+async def test_it_looks_at_the_start_and_again_and_again_also_after_a_failure() -> None:
+    looked_at_s: list[float] = []
+    clock = VirtualClock()
+
+    class Looking:
+        async def sweep(self) -> Swept:
+            looked_at_s.append(clock.monotonic_s())
+            raise Unavailable("down")
+
+    looking = asyncio.ensure_future(sweep_for_ever([Looking()], clock=clock))  # type: ignore[list-item]
+    await clock.advance(2 * INTERVAL_S)
+    assert looked_at_s == [0, INTERVAL_S, 2 * INTERVAL_S]
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
 
 
 def uploads_of_key(world: World, key: str) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from s3fanout.adapters.store.faulty import Call, Fault, Line, written
 from s3fanout.adapters.store.memory import StoredObject
+from s3fanout.model.errors import Refused
 from s3fanout.model.jobs import JobState
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import ObjectAttributes, Written
@@ -246,6 +247,19 @@ async def test_a_hot_key_costs_copies_only_of_what_is_newest(world_of: MakeWorld
     await world.rest()
     assert world.requests() == {"CopyObject": 2}
     world.assert_equal()
+
+
+async def test_objects_are_not_logged_one_by_one(
+    world_of: MakeWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    refused = Line(Fault(Refused("no")), key="refused")
+    world = world_of(To("a", script=written([refused])), To("b"))
+    for key in ("copied", "refused", "copied"):
+        await world.receive(world.put(key))
+    await world.rest()
+    assert world.states("refused") == {"a": JobState.DEAD, "b": JobState.SETTLED}
+    assert [each for each in caplog.messages if "copied" in each or "refused" in each] == []
 
 
 async def test_a_change_of_attributes_is_copied(world_of: MakeWorld) -> None:

@@ -387,7 +387,9 @@ async def test_bytes_that_have_not_the_checksum_of_the_whole_are_never_given_out
 # --- asking again ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("said", [Unavailable("reset"), error(500, "InternalError"), answer(502)])
+@pytest.mark.parametrize(
+    "said", [Unavailable("reset"), error(500, "InternalError"), answer(502), answer(504)]
+)
 async def test_a_read_that_failed_soon_is_asked_for_once_more(said: Response | Unavailable) -> None:
     again: list[str] = []
     store, transport = store_of(said, answer(body=b"x"), on_again=again.append)

@@ -76,6 +76,28 @@ asyncio.run(main())
         assert len(await claim(journal)) == 1000
 
 
+async def test_a_backup_of_a_running_ledger_is_a_ledger(
+    journal: SqliteJournal, path: Path, clock: StandingClock
+) -> None:
+    """As docs/operating.md says how it is taken and put back."""
+    await accept(journal, *(new_job(str(number)) for number in range(3)))
+    await claim(journal, 1)
+    (statement,) = re.findall(
+        r'`sqlite3 ledger\.db "(.+?)"`', (ROOT / "docs" / "operating.md").read_text("utf-8")
+    )
+    copy = path.parent / "copy.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement.replace("backup.db", str(copy)))
+    await accept(journal, new_job("after the backup"))
+    await journal.close()
+    for file in path.parent.glob(f"{path.name}-*"):
+        file.unlink()
+    copy.replace(path)
+    async with opened(path, clock) as restored:
+        assert sorted(job.key for job in await claim(restored)) == ["0", "1", "2"]
+        assert await accept(restored, new_job("new")) == 1
+
+
 async def test_only_the_owner_makes_a_ledger(path: Path, clock: StandingClock) -> None:
     with pytest.raises(Misconfigured, match="no ledger"):
         await SqliteJournal.open(path, clock=clock, exclusive=False)
