@@ -24,7 +24,7 @@ class Poller:
         self._clock = clock
         self._loops = loops
         self._tasks: list[asyncio.Task[None]] = []
-        self.last_error: S3FanoutError | None = None
+        self.last_error: Exception | None = None
         """Why the newest poll failed; ``None`` while polls work."""
 
     def start(self) -> None:
@@ -50,6 +50,11 @@ class Poller:
             except S3FanoutError as error:
                 if self.last_error is None:
                     LOG.warning("polling failed, trying again: %s (%s)", error, error.hint)
+                self.last_error = error
+                await self._clock.sleep(ERROR_WAIT_S)
+            except Exception as error:
+                # Nobody waits for a loop to end: events would stop, and nothing would say so.
+                LOG.exception("polling failed by a defect of s3fanout, trying again")
                 self.last_error = error
                 await self._clock.sleep(ERROR_WAIT_S)
             else:
