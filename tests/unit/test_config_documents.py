@@ -46,6 +46,8 @@ def test_the_template_with_everything_uncommented_works() -> None:
         assert loaded.warnings == ()
         unset.append({path for path, origin in loaded.origins.items() if origin == "default"})
     assert unset[0] & unset[1] == set(), "the templates leave no setting out"
+    of_deployments = {"aws", "source.kms_key", "destinations.replica.account"}
+    assert unset[0] == of_deployments, "nor does the daemon's leave out one that a daemon uses"
 
 
 def test_the_templates_values_are_the_defaults_where_there_are_any() -> None:

@@ -51,7 +51,7 @@ _DAEMON_SECTIONS: Final = frozenset({"intake", "server", "ledger"})
 _DAEMON_SETTINGS: Final = frozenset(
     {"endpoint", "addressing", "ca_file", "copy", "customer_key", "deletes"}
 )
-_AWS_SETTINGS: Final = frozenset({"kms_key", "account"})
+_AWS_SETTINGS: Final = frozenset({("source", "kms_key"), ("destinations", ANY_NAME, "account")})
 _NOTES: Final = {
     f"destinations.{DESTINATION}": "Without an endpoint it is in the source's store: what is left "
     "out of the next five settings is the source's. With one it stands alone."
@@ -94,7 +94,7 @@ def _belongs(path: tuple[str, ...], *, aws: bool) -> bool:
     if path[0] == "aws":
         return aws
     if not aws:
-        return path[-1] not in _AWS_SETTINGS
+        return path not in _AWS_SETTINGS
     is_of_daemon = path[0] in _DAEMON_SECTIONS or path[-1] in _DAEMON_SETTINGS
     return not is_of_daemon and path != ("destinations", ANY_NAME, "credentials")
 
