@@ -16,9 +16,11 @@ import pytest
 
 from s3fanout.cli.main import root
 from s3fanout.cli.status_view import COLUMNS, HEALTH_STYLE
+from s3fanout.config.aws import Aws
 from s3fanout.config.load import parse
 from s3fanout.config.settings import Limits, Server
 from s3fanout.config.units import format_size
+from s3fanout.model.vendors import VENDORS
 from s3fanout.service.verify import ReportFormat
 from tests.docs.pages import blocks, first_spans, page, rows, sections, spans
 from tests.tidy.repository import ROOT, SOURCE, files, name_of, python_files, tree_of
@@ -118,20 +120,41 @@ def test_the_readmes_configuration_is_what_its_comments_say() -> None:
     }
 
 
-def test_the_readmes_numbers_are_those_of_the_benchmarks() -> None:
-    measured = {
-        cells[0]: float(cells[1].split()[0])
-        for cells in rows(page("benchmarks.md"))
-        if cells[1:]
-        if re.match(r"[A-E] ", cells[0]) and re.match(r"\d+\.\d+(?: |$)", cells[1])
+def measured() -> dict[str, str]:
+    """Of each row of the table of the benchmarks, what was seen."""
+    return {
+        name: seen
+        for name, seen, *_ in rows(page("benchmarks.md"))
+        if re.match(r"[A-E] .", name) and re.match(r"\d+\.\d", seen)
     }
+
+
+def test_the_readmes_numbers_are_those_of_the_benchmarks() -> None:
+    seen = {name: float(text.split()[0]) for name, text in measured().items()}
     said = " ".join(README.split())
-    assert f"{measured['B objects/s, × s5cmd']}× s5cmd's bulk copy on a real store" in said
-    assert f"and {measured['B objects/s, × rclone']:.1f}× rclone" in said
+    assert f"{seen['B objects/s, × s5cmd']}× s5cmd's bulk copy on a real store" in said
+    assert f"and {seen['B objects/s, × rclone']:.1f}× rclone" in said
     assert "at half of its CPU" in said
-    assert round(measured["B CPU, share of s5cmd's"], 1) == 0.5
+    assert round(seen["B CPU, share of s5cmd's"], 1) == 0.5
     assert "at one request per replica" in said
-    assert measured["B requests per replica"] == 1
+    assert seen["B requests per replica"] == 1
+
+
+def test_the_memory_to_plan_for_is_that_of_the_benchmarks() -> None:
+    (seen,) = (text for name, text in measured().items() if name.startswith("E memory at rest"))
+    least, *_, most = (round(float(each), -1) for each in seen.split(" / "))
+    said = " ".join(page("operating.md").split())
+    assert f"*Memory*: {least:.0f} MiB with a thousand keys, {most:.0f} MiB from about" in said
+
+
+def test_stores_whose_copies_keep_the_class_are_those_that_the_readme_names() -> None:
+    (named,) = re.findall(r"keep the storage\s+class \((.+?)\)", README)
+    keeping = {each.name.value for each in VENDORS if each.copies_keep_class}
+    assert set(named.lower().split(", ")) == keeping
+
+
+def test_the_readmes_default_of_the_topology_is_the_default() -> None:
+    assert f"(`{Aws().topology}`, the default)" in README
 
 
 def test_what_is_installed_is_there() -> None:

@@ -196,6 +196,27 @@ async def test_answers_that_refuse_many_objects_open_the_circuit(world_of: MakeW
     assert len(world.unsettled()) == 5
 
 
+@pytest.mark.parametrize("between", [Refused("no", status=400), Throttled("slow down")], ids=repr)
+@pytest.mark.parametrize("of_source", [True, False])
+async def test_any_other_answer_begins_the_count_of_failures_anew(
+    world_of: MakeWorld, between: StoreError, *, of_source: bool
+) -> None:
+    lines = [Line(Fault(between), key="between"), Line(Fault(Unavailable("down")))]
+    world = (
+        world_of(To("a", way=Way.STREAM), source_script=written(lines))
+        if of_source
+        else world_of(To("a", script=written(lines)))
+    )
+    opened = world.reports.source_circuits if of_source else world.reports.circuits
+    for key in ("key-0", "key-1", "key-2", "key-3", "between", "key-4", "key-5", "key-6", "key-7"):
+        await world.receive(world.put(key))
+        await quiet()
+    assert opened == []
+    await world.receive(world.put("key-7", b"again"))
+    await quiet()
+    assert opened == [("a", True)]
+
+
 async def test_a_lost_answer_is_made_good(world_of: MakeWorld) -> None:
     lost = Fault(Unavailable("reset", maybe_applied=True), applied=True)
     world = world_of(To("a", script=written([Line(lost, last=1)])))
