@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
+from s3fanout.adapters.store.classify import _ACTIONS
 from s3fanout.cli.main import root
 from s3fanout.cli.status_view import COLUMNS, HEALTH_STYLE
 from s3fanout.config.aws import Aws
@@ -222,3 +223,11 @@ def log_fields() -> Iterator[str]:
 def test_the_page_lists_the_fields_of_the_log() -> None:
     always = {"at", "level", "logger", "message", "error"}
     assert set(log_fields()) | always == set(first_spans(sections(page("operating.md"))["Logs"]))
+
+
+def test_the_page_names_every_permission_that_an_operation_needs() -> None:
+    needed = {found for text in _ACTIONS.values() for found in re.findall(r"\w+:[A-Z]\w+", text)}
+    iam = (SOURCE / "deploy" / "iam.py").read_text("utf-8")
+    needed |= set(re.findall(r'"(s3:[A-Z]\w+)"', iam))
+    assert {"s3:ListMultipartUploadParts", "s3:PutObjectRetention", "kms:Decrypt"} <= needed
+    assert needed - set(spans(sections(page("operating.md"))["Permissions"])) == set()
