@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from s3fanout.model.jobs import JobState
 from s3fanout.model.rules import Deletes, KeyMap
 from tests.functional.world import To, World
@@ -28,6 +30,24 @@ async def test_the_second_key_is_refused_with_both_keys_named(world_of: MakeWorl
     assert refused.error.message == (
         "'two/x' and 'one/x' have one replica key, 'flat/x', and 'one/x' has it"
     )
+
+
+@pytest.mark.parametrize(("template", "commits"), [("flat/{name}", 2), ("archive/{key}", 0)])
+async def test_only_a_template_that_may_collide_costs_a_commit_for_each_attempt(
+    world_of: MakeWorld, monkeypatch: pytest.MonkeyPatch, template: str, commits: int
+) -> None:
+    world, claimed = world_of(To("a", key_map=KeyMap(template=template))), list[str]()
+    claim = world.journal.claim_replica_key
+
+    async def counted(destination: str, target: str, key: str, **options: str) -> str:
+        claimed.append(target)
+        return await claim(destination, target, key, **options)
+
+    monkeypatch.setattr(world.journal, "claim_replica_key", counted)
+    for content in (b"first", b"second"):
+        await world.receive(world.put("one/x", content))
+        await world.rest()
+    assert len(claimed) == commits
 
 
 async def test_the_owner_goes_on_being_replicated_also_after_a_restart(world_of: MakeWorld) -> None:

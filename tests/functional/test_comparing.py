@@ -151,11 +151,16 @@ async def test_the_first_copy_of_an_object_costs_no_look() -> None:
     assert pair.source.requests["HeadObject"] == before
 
 
-async def test_what_was_copied_is_compared_and_left_alone_if_equal() -> None:
+@pytest.mark.parametrize(("tags", "requests"), [(None, 2), ({"a": "b"}, 4)])
+async def test_what_was_copied_is_compared_and_left_alone_if_equal(
+    tags: dict[str, str] | None, requests: int
+) -> None:
     pair = Pair()
-    etag = await pair.put(b"x")
+    etag = await pair.put(b"x", tags)
     await pair.attempt(etag)
+    before = pair.source.requests + pair.replica.requests
     found = await pair.attempt(etag)
+    assert (pair.source.requests + pair.replica.requests - before).total() == requests
     assert found == Replicated(etag, 1, etag, "the replica is equal already", wrote=False)
     assert pair.copier.count == 1
 

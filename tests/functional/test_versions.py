@@ -190,11 +190,18 @@ async def test_one_new_version_costs_one_page_of_each_history(world_of: MakeWorl
     await world.receive(world.message("key"))
     await world.rest()
     assert_equal(world)
-    before = world.requests()
+    before, kept = world.requests(), list[str]()
+
+    async def note(name: str) -> None:
+        if name == "keep_versions":
+            kept.append(name)
+
+    world.journal.before = note
     await world.receive(world.put("key", b"one more"))
     await world.rest()
     assert_equal(world)
     assert world.requests() - before == {"ListObjectVersions": 2, "CopyObject": 1}
+    assert len(kept) == 2, "before it is written, and after"
 
 
 async def test_what_was_there_before_stays_below(world_of: MakeWorld) -> None:
