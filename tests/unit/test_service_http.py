@@ -243,11 +243,15 @@ async def test_a_body_that_does_not_come_is_given_up(
 async def test_a_ledger_that_fails_asks_the_sender_to_come_again(
     client: Client, daemon: AnsweringDaemon
 ) -> None:
+    """It says nothing of what was accepted: of a message that was kept in part, the jobs were."""
     daemon.error = LedgerUnavailable("disk full")
-    for method, path in (("POST", "/events"), ("GET", "/api/v1/status")):
+    for method, path, hint in (
+        ("POST", "/events", "send all of it again"),
+        ("GET", "/api/v1/status", "ask again"),
+    ):
         answer = await client.request(method, path, data=b"{}", headers=BEARER)
         error = (await answer.json())["error"]
-        assert (answer.status, error["message"]) == (503, "disk full")
+        assert (answer.status, error["message"], error["hint"]) == (503, "disk full", hint)
         assert answer.headers["Retry-After"] == str(RETRY_AFTER_S)
 
 
@@ -257,6 +261,7 @@ async def test_a_daemon_that_stops_accepts_nothing_more(
     daemon.draining = True
     answer = await client.post("/events", data=b"{}", headers=BEARER)
     assert answer.status == 503
+    assert (await answer.json())["error"]["hint"] == "nothing was accepted: send it again"
     assert answer.headers["Retry-After"] == str(RETRY_AFTER_S)
     assert daemon.bodies == []
 

@@ -140,12 +140,13 @@ def _webhook(daemon: Daemon, body_s: float) -> Handler:
                 {"Connection": "close"},
             )
         if daemon.draining:
-            return _try_again("the daemon is stopping")
+            return _try_again("the daemon is stopping", "nothing was accepted: send it again")
         try:
             receipt = await daemon.receive(body)
         except LedgerUnavailable as error:
             LOG.error("event refused, the sender must send again: %s", error)  # noqa: TRY400
-            return _try_again(error.message)
+            # Of a message with malformed records the jobs may be accepted, and are known then.
+            return _try_again(error.message, "send all of it again")
         kept_only = receipt.malformed and not receipt.events and not receipt.ignored
         return web.json_response(
             _receipt_document(receipt),
@@ -239,7 +240,7 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         return _problem(HTTPStatus(error.status), "http", error.reason, "")
     except LedgerUnavailable as error:
-        return _try_again(error.message)
+        return _try_again(error.message, "ask again")
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception:
@@ -263,12 +264,12 @@ def _receipt_document(receipt: Receipt) -> Json:
     }
 
 
-def _try_again(reason: str) -> web.Response:
+def _try_again(reason: str, hint: str) -> web.Response:
     return _problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "not-ready",
         reason,
-        "nothing was accepted: send it again",
+        hint,
         {"Retry-After": str(RETRY_AFTER_S)},
     )
 
