@@ -201,6 +201,19 @@ async def test_what_is_known_of_the_replica_stays_until_it_is_settled_again(
     assert (record.source_etag, record.source_version_id, record.replica_etag) == (None,) * 3
 
 
+async def test_the_etags_of_the_last_eight_changes_are_known_until_the_replica_is(
+    world: World,
+) -> None:
+    """What was begun for any of them may have been written: a delete has to know it as ours."""
+    for number in range(11):
+        await world.accept(new_job(etag=str(number)))
+    record = await record_of(world)
+    assert (record.etag, record.earlier_etags) == ("10", tuple("23456789"))
+    await world.journal.settle([settlement(await world.claim_one(), replica_etag="r")])
+    await world.accept(new_job(etag="newer"))
+    assert (await record_of(world)).earlier_etags == ()
+
+
 async def test_an_overtaken_settlement_is_refused(world: World) -> None:
     await world.accept(new_job("old"), new_job("k"))
     other, job = (await world.claim())[::-1]
@@ -209,6 +222,17 @@ async def test_an_overtaken_settlement_is_refused(world: World) -> None:
     assert list(outcomes) == [True, False][:: 1 if other.key == "old" else -1]
     assert (await record_of(world)).state is JobState.READY
     assert (await record_of(world, "old")).state is JobState.SETTLED
+
+
+async def test_what_an_overtaken_attempt_made_of_the_replica_is_known(world: World) -> None:
+    await world.accept(new_job(etag="old"))
+    job = await world.claim_one()
+    await world.accept(new_job(etag="newer"))
+    wrote = settlement(job, source_etag="s", replica_etag="r", differences=("acl",))
+    assert list(await world.journal.settle([wrote])) == [False]
+    record = await record_of(world)
+    assert (record.state, record.etag, record.settled_at_ms) == (JobState.READY, "newer", None)
+    assert (record.source_etag, record.replica_etag, record.differences) == ("s", "r", ("acl",))
 
 
 async def test_many_settlements_of_one_call_are_answered_one_by_one(world: World) -> None:

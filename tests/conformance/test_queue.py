@@ -430,3 +430,16 @@ async def test_the_jobs_of_one_call_share_a_fence_and_those_of_the_next_have_a_g
     await world.accept(new_job("c"))
     fences = {job.key: job.fence for job in await world.claim()}
     assert fences["a"] == fences["b"] < fences["c"]
+
+
+async def test_calls_at_the_same_time_share_no_fence(world: World) -> None:
+    """Also where one transaction serves many of them."""
+    await asyncio.gather(
+        *(
+            world.accept(new_job(f"{n}", destination="a"), new_job(f"{n}", destination="b"))
+            for n in range(64)
+        )
+    )
+    fences = {name: {job.key: job.fence for job in await world.claim(name)} for name in ("a", "b")}
+    assert fences["a"] == fences["b"]
+    assert len(set(fences["a"].values())) == 64

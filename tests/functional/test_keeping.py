@@ -26,6 +26,7 @@ from s3fanout.model.objects import (
 )
 from s3fanout.model.vendors import OTHER
 from s3fanout.ports.object_store import ObjectStore
+from tests.functional.clock import quiet
 from tests.functional.world import To, World
 
 MakeWorld = Callable[..., World]
@@ -109,6 +110,19 @@ async def test_destinations_whose_copies_lose_attributes_share_one_look(
     await world.rest()
     assert world.requests() == {"HeadObject": 1, "CopyObject": 3}
     await world.receive(world.put("key", b"other", SPECIAL))
+    await world.rest()
+    world.assert_equal()
+
+
+async def test_a_look_for_one_message_serves_no_later_one(world_of: MakeWorld) -> None:
+    """The etag is the same: the look kept for a paused destination shows attributes of before."""
+    world = world_of(To("a", store=OTHER), To("b", store=OTHER))
+    await world.journal.pause("b", now_ms=world.clock.now_ms(), reason="for the test")
+    await world.receive(world.put("key", b"content"))
+    await quiet()
+    await world.receive(world.put("key", b"content", SPECIAL))
+    await quiet()
+    await world.journal.resume("b")
     await world.rest()
     world.assert_equal()
 

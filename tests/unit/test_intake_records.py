@@ -281,6 +281,13 @@ def test_the_order_point_of_a_route(source: str, sequencer: str, order: OrderPoi
     assert only_event(parse(record(source=source, sequencer=sequencer))).order == order
 
 
+def test_the_order_point_of_a_route_with_a_shape_of_its_own() -> None:
+    """Amazon S3's by EventBridge is its sequencer as well; SeaweedFS sends none."""
+    event = only_event(parse_document(eventbridge(sequencer="0055aed6dcd9028200")))
+    assert event.order == OrderPoint("aws-eventbridge", "0055AED6DCD90282", trusted=True)
+    assert only_event(parse_document(seaweedfs())).order is None
+
+
 @pytest.mark.parametrize("source", ["aws:s3", "minio:s3", "ceph:s3", "eventbridge"])
 @pytest.mark.parametrize("sequencer", ["", "0000000000000000", "xyz", "12 34", "ab" * 33, 5, None])
 def test_what_is_no_sequencer_gives_no_order(source: str, sequencer: object) -> None:
@@ -296,6 +303,8 @@ def test_a_change_of_attributes_has_no_order() -> None:
     for source in ("aws:s3", "minio:s3"):
         changed = record(source=source, name="ObjectTagging:Put", sequencer="18EA8D2200000001")
         assert only_event(parse(changed)).order is None
+    told = {**eventbridge(sequencer="18EA8D2200000001"), "detail-type": "Object Tags Added"}
+    assert only_event(parse_document(told)).order is None
 
 
 @pytest.mark.parametrize(

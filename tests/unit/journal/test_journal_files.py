@@ -98,6 +98,18 @@ async def test_a_backup_of_a_running_ledger_is_a_ledger(
         assert await accept(restored, new_job("new")) == 1
 
 
+async def test_what_is_confirmed_was_flushed_to_the_disk(journal: SqliteJournal) -> None:
+    """A write-ahead log is flushed at each commit only with FULL (SQLite, "PRAGMA synchronous")."""
+
+    async def told(setting: str) -> object:
+        return await journal._change(
+            lambda file: file.connection.execute(f"PRAGMA {setting}").fetchone(), lambda _: None
+        )
+
+    assert await told("synchronous") == (2,)
+    assert await told("journal_mode") == ("wal",)
+
+
 async def test_only_the_owner_makes_a_ledger(path: Path, clock: StandingClock) -> None:
     with pytest.raises(Misconfigured, match="no ledger"):
         await SqliteJournal.open(path, clock=clock, exclusive=False)
