@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from s3fanout.adapters.checksums import checksum_of
+from s3fanout.adapters.store.faulty import Fault, Line, written
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.decide.plan import Way
 from s3fanout.model.errors import Refused
@@ -18,6 +20,7 @@ from s3fanout.model.limits import Limits
 from s3fanout.model.objects import Body, Checksum, ChecksumAlgorithm, PartBody
 from s3fanout.model.vendors import VendorName, vendor_named
 from s3fanout.ports.object_store import ObjectStore
+from tests.functional.clock import quiet
 from tests.functional.world import To, World
 
 MakeWorld = Callable[..., World]
@@ -240,6 +243,23 @@ async def test_a_source_whose_bytes_are_not_those_of_its_checksum_is_a_dead_lett
     assert "CRC64NVME" in record.error.message
     assert "key" not in world.buckets["a"].objects
     assert not world.buckets["a"]._stores.uploads
+
+
+async def test_what_another_process_sent_is_not_compared_and_not_said_to_be(
+    world_of: MakeWorld,
+) -> None:
+    gate = asyncio.Event()
+    half = written([Line(Fault(pause=gate.wait), operation="UploadPart", first=6, last=7)])
+    world = world_of(replace(KEEPS_NONE, script=half), limits=LIMITS)
+    await world.receive(put(world, "key", CONTENT))
+    await quiet()
+    await world.crash()
+    await world.rest()
+    assert world.buckets["a"].objects["key"].content == CONTENT
+    assert world.buckets["a"].requests["CreateMultipartUpload"] == 1
+    assert world.known("a", "key").reason == (
+        "written in parts, each pinned to the etag, checked by size"
+    )
 
 
 async def test_what_cannot_be_computed_here_is_not_compared_and_not_said_to_be(

@@ -46,6 +46,16 @@ async def test_throttling_halves_the_rate_and_never_counts(world_of: MakeWorld) 
     assert world.reports.circuits == []
 
 
+async def test_a_throttled_destination_slows_no_other(world_of: MakeWorld) -> None:
+    world = world_of(failing(Throttled("slow down", retry_after_s=600.0)), To("b"))
+    for number in range(20):
+        await world.receive(world.put(f"key-{number}"))
+    await quiet()
+    assert len(world.buckets["b"].objects) == 20
+    assert (world.view("a").concurrency, world.view("b").concurrency) == (4, 8)
+    assert {record.destination for record in world.unsettled()} == {"a"}
+
+
 async def test_throttled_answers_of_one_moment_lower_the_rate_once(world_of: MakeWorld) -> None:
     world = world_of(failing(Throttled("slow down"), times=1))
     for number in range(8):
@@ -274,24 +284,24 @@ async def test_a_source_that_is_down_is_blamed_on_no_destination(world_of: MakeW
     assert world.reports.source_circuits == [("far", True), ("far", False)]
 
 
+@pytest.mark.parametrize("error", [AccessDenied("no", status=403), Throttled("no", status=503)])
 async def test_an_answer_of_the_source_closes_no_circuit_of_a_destination(
-    world_of: MakeWorld,
+    world_of: MakeWorld, error: StoreError
 ) -> None:
     """The destination is down; what the attempts that look for it find out is of the source."""
-    denied = Line(Fault(AccessDenied("no", status=403)), operation="GetObject", key="secret")
+    later = Line(Fault(error), operation="GetObject", key="secret", first=2)
     world = world_of(
         To("a", way=Way.STREAM, script=written([Line(Fault(Unavailable("down")))])),
-        source_script=written([denied]),
+        source_script=written([later]),
         limits=Limits(attempts_max=2, circuit_failures=3),
     )
-    for number in range(4):
-        await world.receive(world.put(f"key-{number}"))
-    await quiet()
-    await world.receive(world.put("secret"))
+    for key in ("secret", "key-1", "key-2"):  # The oldest job is the one that looks.
+        await world.receive(world.put(key))
     await world.clock.advance(3600)
+    assert len([call for call in world.source_port.calls if call.key == "secret"]) > 2
     assert world.reports.circuits == [("a", True)]
     assert world.reports.source_circuits == []
-    assert world.known("a", "secret").attempts == 0
+    assert world.states("secret") == {"a": JobState.WAITING}
 
 
 @pytest.mark.parametrize(

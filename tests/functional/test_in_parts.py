@@ -46,6 +46,7 @@ async def test_a_large_object_arrives_with_all_its_attributes(
     await world.rest()
     assert_exact(world)
     assert count(world, part_operation(way)) == PARTS
+    assert not world.journal._asked, "the store answered: no upload is in doubt"
 
 
 async def test_three_destinations_read_every_byte_once(world_of: MakeWorld) -> None:

@@ -39,6 +39,18 @@ from tests.functional.in_parts import (
 from tests.functional.world import To
 
 
+class Remembers(dict[str, StoredObject]):
+    """The objects of a bucket, and all that ever were in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[StoredObject] = []
+
+    def __setitem__(self, key: str, stored: StoredObject) -> None:
+        super().__setitem__(key, stored)
+        self.all.append(stored)
+
+
 @WAYS
 @pytest.mark.parametrize("honoured", [True, False])
 async def test_an_object_overwritten_meanwhile_is_never_torn(
@@ -58,6 +70,7 @@ async def test_an_object_overwritten_meanwhile_is_never_torn(
         source_script=half,
         limits=LIMITS,
     )
+    made = world.buckets["a"]._stores.buckets["a"] = Remembers()
     await world.receive(world.put("key", CONTENT))
     await world.clock.advance(1.5)
     assert 0 < count(world, operation) < PARTS
@@ -66,8 +79,28 @@ async def test_an_object_overwritten_meanwhile_is_never_torn(
     await world.receive(event)
     await world.rest()
     assert_exact(world)
+    assert {stored.content for stored in made.all} == {CONTENT[::-1]}
     seen = [of.error for of in world.reports.settlements if of.error is not None]
     assert not [error for error in seen if error.code == "replica-mismatch"]
+
+
+@WAYS
+async def test_an_object_overwritten_before_another_process_goes_on_is_never_torn(
+    world_of: MakeWorld, way: Way
+) -> None:
+    gate = asyncio.Event()
+    half = written([Line(Fault(pause=gate.wait), operation=part_operation(way), first=6, last=7)])
+    world = world_of(To("a", way=way, script=half), limits=LIMITS)
+    made = world.buckets["a"]._stores.buckets["a"] = Remembers()
+    await world.receive(world.put("key", CONTENT))
+    await quiet()
+    assert count(world, part_operation(way)) == 5
+    event = world.put("key", CONTENT[::-1], ATTRIBUTES)
+    await world.crash()
+    await world.receive(event)
+    await world.rest()
+    assert_exact(world)
+    assert {stored.content for stored in made.all} == {CONTENT[::-1]}
 
 
 async def test_a_source_that_goes_there_and_back_meanwhile_makes_no_mixture(

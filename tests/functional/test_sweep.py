@@ -12,7 +12,8 @@ import pytest
 from s3fanout.adapters.store.faulty import Fault, Line, written
 from s3fanout.adapters.store.memory import StoredObject
 from s3fanout.decide.repair import Left
-from s3fanout.engine.sweep import TELL_S, Sweeper
+from s3fanout.engine.backfill import Backfill, listed
+from s3fanout.engine.sweep import TELL_S, Repairer, Sweeper
 from s3fanout.engine.verify import Verifier
 from s3fanout.model.errors import AccessDenied, Refused
 from s3fanout.model.jobs import JobState
@@ -153,6 +154,37 @@ async def test_a_dead_letter_waits_for_a_person_and_is_not_healed_again(world_of
     world.put("refused", b"another state is another change")
     _, repairs = await sweeper.sweep(world.to["paris"].rule)
     assert (repairs.queued, repairs.left) == (1, {})
+
+
+@pytest.mark.parametrize("how", ["backfill", "reconcile"])
+async def test_a_dead_letter_is_put_back_by_who_asks_for_all_objects(
+    world_of: WorldOf, how: str
+) -> None:
+    refuses = written([Line(Fault(Refused("no", status=400)), last=1)])
+    world = world_of(To("paris", script=refuses))
+    await world.receive(world.put("refused"))
+    await world.rest()
+    assert world.states("refused") == {"paris": JobState.DEAD}
+    rule = world.to["paris"].rule
+    if how == "backfill":
+        backfill = Backfill(
+            rules=[rule], books=world.journal, clock=world.clock, fingerprint="as it is"
+        )
+        await backfill.run(listed(world.source, world.clock, "", None))
+    else:
+        repairer = Repairer(
+            rule=rule, books=world.journal, clock=world.clock, grace_s=0.0, revives=True
+        )
+        verifier = Verifier(
+            rule=rule,
+            source=world.source,
+            replica=world.buckets["paris"],
+            ledger=world.journal,
+            clock=world.clock,
+        )
+        await verifier.run("", repairer.found)
+    await world.rest()
+    world.assert_equal()
 
 
 async def test_a_pass_that_fails_is_not_counted(world_of: WorldOf) -> None:

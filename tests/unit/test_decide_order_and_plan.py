@@ -83,6 +83,7 @@ def plan(
         HINTED._replace(etag=""),
         HINTED._replace(size_bytes=None),
         HINTED._replace(etag=None, size_bytes=None),
+        HINTED._replace(kind=ChangeKind.REMOVED),
     ],
 )
 def test_without_an_etag_or_a_size_the_source_is_probed(way: Way, job: Job) -> None:
