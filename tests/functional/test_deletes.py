@@ -16,6 +16,7 @@ from s3fanout.model.limits import Limits
 from s3fanout.model.removals import DELETES_HELD
 from s3fanout.model.rules import Deletes, KeyMap
 from tests.functional.clock import quiet
+from tests.functional.versions import versioned
 from tests.functional.world import To, World
 
 MakeWorld = Callable[..., World]
@@ -32,11 +33,14 @@ def removed(world: World, key: str) -> bytes:
 
 
 async def test_by_default_nothing_is_deleted(world_of: MakeWorld) -> None:
+    """Neither by a removal, nor by an attempt that finds its source gone."""
     world = world_of(To("a"))
     await world.receive(world.put("key"))
     await world.rest()
     await world.receive(removed(world, "key"))
+    await world.receive(world.message("key"))
     await world.rest()
+    assert world.states("key") == {"a": JobState.SUPERSEDED}
     assert "key" in world.buckets["a"].objects
     assert world.requests()["DeleteObject"] == 0
 
@@ -58,6 +62,20 @@ async def test_a_removal_deletes_the_replica(world_of: MakeWorld, way: Way) -> N
     await world.receive(world.put("key"))  # and it comes back
     await world.rest()
     assert "copy/key" in world.buckets["a"].objects
+
+
+async def test_a_versioned_bucket_gets_a_delete_marker_and_loses_nothing(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(replicating())
+    world.buckets["a"]._stores.keep_versions("a")
+    await world.receive(world.put("key", b"kept"))
+    await world.rest()
+    await world.receive(removed(world, "key"))
+    await world.rest()
+    assert "key" not in world.buckets["a"].objects
+    kept = [entry.stored for entry in versioned(world.buckets["a"]).history["key"]]
+    assert [stored and stored.content for stored in kept] == [b"kept", None]
 
 
 async def test_a_removal_of_what_is_not_there_is_no_error(world_of: MakeWorld) -> None:
@@ -97,6 +115,24 @@ async def test_a_removal_of_what_exists_again_copies_it(world_of: MakeWorld) -> 
     await world.receive(late)
     await world.rest()
     world.assert_equal()
+
+
+async def test_a_removal_that_is_overtaken_deletes_nothing(world_of: MakeWorld) -> None:
+    """The object is there again before the attempt that saw it absent comes to the replica."""
+    gate = asyncio.Event()
+    slow_answer = Fault(pause=gate.wait, applied=True)
+    world = world_of(
+        replicating(), source_script=written([Line(slow_answer, operation="HeadObject", last=1)])
+    )
+    await world.receive(world.put("key"))
+    await world.rest()
+    await world.receive(removed(world, "key"))
+    await quiet()
+    await world.receive(world.put("key", b"again"))
+    gate.set()
+    await world.rest()
+    world.assert_equal()
+    assert world.requests()["DeleteObject"] == 0
 
 
 async def test_a_late_creation_of_what_is_gone_deletes_the_replica(world_of: MakeWorld) -> None:

@@ -14,6 +14,7 @@ from s3fanout.model.limits import Limits
 from s3fanout.model.objects import VersionPage
 from s3fanout.model.removals import DELETES_HELD
 from s3fanout.model.rules import Deletes
+from s3fanout.ports.object_store import ObjectStore
 from tests.functional.versions import (
     MakeWorld,
     a_life,
@@ -26,12 +27,15 @@ from tests.functional.versions import (
 )
 
 
-async def test_by_default_a_version_that_is_removed_stays(world_of: MakeWorld) -> None:
+@pytest.mark.parametrize("number", [1, 2], ids=["an older one", "the current one"])
+async def test_by_default_a_version_that_is_removed_stays(world_of: MakeWorld, number: int) -> None:
     world = world_of(all_of())
     for content in (b"1", b"2", b"3"):
         await world.receive(world.put("key", content))
     await world.rest()
-    await world.receive(removed_version(world, 1))
+    await world.receive(removed_version(world, number))
+    await world.rest()
+    assert world.buckets["a"].objects["key"].content == b"3"
     await world.receive(world.put("key", b"4"))
     await world.rest()
     entries = versioned(world.buckets["a"]).history["key"]
@@ -54,13 +58,14 @@ async def test_a_removed_version_is_removed_where_that_is_asked_for(
     assert [record.source_version_id for record in kept] == ids(world.source, "key")[::-1]
 
 
-async def test_a_removal_is_not_lost_behind_a_newer_change(world_of: MakeWorld) -> None:
+@pytest.mark.parametrize("count", [2, 150], ids=["few", "more than are looked at first"])
+async def test_a_removal_is_not_lost_behind_a_newer_change(world_of: MakeWorld, count: int) -> None:
     world = world_of(all_of(version_deletes=Deletes.REPLICATE))
-    for content in (b"1", b"2"):
-        await world.receive(world.put("key", content))
+    for number in range(count):
+        await world.receive(world.put("key", b"%d" % number))
     await world.rest()
     removed_version(world, 0)  # Its event is lost.
-    await world.receive(world.put("key", b"3"))
+    await world.receive(world.put("key", b"newest"))
     await world.rest()
     assert_equal(world)
 
@@ -167,3 +172,36 @@ async def test_a_removal_of_the_newest_version_records_the_etag_of_what_is_shown
         shown.etag,
         b"1",
     )
+
+
+class OneMarker:
+    """A store that puts no delete marker on top of another, as Ceph RGW 16."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    async def delete(self, key: str, *, if_match: str | None = None) -> str | None:
+        (top,) = (await self._inner.list_versions(key, limit=1)).versions
+        return None if top.is_marker else await self._inner.delete(key, if_match=if_match)
+
+
+async def test_a_marker_that_stands_for_two_goes_with_the_last_of_them(
+    world_of: MakeWorld,
+) -> None:
+    to = all_of(wrap=OneMarker, version_deletes=Deletes.REPLICATE)
+    world = world_of(to)
+    await world.receive(world.put("key", b"1"))
+    for _ in range(2):
+        await world.receive(deleted(world))
+        await world.rest()
+    assert len(ids(world.source, "key")) == 3
+    for _ in range(2):
+        assert len(ids(world.buckets["a"], "key")) == 2
+        assert "key" not in world.buckets["a"].objects
+        await world.receive(removed_version(world, -1))
+        await world.rest()
+    assert world.buckets["a"].objects["key"].content == b"1"
+    assert_equal(world)

@@ -304,6 +304,7 @@ async def test_a_marker_that_expires_with_all_versions_shows_nothing_again(
     await world.rest()
     assert len(history(world.buckets["a"], "key")) == 2
     assert "key" not in world.buckets["a"].objects
+    assert world.known("a", "key").state is JobState.SUPERSEDED
 
 
 async def test_a_look_that_finds_all_there_records_the_replicas_own_etag(
