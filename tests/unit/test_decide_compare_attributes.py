@@ -129,6 +129,8 @@ LOCKED = present(extras=Extras(lock=ObjectLock("COMPLIANCE", "2030-01-01T00:00:0
         ),
         (present(checksums=(SHA,)), PLAIN, COPIED, {}),
         (present(checksums=(SHA,)), present(checksums=(OF_PARTS,)), Keeping(), {}),
+        # A look at an object tells nothing of its ACL.
+        (present(extras=Extras(acl="public-read")), PLAIN, Keeping(acl="keep"), {}),
     ],
 )
 def test_the_table(
