@@ -6,11 +6,14 @@ import pytest
 
 from s3fanout.adapters.store.s3_client import _PASSING, AGAIN_S_MAX
 from s3fanout.decide.circuit import CLOSED, after_failure
+from s3fanout.decide.guard import DELETES_FREE
 from s3fanout.decide.pace import DECREASE_EVERY_S
 from s3fanout.decide.retry import backoff_cap_s
 from s3fanout.engine.leftovers import AGE_S, INTERVAL_S
 from s3fanout.engine.shares import Shares
-from s3fanout.model.limits import MIB, Limits
+from s3fanout.model.jobs import EARLIER_ETAGS_MAX
+from s3fanout.model.limits import COPY_BYTES_MAX, GIB, MIB, PARTS_MAX, Limits
+from s3fanout.ports.ledger import MALFORMED_ROWS_MAX
 from s3fanout.service.abilities import LOOK_S
 from s3fanout.service.check import UPLOAD_AGE_S
 from s3fanout.service.heads import HeadLimits
@@ -68,7 +71,18 @@ def quarters_of_an_hour_of_attempts() -> float:
             1.0,
             pytest.approx(quarters_of_an_hour_of_attempts(), rel=0.2),
         ),
-        ("guarantees.md", "kept in memory (up to 4,096)", 4096, LIMITS.unsettled_max),
+        ("guarantees.md", "kept in memory (up to 4,096;", 4096, LIMITS.unsettled_max),
+        ("guarantees.md", "that finds 10,000 others kept already", 10_000, MALFORMED_ROWS_MAX),
+        ("guarantees.md", "of the last eight changes", 8, EARLIER_ETAGS_MAX),
+        ("guarantees.md", "of the replicas (but more than ten)", 10, DELETES_FREE),
+        ("guarantees.md", "in parts above 5 GiB in the same store", 5 * GIB, COPY_BYTES_MAX),
+        ("guarantees.md", "objects of more than 10,000 parts", 10_000, PARTS_MAX),
+        (
+            "guarantees.md",
+            "objects above 312 GiB cannot be streamed",
+            312,
+            LIMITS.stream_bytes // 4 * PARTS_MAX // GIB,
+        ),
     ],
 )
 def test_a_number_is_that_of_the_program(name: str, text: str, said: object, found: object) -> None:
