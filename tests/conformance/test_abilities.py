@@ -11,6 +11,7 @@ from s3fanout.adapters.store.s3_abilities import ALGORITHMS, Kept, Shown, ask_ab
 from s3fanout.adapters.store.s3_probe import refuses_wrong_copies
 from s3fanout.engine.knowledge import StoreKnowledge
 from s3fanout.model.abilities import Ability
+from s3fanout.model.errors import Throttled
 from s3fanout.service.abilities import Asked, look
 from tests.conformance.object_stores import PLAIN, body_of, open_s3
 from tests.functional.clock import VirtualClock
@@ -120,4 +121,22 @@ async def test_abilities_are_those_seen_and_nothing_is_left(
     )
     assert not (await store.list_page()).objects
     assert not await store.list_uploads("asked")
+    await store.close()
+
+
+async def test_a_store_that_asks_for_patience_has_not_answered(
+    moto: Server, bucket_name: Callable[[str], str]
+) -> None:
+    """It would be kept as a "no" for weeks."""
+    store: S3Store = open_s3(moto, create_bucket(moto, bucket_name("busy")), "routed")  # type: ignore[assignment]
+    send = store.send
+
+    async def busy(operation: Operation, *words: object, **options: object) -> Response:
+        if "x-amz-tagging" in options.get("headers", {}):  # type: ignore[operator]
+            raise Throttled("slow down", operation=operation, status=503)
+        return await send(operation, *words, **options)  # type: ignore[arg-type]
+
+    store.send = busy  # type: ignore[method-assign]
+    with pytest.raises(Throttled):
+        await ask_abilities(store, "asked")
     await store.close()

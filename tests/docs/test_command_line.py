@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from s3fanout import __version__
 from s3fanout.cli.main import root
 from s3fanout.model.errors import ExitCode
 from tests.docs.pages import first_spans, page, rows, sections, spans
@@ -65,6 +67,14 @@ def test_the_arguments_of_a_command(name: str) -> None:
     ]
     if arguments:
         assert " ".join([name, *arguments]) in spans(SECTIONS[f"`{name}`"])
+
+
+def test_version_is_an_option_too() -> None:
+    printed = [
+        CliRunner().invoke(root, [way], catch_exceptions=False).output
+        for way in ("--version", "version")
+    ]
+    assert printed[0] == printed[1] == f"s3fanout {__version__}\n"
 
 
 def test_the_exit_codes() -> None:

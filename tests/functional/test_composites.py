@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -253,6 +254,15 @@ class TellsNoChecksumsOfCopies:
         return replace(part, checksum="")
 
 
+class SilentFromTheSecondUpload(TellsNoChecksumsOfCopies):
+    """It told the checksums of copied parts once, and then no more."""
+
+    async def upload_part_copy(self, *words: object, **options: object) -> UploadedPart:
+        if self._inner.requests["CreateMultipartUpload"] > 1:  # type: ignore[attr-defined]
+            return await super().upload_part_copy(*words, **options)
+        return await self._inner.upload_part_copy(*words, **options)  # type: ignore[arg-type]
+
+
 async def test_a_store_that_tells_no_checksums_of_copied_parts_is_asked_once_and_it_is_named(
     world_of: MakeWorld,
 ) -> None:
@@ -267,6 +277,24 @@ async def test_a_store_that_tells_no_checksums_of_copied_parts_is_asked_once_and
     assert codes(world) == []
     uploads_left = await world.buckets["a"].list_uploads()
     assert not uploads_left
+
+
+async def test_an_upload_that_expired_and_then_copies_without_checksums_are_one_attempt(
+    world_of: MakeWorld,
+) -> None:
+    gate = asyncio.Event()
+    held = written([Line(Fault(pause=gate.wait), operation="UploadPartCopy", first=2, last=3)])
+    world = world_of(To("a", script=held, wrap=SilentFromTheSecondUpload), limits=COPIED)  # type: ignore[arg-type]
+    message, _ = await put(world, CRC32)
+    await world.receive(message)
+    await quiet()
+    world.buckets["a"]._stores.uploads.clear()
+    gate.set()
+    await world.rest()
+    assert world.buckets["a"].objects["key"].content == CONTENT
+    assert world.known("a", "key").differences == ("checksum",)
+    assert codes(world) == []
+    assert world.buckets["a"].requests["CreateMultipartUpload"] == 3
 
 
 async def test_a_copy_of_parts_of_several_sizes_has_another_checksum_and_that_is_named(

@@ -73,6 +73,7 @@ GOOD = json.loads(job_message(NewJob("a", "k", ChangeKind.CREATED, 1)))
         GOOD | {"job": GOOD["job"] | {"order": {"scheme": "a"}}},
         GOOD | {"job": GOOD["job"] | {"size_bytes": "many"}},
         GOOD | {"job": GOOD["job"] | {"size_bytes": -1}},
+        GOOD | {"job": GOOD["job"] | {"size_bytes": True}},
         GOOD | {"job": GOOD["job"] | {"event_at_ms": float("inf")}},
         GOOD | {"job": GOOD["job"] | {"event_at_ms": 10**400}},
         GOOD | {"continued": {"upload_id": "u"}},

@@ -59,6 +59,7 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(__version__, message="s3fanout %(version)s")
 def root() -> None:
     """Copy every new object of one bucket to many others, exactly, within seconds.
 

@@ -142,7 +142,7 @@ class Uploader:
             StoreError: The attempt failed; what was uploaded is kept, or was aborted if it is worth
                 nothing.
         """
-        for _ in range(2):
+        for _ in range(3):  # One may have expired, the next show that copies tell no checksums.
             run = await self._run(job, replica_key, source)
             if isinstance(run, Refuse):
                 return run

@@ -121,6 +121,6 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> int:
-    if not isinstance(value, int) or not 0 <= value <= _NUMBER_MAX:
+    if type(value) is not int or not 0 <= value <= _NUMBER_MAX:
         raise TypeError("a number")
     return value

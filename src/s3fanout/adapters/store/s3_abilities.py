@@ -96,7 +96,7 @@ async def ask_abilities(store: S3Store, key: str) -> Shown:
     tags_refused: StoreError | None = None
     try:
         await _begun(store, key, {"x-amz-tagging": "s3fanout=check"})
-    except StoreError as error:
+    except (Refused, AccessDenied, Unavailable) as error:
         if error.status == 0:
             raise
         tags_refused = error
