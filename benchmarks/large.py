@@ -24,7 +24,7 @@ from benchmarks.contents import BUCKETS, make_buckets, store
 from benchmarks.counting_proxy import CountingProxy, counting_proxy
 from benchmarks.daemon import SOURCE, Target, running_daemon
 from benchmarks.events import Written, messages
-from benchmarks.peers import Peers
+from benchmarks.peers import Checks, Peers
 from benchmarks.processes import ToolFailed, Usage
 from s3fanout.adapters.store.memory_uploads import part_of
 from s3fanout.model.objects import ObjectAttributes, Present
@@ -62,7 +62,7 @@ def _measure(directory: Path, source: Server, other: Server, written: Written) -
     usage = _replicate(_fresh(directory), source, targets, written)
     asyncio.run(_compare(other, targets, written))
     peer = Peers(_fresh(directory)).rclone(
-        source, [Target(bucket, other, "rclone/") for bucket in BUCKETS], looks=True
+        source, [Target(bucket, other, "rclone/") for bucket in BUCKETS], checks=Checks.LOOKS
     )
     _show("wall time", f"{usage.wall_s:.1f} s, rclone {peer.wall_s:.1f} s")
     _show("wall time, share of rclone's (target <= 0.6)", f"{usage.wall_s / peer.wall_s:.2f}")

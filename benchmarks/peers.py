@@ -4,16 +4,16 @@
   workers on the null server and 256, its default, on a real store. With ``keys``, one ``cp`` per
   replica, which is what it has for changes that arrive one by one; it is slower, because s5cmd
   sets up each command anew. It cannot copy between two stores.
-- ``rclone copy``, one run per destination: 32 transfers, and without every check that can be left
-  out. With ``at_once`` the runs share the machine instead of taking turns.
+- ``rclone copy``, one run per destination: 32 transfers, and, unless it is told otherwise, without
+  every check that can be left out.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from functools import reduce
 from pathlib import Path
 
@@ -22,10 +22,24 @@ from benchmarks.processes import Usage, usage_of
 from tests.servers.server import Server
 
 _FLAGS = (
-    *("--transfers=32", "--checkers=32", "--no-check-dest", "--no-traverse", "--ignore-checksum"),
-    *("--s3-no-check-bucket", "--s3-no-head", "--s3-no-head-object", "--s3-disable-checksum"),
-    *("--stats=0", "--retries=1", "--config=/dev/null", "--use-server-modtime", "--fast-list"),
+    *("--transfers=32", "--checkers=32", "--no-check-dest", "--no-traverse", "--fast-list"),
+    *("--s3-no-check-bucket", "--use-server-modtime"),
+    *("--stats=0", "--retries=1", "--config=/dev/null"),
 )
+_UNSEEN = ("--s3-no-head", "--s3-no-head-object")
+_UNCOMPARED = ("--ignore-checksum", "--s3-disable-checksum")
+
+
+class Checks(Enum):
+    """How sure rclone makes of what it wrote; the value is what leaves the other checks out.
+
+    ``LOOKS``: that it is there, and its size. Without that it takes an object that it wrote in
+    parts for empty, and fails. ``COMPARES``: its digest too, which is what it does by itself.
+    """
+
+    NONE = (*_UNSEEN, *_UNCOMPARED)
+    LOOKS = _UNCOMPARED
+    COMPARES = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +74,16 @@ class Peers:
         )
 
     def rclone(
-        self,
-        source: Server,
-        targets: Sequence[Target],
-        *,
-        at_once: bool = False,
-        looks: bool = False,
+        self, source: Server, targets: Sequence[Target], *, checks: Checks = Checks.NONE
     ) -> Usage:
-        """Copy the whole source bucket to each target, in a run of its own.
-
-        ``looks``: at what it wrote, once per object; without it rclone takes an object that it
-        wrote in parts for empty, and fails.
-        """
-        flags = [flag for flag in _FLAGS if not (looks and flag.startswith("--s3-no-head"))]
+        """Copy the whole source bucket to each target, in a run of its own."""
 
         def run(number: int) -> Usage:
             target = targets[number]
             same = target.server.endpoint == source.endpoint
             return usage_of(
                 [
-                    *(program("rclone"), "copy", *flags, f"src:{SOURCE}"),
+                    *(program("rclone"), "copy", *_FLAGS, *checks.value, f"src:{SOURCE}"),
                     f"{'src' if same else 'dst'}:{target.bucket}/{target.prefix}",
                 ],
                 environment=environment(self.directory)
@@ -88,15 +92,7 @@ class Peers:
                 log=self.directory / f"rclone-{number}.log",
             )
 
-        if not at_once:
-            return reduce(Usage.then, map(run, range(len(targets))))
-        with ThreadPoolExecutor(len(targets)) as pool:
-            usages = list(pool.map(run, range(len(targets))))
-        return Usage(
-            max(usage.wall_s for usage in usages),
-            sum(usage.cpu_s for usage in usages),
-            sum(usage.rss_mib for usage in usages),
-        )
+        return reduce(Usage.then, map(run, range(len(targets))))
 
 
 def program(name: str) -> str:
