@@ -214,6 +214,32 @@ async def test_a_replica_of_an_overtaken_attempt_is_known_as_ours(world_of: Make
     assert "key" not in world.buckets["a"].objects
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_later_state_whose_copy_was_not_answered_is_known_by_its_message(
+    world_of: MakeWorld, is_told: bool
+) -> None:
+    lost = Line(
+        Fault(Unavailable("the answer got lost", operation="CopyObject"), applied=True),
+        operation="CopyObject",
+        first=2,
+        last=2,
+    )
+    world = world_of(replicating(script=written([lost])))
+    first = world.put("key", b"1")
+    second = world.put("key", b"2")  # The copy is pinned to the first, and then finds this one.
+    await world.receive(first)
+    await quiet()
+    assert world.buckets["a"].objects["key"].content == b"2"
+    if is_told:
+        await world.receive(second)
+    await world.receive(removed(world, "key"))
+    await world.rest()
+    assert ("key" in world.buckets["a"].objects) is not is_told
+    record = world.known("a", "key")
+    assert record.state is (JobState.SUPERSEDED if is_told else JobState.DEAD)
+    assert (record.error.code if record.error else "") == ("" if is_told else "foreign-replica")
+
+
 async def test_masses_of_deletes_wait_for_a_person(world_of: MakeWorld) -> None:
     world = world_of(replicating(), replicating("b"), limits=Limits(deletes_max=12))
     keys = [f"key-{number}" for number in range(100)]

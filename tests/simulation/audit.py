@@ -74,6 +74,10 @@ class Audit:
         self.attempts: Counter[str] = Counter()
         self._claims = 0
         self._changes = 0
+        self._told: defaultdict[str, list[bytes]] = defaultdict(list)
+        """By key: messages that were acknowledged."""
+        self._untold: set[Where] = set()
+        """Replicas that were taken for foreign before the message of their state had come."""
 
     def _require(self, is_so: object, otherwise: str) -> None:
         if not is_so:
@@ -171,12 +175,21 @@ class Audit:
         self._world.note(job.destination, "attempt", job.key, settlement.state, settlement.reason)
         error = settlement.error
         self._require(error is None or error.code != "defect", f"defect: {error}")
-        if settlement.error is not None and settlement.error.code == DELETES_HELD:
+        if error is not None and error.code == DELETES_HELD:
             self.attempts[DELETES_HELD] += 1
+        if error is not None and error.code == "foreign-replica":
+            self._taken_for_foreign(self._world.places[job.destination], job.key)
         true_s = (self._world.clock.now_ms() - settlement.job.event_at_ms) / 1000
         self._require(
             abs(lag_s - max(0.0, true_s)) < 0.01, f"true counts: lag {lag_s}, not {true_s}"
         )
+
+    def _taken_for_foreign(self, place: Place, key: str) -> None:
+        replica = self._world.buckets[place.name].objects.get(place.prefix + key)
+        if replica is not None and not any(
+            replica.etag.encode() in body for body in self._told[key]
+        ):
+            self._untold.add((place.name, key))
 
     def settled(self, settlement: Settlement) -> None:
         """A settlement is durable now."""
@@ -213,6 +226,7 @@ class Audit:
                 len(kept.letters) >= self._garbage, f"nothing lost: {body!r} was not kept"
             )
             return
+        self._told[key].append(body)
         removal = b"ObjectRemoved" in body
         for place in world.options.places:
             if not removal or place.deletes is Deletes.REPLICATE:
@@ -322,12 +336,14 @@ class Audit:
     def _may_be_unknown(self, place: Place, where: Where) -> None:
         """A replica of ours whose etag nobody could know: its answer was lost.
 
-        Nor is it known after more changes than the ledger remembers the hints of.
+        Nor is it known after more changes than the ledger remembers the hints of, or before the
+        message of the state that an attempt met.
         """
         options = self._world.options
         unknowable = place.opaque or place.lies or options.opaque_source or options.large
         unknowable = unknowable or not options.hints
         unknowable = unknowable or len(self.history[where[1]]) > EARLIER_ETAGS_MAX
+        unknowable = unknowable or where in self._untold
         lost = options.crashes or options.stops or options.lost_after or options.false_412
         self._require(unknowable, f"converges: {where} should be known as ours")
         self._require(
