@@ -56,6 +56,8 @@ def wrong(line: str, *, whole: bool = True) -> str | None:
         return error.format_message() if whole else None
     except click.UsageError as error:
         return error.format_message()
+    except click.exceptions.Exit:
+        pass  # It took it: --version is all that there is to do.
     return None
 
 
