@@ -1,4 +1,4 @@
-"""Object stores under test: every adapter, the memory fake included."""
+"""Object stores and ledgers under test: every adapter, the memory fakes included."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import pytest
 
 from s3fanout.adapters.store.memory import MemoryStores
 from s3fanout.adapters.system import SystemClock
+from tests.conformance.aws_journal import LACKS, AwsWorld
+from tests.conformance.journals import JOURNALS, World, world_of
 from tests.conformance.object_stores import NETWORKED, PROFILES, Subject, open_s3
 from tests.servers.server import create_bucket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from s3fanout.ports.object_store import ObjectStore
     from tests.conformance.object_stores import Credentials
@@ -108,3 +111,24 @@ def store(subject: Subject) -> ObjectStore:
 def replica(subject: Subject) -> ObjectStore:
     """A store on the second bucket of the same endpoint."""
     return subject.open(subject.bucket)
+
+
+@pytest.fixture(params=[*JOURNALS, pytest.param("aws", marks=pytest.mark.stores)])
+def unstarted(
+    request: pytest.FixtureRequest, tmp_path: Path, bucket_name: Callable[[str], str]
+) -> World:
+    """A ledger and queue of each kind; AWS's without the tests of what it lacks."""
+    if request.param != "aws":
+        return world_of(request.param, tmp_path)
+    if lacks := LACKS.get(request.node.originalname):
+        pytest.skip(lacks)
+    server = request.getfixturevalue("ministack")
+    return AwsWorld(None, server=server, name=bucket_name("journal"))
+
+
+@pytest.fixture
+async def world(unstarted: World) -> AsyncIterator[World]:
+    """The same, started."""
+    await unstarted.start()
+    yield unstarted
+    await unstarted.stop()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from s3fanout.adapters.journal.memory import MemoryJournal
 from s3fanout.adapters.journal.sqlite import SqliteJournal
 from s3fanout.model.events import ChangeKind, OrderPoint
-from s3fanout.model.jobs import ErrorRecord, Job, JobState, NewJob, Settlement
+from s3fanout.model.jobs import ErrorRecord, Job, JobState, NewJob, ReplicaRecord, Settlement
 from s3fanout.ports.abilities import Abilities
 from s3fanout.ports.checkpoints import Checkpoints
 from s3fanout.ports.histories import Histories
@@ -194,3 +194,9 @@ def settlement(
         differences=differences,
         error=error,
     )
+
+
+async def record_of(world: World, key: str = "k", destination: str = "a") -> ReplicaRecord:
+    record = await world.journal.get(destination, key)
+    assert record is not None
+    return record

@@ -10,20 +10,16 @@ import pytest
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job, JobState
 from s3fanout.ports.ledger import FailureSelection
-from tests.conformance.aws_journal import LACKS, AwsWorld
 from tests.conformance.journals import (
     BROKEN,
-    JOURNALS,
     START_MS,
     World,
     new_job,
     settlement,
-    world_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from s3fanout.model.jobs import NewJob
 
@@ -40,26 +36,6 @@ ODD_KEYS = [
     "null",
     "ü" * 512,
 ]
-
-
-@pytest.fixture(params=[*JOURNALS, pytest.param("aws", marks=pytest.mark.stores)])
-def unstarted(
-    request: pytest.FixtureRequest, tmp_path: Path, bucket_name: Callable[[str], str]
-) -> World:
-    if request.param != "aws":
-        return world_of(request.param, tmp_path)
-    if lacks := LACKS.get(request.node.originalname):
-        pytest.skip(lacks)
-    server = request.getfixturevalue("ministack")
-    return AwsWorld(None, server=server, name=bucket_name("journal"))
-
-
-@pytest.fixture
-async def world(unstarted: World) -> AsyncIterator[World]:
-    world = unstarted
-    await world.start()
-    yield world
-    await world.stop()
 
 
 async def test_a_claimed_job_says_what_was_accepted(world: World) -> None:

@@ -72,6 +72,7 @@ from s3fanout.service.status import (
 )
 from s3fanout.service.verify import Compared, Scope, finding_document, summary_document
 from s3fanout.wiring import open_ledger
+from tests.configurations import DAEMON
 from tests.docs.pages import first_spans, page, sections
 
 SECTIONS = sections(page("json.md"))
@@ -87,13 +88,6 @@ NO_AWS = AwsSession(
     boto3.Session("test", "test"), Credentials("test", "test"), "us-east-1", "http://127.0.0.1:1"
 )
 KEY = "line\nfeed"
-CONFIG = """\
-schema = 1
-source.bucket = "photos"
-source.endpoint = "http://127.0.0.1:9000"
-destinations.paris.bucket = "photos-paris"
-intake.webhook.token = { env = "TOKEN" }
-"""
 SHOWN = AbilityRecord("http://here/photos", Ability.TAGS, "yes", 1, "check", "0.1.0", "")
 ERROR = ErrorRecord("unavailable", "no answer", "wait")
 RECORD = ReplicaRecord(
@@ -138,7 +132,7 @@ def listed(section: str) -> set[str]:
 
 
 def loaded() -> LoadedConfig:
-    return parse(CONFIG, path=Path("s3fanout.toml"), env={})
+    return parse(DAEMON, path=Path("s3fanout.toml"), env={})
 
 
 def test_status() -> None:
@@ -205,7 +199,7 @@ def test_config() -> None:
 
 
 async def test_explain() -> None:
-    config = CONFIG + 'destinations.paris.versions = "all"\n'
+    config = DAEMON + 'destinations.paris.versions = "all"\n'
     settings = parse(config, path=Path("s3fanout.toml"), env={}).settings
     stores = MemoryStores(SystemClock())
     opened = {
@@ -277,10 +271,10 @@ def test_what_a_command_prints_of_an_empty_ledger(
 def printed(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     """What the command prints where there is a configuration and an empty ledger."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "s3fanout.toml").write_text(CONFIG, "utf-8")
+    (tmp_path / "s3fanout.toml").write_text(DAEMON, "utf-8")
 
     async def make_ledger() -> None:
-        settings = parse(CONFIG, path=tmp_path / "s3fanout.toml", env={}).settings
+        settings = parse(DAEMON, path=tmp_path / "s3fanout.toml", env={}).settings
         await (await open_ledger(settings, exclusive=True)).close()
 
     asyncio.run(make_ledger())

@@ -17,7 +17,7 @@ from s3fanout.model.removals import DELETES_HELD
 from s3fanout.model.rules import Deletes, KeyMap
 from tests.functional.clock import quiet
 from tests.functional.versions import versioned
-from tests.functional.world import To, World
+from tests.functional.world import To, World, holding
 
 MakeWorld = Callable[..., World]
 
@@ -184,12 +184,7 @@ async def test_what_was_replaced_in_between_is_not_deleted(world_of: MakeWorld) 
 async def test_a_replica_whose_settlement_was_lost_is_known_as_ours(world_of: MakeWorld) -> None:
     world = world_of(replicating())
     never = asyncio.Event()
-
-    async def hold(name: str) -> None:
-        if name == "settle":
-            await never.wait()
-
-    world.journal.before = hold
+    world.journal.before = holding("settle", never)
     await world.receive(world.put("key"))
     await quiet()
     assert "key" in world.buckets["a"].objects

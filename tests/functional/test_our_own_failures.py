@@ -14,7 +14,7 @@ from s3fanout.model.errors import (
 from s3fanout.model.jobs import JobState
 from s3fanout.model.limits import Limits
 from tests.functional.clock import START_MS, quiet
-from tests.functional.world import To, World
+from tests.functional.world import To, World, holding
 
 MakeWorld = Callable[..., World]
 
@@ -88,12 +88,7 @@ async def test_a_ledger_that_refuses_to_let_go_is_asked_again(world_of: MakeWorl
 async def test_a_full_stock_of_outcomes_makes_workers_wait(world_of: MakeWorld) -> None:
     world = world_of(To("a", concurrency=4), limits=Limits(unsettled_max=2))
     writable = asyncio.Event()
-
-    async def hold(name: str) -> None:
-        if name == "settle":
-            await writable.wait()
-
-    world.journal.before = hold
+    world.journal.before = holding("settle", writable)
     for number in range(30):
         await world.receive(world.put(f"key-{number}"))
     await quiet()

@@ -11,7 +11,7 @@ from s3fanout.model.errors import LedgerUnavailable
 from s3fanout.model.jobs import JobState
 from s3fanout.model.rules import KeyFilter
 from tests.functional.clock import quiet
-from tests.functional.world import GatedJournal, To, World, open_gate
+from tests.functional.world import GatedJournal, To, World, holding, open_gate
 
 MakeWorld = Callable[..., World]
 
@@ -29,12 +29,7 @@ async def test_an_acknowledged_event_survives_a_crash(world_of: MakeWorld) -> No
 async def test_nothing_is_acknowledged_before_it_is_durable(world_of: MakeWorld) -> None:
     world = world_of(To("a"))
     durable = asyncio.Event()
-
-    async def hold(name: str) -> None:
-        if name == "accept":
-            await durable.wait()
-
-    world.journal.before = hold
+    world.journal.before = holding("accept", durable)
     receiving = asyncio.ensure_future(world.receive(world.put("key")))
     await quiet()
     assert not receiving.done()

@@ -11,7 +11,7 @@ from s3fanout.adapters.store.faulty import Call, Fault, Line, written
 from s3fanout.decide.plan import Way
 from s3fanout.model.jobs import JobState
 from tests.functional.clock import quiet
-from tests.functional.world import To, World
+from tests.functional.world import To, World, holding
 
 MakeWorld = Callable[..., World]
 
@@ -57,12 +57,7 @@ async def test_what_a_stop_cannot_finish_is_released_and_done_after_the_start(
 async def test_a_stop_writes_the_outcomes_that_are_on_their_way(world_of: MakeWorld) -> None:
     world = world_of(To("a"))
     writable = asyncio.Event()
-
-    async def hold(name: str) -> None:
-        if name == "settle":
-            await writable.wait()
-
-    world.journal.before = hold
+    world.journal.before = holding("settle", writable)
     await world.receive(world.put("key"))
     await quiet()
     stopping = asyncio.ensure_future(world.engine.stop(drain_s=60))
@@ -75,12 +70,7 @@ async def test_a_stop_writes_the_outcomes_that_are_on_their_way(world_of: MakeWo
 async def test_outcomes_that_a_stop_cannot_write_are_done_again(world_of: MakeWorld) -> None:
     world = world_of(To("a"))
     never = asyncio.Event()
-
-    async def hold(name: str) -> None:
-        if name == "settle":
-            await never.wait()
-
-    world.journal.before = hold
+    world.journal.before = holding("settle", never)
     await world.receive(world.put("key"))
     await quiet()
     await world.engine.stop(drain_s=0)

@@ -102,6 +102,16 @@ class To:
         return self.store
 
 
+def holding(call: str, until: asyncio.Event) -> Gate:
+    """A gate that holds one kind of call until the event is set."""
+
+    async def gate(name: str) -> None:
+        if name == call:
+            await until.wait()
+
+    return gate
+
+
 class GatedJournal(MemoryJournal):
     """A journal whose calls pass gates: ``before`` they take effect and ``after`` they did."""
 

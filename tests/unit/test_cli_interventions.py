@@ -15,17 +15,11 @@ from s3fanout.config.load import parse
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import ErrorRecord, JobState, NewJob, Settlement
 from s3fanout.wiring import open_ledger, system_clock
+from tests.configurations import DAEMON
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = """\
-schema = 1
-source.bucket = "photos"
-source.endpoint = "http://127.0.0.1:9000"
-destinations.paris.bucket = "photos-paris"
-intake.webhook.token = { env = "TOKEN" }
-"""
 HOUR_MS = 3_600_000
 
 
@@ -33,11 +27,11 @@ HOUR_MS = 3_600_000
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two dead letters: one stopped five hours ago, one an hour ago."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "s3fanout.toml").write_text(CONFIG, "utf-8")
+    (tmp_path / "s3fanout.toml").write_text(DAEMON, "utf-8")
     now_ms = system_clock().now_ms()
 
     async def fill() -> None:
-        config = parse(CONFIG, path=tmp_path / "s3fanout.toml", env={}).settings
+        config = parse(DAEMON, path=tmp_path / "s3fanout.toml", env={}).settings
         journal = await open_ledger(config, exclusive=True)
         for key, hours in (("old", 5), ("young", 1)):
             at_ms = now_ms - hours * HOUR_MS

@@ -13,15 +13,8 @@ from s3fanout.engine.receive import Receipt
 from s3fanout.model.errors import LedgerUnavailable, Unavailable
 from s3fanout.service.daemon import REFUSED_S, RunningDaemon
 from s3fanout.service.metrics import Metrics
+from tests.configurations import DAEMON
 from tests.functional.clock import START_MS, VirtualClock
-
-CONFIG = """\
-schema = 1
-source.bucket = "photos"
-source.endpoint = "http://127.0.0.1:9000"
-destinations.paris.bucket = "photos-paris"
-intake.webhook.token = { env = "TOKEN" }
-"""
 
 
 class Parts:
@@ -52,7 +45,7 @@ def parts() -> Parts:
 
 @pytest.fixture
 def daemon(parts: Any) -> RunningDaemon:
-    settings = parse(CONFIG, path=Path("s3fanout.toml"), env={}).settings
+    settings = parse(DAEMON, path=Path("s3fanout.toml"), env={}).settings
     return RunningDaemon(settings, parts, Metrics())
 
 

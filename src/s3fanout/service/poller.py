@@ -47,14 +47,12 @@ class Poller:
                 messages = await self._source.receive()
                 if messages:
                     await self._take(messages)
-            except S3FanoutError as error:
-                if self.last_error is None:
-                    LOG.warning("polling failed, trying again: %s (%s)", error, error.hint)
-                self.last_error = error
-                await self._clock.sleep(ERROR_WAIT_S)
             except Exception as error:
-                # Nobody waits for a loop to end: events would stop, and nothing would say so.
-                LOG.exception("polling failed by a defect of s3fanout, trying again")
+                # Whatever it is: nobody waits for a loop to end, and events would stop in silence.
+                if not isinstance(error, S3FanoutError):
+                    LOG.exception("polling failed by a defect of s3fanout, trying again")
+                elif self.last_error is None:
+                    LOG.warning("polling failed, trying again: %s (%s)", error, error.hint)
                 self.last_error = error
                 await self._clock.sleep(ERROR_WAIT_S)
             else:
