@@ -13,7 +13,8 @@ from s3fanout.adapters.store.faulty import Fault, Line, written
 from s3fanout.adapters.store.memory_uploads import part_of
 from s3fanout.decide.checksums import composite_of_parts
 from s3fanout.decide.plan import Way
-from s3fanout.model.errors import Unavailable
+from s3fanout.model.errors import Unavailable, UploadGone
+from s3fanout.model.jobs import JobState
 from s3fanout.model.objects import (
     Checksum,
     ChecksumAlgorithm,
@@ -295,6 +296,32 @@ async def test_an_upload_that_expired_and_then_copies_without_checksums_are_one_
     assert world.known("a", "key").differences == ("checksum",)
     assert codes(world) == []
     assert world.buckets["a"].requests["CreateMultipartUpload"] == 3
+
+
+class ForgetsFromTheSecondUpload(TellsNoChecksumsOfCopies):
+    """A store that tells no checksums of copied parts, and then forgets every upload."""
+
+    async def upload_part_copy(self, *words: object, **options: object) -> UploadedPart:
+        if self._inner.requests["CreateMultipartUpload"] > 1:  # type: ignore[attr-defined]
+            raise UploadGone("there is no such upload", s3_code="NoSuchUpload")
+        return await super().upload_part_copy(*words, **options)
+
+
+async def test_an_upload_without_checksums_costs_one_more_once_and_forgotten_ones_are_named(
+    world_of: MakeWorld,
+) -> None:
+    world = world_of(To("a", wrap=ForgetsFromTheSecondUpload), limits=COPIED)  # type: ignore[arg-type]
+    message, _ = await put(world, CRC32)
+    await world.receive(message)
+    await world.rest()
+    assert codes(world) == ["upload-gone"] * COPIED.attempts_max
+    record = world.known("a", "key")
+    assert record.error is not None
+    assert record.state is JobState.DEAD
+    assert "lifecycle rule" in record.error.hint
+    requests = world.buckets["a"].requests
+    assert requests["CreateMultipartUpload"] == 1 + 2 * COPIED.attempts_max
+    assert requests["AbortMultipartUpload"] == 1
 
 
 async def test_a_copy_of_parts_of_several_sizes_has_another_checksum_and_that_is_named(

@@ -331,7 +331,7 @@ async def test_a_store_that_forgets_every_upload_is_named(world_of: MakeWorld, w
     assert record.error is not None
     assert (record.state, record.error.code) == (JobState.DEAD, "upload-gone")
     assert "lifecycle rule" in record.error.hint
-    assert count(world, "CreateMultipartUpload") == 3 * LIMITS.attempts_max
+    assert count(world, "CreateMultipartUpload") == 2 * LIMITS.attempts_max
 
 
 @WAYS

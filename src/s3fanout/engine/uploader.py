@@ -13,6 +13,7 @@ is found again: the ledger knows the upload (``ports.uploads``), the store its p
 | what was read has not the source's checksum | aborted | fails; all of it is read again |
 | the store knows no such upload (expired, aborted) | forgotten | begins another one, once |
 | likewise, when it is to be completed | forgotten | the replica decides: an earlier try did it |
+| copied parts lack the checksums that it was begun for | aborted | begins one without, besides |
 """
 
 from __future__ import annotations
@@ -91,6 +92,10 @@ class Made:
     is_as_told: bool
 
 
+class _ChecksumsUntold(Exception):
+    """The store tells no checksums of parts that it copied; completing takes those of all."""
+
+
 class Uploader:
     """Multipart uploads into one destination."""
 
@@ -142,7 +147,8 @@ class Uploader:
             StoreError: The attempt failed; what was uploaded is kept, or was aborted if it is worth
                 nothing.
         """
-        for _ in range(3):  # One may have expired, the next show that copies tell no checksums.
+        was_gone = False
+        while True:
             run = await self._run(job, replica_key, source)
             if isinstance(run, Refuse):
                 return run
@@ -155,20 +161,25 @@ class Uploader:
                 streamed = self._way is Way.STREAM
                 is_as_told = streamed and self._twice_read.is_as_told(run)
                 written = await self._complete(run)
-            except UploadGone:
+            except _ChecksumsUntold:
+                self._copies_tell_checksums = False  # Once: no other upload is begun with one.
+                await self._give_up(run.upload)
+            except UploadGone as error:
                 await self._uploads.forget_upload(self._name, job.key)
-                continue
+                if was_gone:
+                    raise UploadGone(
+                        f"the store forgets multipart uploads key={job.key!r}",
+                        operation="UploadPart",
+                        hint="does a lifecycle rule abort incomplete uploads at once?",
+                    ) from error
+                was_gone = True
             except (SourceChanged, SourceAbsent, Refused, ReplicaMismatch, AlteredBytes):
                 await self._give_up(run.upload)
                 raise
-            self._part_checksums.forget(run.upload.upload_id)
-            await self._uploads.forget_upload(self._name, job.key)
-            return Made(written, run.sent_etag(), is_as_told)
-        raise UploadGone(
-            f"the store forgets multipart uploads key={job.key!r}",
-            operation="UploadPart",
-            hint="does a lifecycle rule abort incomplete uploads at once?",
-        )
+            else:
+                self._part_checksums.forget(run.upload.upload_id)
+                await self._uploads.forget_upload(self._name, job.key)
+                return Made(written, run.sent_etag(), is_as_told)
 
     async def _run(self, job: Job, replica_key: str, source: Source) -> UploadRun | Refuse:
         """The upload of an earlier attempt, or a new one."""
@@ -365,10 +376,7 @@ class Uploader:
             source_version_id=run.source.version_id,
         )
         if run.carried is not None and not part.checksum:
-            # It takes those of all parts to complete it. (ministack 1.5 tells none of copies.)
-            self._copies_tell_checksums = False
-            await self._abort(run.upload)
-            raise UploadGone("copied parts have no checksums", operation="UploadPartCopy")
+            raise _ChecksumsUntold  # As ministack 1.5 does.
         run.copied(part)
 
     async def _complete(self, run: UploadRun) -> Written:
