@@ -14,6 +14,7 @@ from s3fanout.decide.plan import Way
 from s3fanout.engine.copier import Outcome
 from s3fanout.engine.part_reads import PATIENCE_S
 from s3fanout.engine.uploader import Unfinished
+from s3fanout.model.errors import AccessDenied
 from s3fanout.model.events import ChangeKind
 from s3fanout.model.jobs import Job, JobState
 from s3fanout.model.limits import MIB, Limits
@@ -220,6 +221,29 @@ async def test_a_deadline_hands_over_and_nothing_is_copied_twice(
     assert [o.parts_done for o in outcomes if isinstance(o, Unfinished)] == handed_over
     assert count(world, part_operation(way)) == PARTS
     assert world.buckets["a"].objects["key"].content == CONTENT
+
+
+@WAYS
+async def test_who_goes_on_by_a_deadline_and_may_not_list_parts_fails_and_keeps_them(
+    world_of: MakeWorld, way: Way
+) -> None:
+    """Begun anew by each, an object that takes several would never come to an end."""
+    world = world_of(To("a", way=way), limits=LIMITS)
+    await world.journal.pause("a", now_ms=0, reason="attempts are made by hand")
+    world.put("key", CONTENT, ATTRIBUTES)
+    etag = world.source.objects["key"].etag
+    job = Job("a", "key", 1, ChangeKind.CREATED, 0, etag=etag, size_bytes=len(CONTENT))
+    now_s = world.clock.monotonic_s()
+    denied = Fault(AccessDenied("no", status=403, s3_code="AccessDenied"))
+    world.ports["a"]._script = written([Line(denied, operation="ListParts")])
+    begun = await world.copiers["a"].attempt(job, stop_at_s=now_s)
+    assert isinstance(begun, Unfinished)
+    for _ in range(2):
+        with pytest.raises(AccessDenied):
+            await world.copiers["a"].attempt(job, stop_at_s=now_s + 60)
+    assert await world.journal.upload_of("a", "key") == begun.upload
+    assert world.buckets["a"]._stores.uploads.keys() == {begun.upload.upload_id}
+    assert count(world, "CreateMultipartUpload") == 1
 
 
 @WAYS

@@ -14,12 +14,15 @@ is found again: the ledger knows the upload (``ports.uploads``), the store its p
 | the store knows no such upload (expired, aborted) | forgotten | begins another one, once |
 | likewise, when it is to be completed | forgotten | the replica decides: an earlier try did it |
 | copied parts lack the checksums that it was begun for | aborted | begins one without, besides |
+| its parts may not be listed | aborted, if that may be | begins another one, once |
+| likewise, and there is a deadline | kept | fails: a row of attempts would never end |
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +40,7 @@ from s3fanout.decide.parts import (
 )
 from s3fanout.decide.plan import Refuse, Way
 from s3fanout.decide.proof import altered_parts
+from s3fanout.decide.retry import blames_store
 from s3fanout.engine.upload_run import AlteredBytes, PartChecksums, Source, TwiceRead, UploadRun
 from s3fanout.model.errors import (
     AccessDenied,
@@ -58,10 +62,12 @@ if TYPE_CHECKING:
     from s3fanout.engine.part_reads import PartReads
     from s3fanout.model.jobs import Job
     from s3fanout.model.limits import Limits
-    from s3fanout.model.objects import Checksum, FirstPart, ObjectAttributes
+    from s3fanout.model.objects import Checksum, FirstPart, ObjectAttributes, UploadedPart
     from s3fanout.ports.object_store import ObjectStore
     from s3fanout.ports.system import Clock
     from s3fanout.ports.uploads import Uploads
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ class _ChecksumsUntold(Exception):
 class Uploader:
     """Multipart uploads into one destination."""
 
+    UNLISTED_MAX = 1000
+
     def __init__(
         self,
         *,
@@ -129,6 +137,8 @@ class Uploader:
         self._twice_read = TwiceRead()
         self._part_checksums = PartChecksums()
         self._copies_tell_checksums = True
+        self._unlisted: dict[str, str] = {}
+        """Upload ids, by source key: the first whose parts might not be listed."""
 
     async def replicate(
         self, job: Job, replica_key: str, source: Source, *, stop_at_s: float | None
@@ -149,7 +159,7 @@ class Uploader:
         """
         was_gone = False
         while True:
-            run = await self._run(job, replica_key, source)
+            run = await self._run(job, replica_key, source, stop_at_s)
             if isinstance(run, Refuse):
                 return run
             try:
@@ -178,10 +188,13 @@ class Uploader:
                 raise
             else:
                 self._part_checksums.forget(run.upload.upload_id)
+                self._unlisted.pop(job.key, None)
                 await self._uploads.forget_upload(self._name, job.key)
                 return Made(written, run.sent_etag(), is_as_told)
 
-    async def _run(self, job: Job, replica_key: str, source: Source) -> UploadRun | Refuse:
+    async def _run(
+        self, job: Job, replica_key: str, source: Source, stop_at_s: float | None
+    ) -> UploadRun | Refuse:
         """The upload of an earlier attempt, or a new one."""
         facts, attributes = source.facts, source.load.attributes
         states: dict[str, Checksum | None] = {fingerprint(facts, attributes): None}
@@ -193,8 +206,8 @@ class Uploader:
             if known.fingerprint in states and known.replica_key == replica_key:
                 carried = states[known.fingerprint]
                 layout = Layout(facts.size_bytes, known.part_bytes)
-                with contextlib.suppress(UploadGone):
-                    parts = await self._destination.list_parts(replica_key, known.upload_id)
+                parts = await self._parts_there(known, stop_at_s)
+                if parts is not None:
                     wanted = set(range(1, layout.count + 1)) - set(missing_parts(layout, parts))
                     done = {part.number: part for part in parts if part.number in wanted}
                     checksums = self._part_checksums.of(known.upload_id)
@@ -204,11 +217,39 @@ class Uploader:
                     # Checksums of copied parts are not listed: a row of processes, each of which
                     # has time for some parts only, would never have those of all.
                     self._copies_tell_checksums = False
-            await self._destroy(known)
+            # Not forgotten before another one takes its place: where all is denied for a while,
+            # this one is gone on with.
+            await self._abort(known)
         chosen = await self._layout(job.key, source)
         if chosen is None:
             return self._too_large(source.facts.size_bytes)
         return await self._anew(job, replica_key, source, chosen)
+
+    async def _parts_there(
+        self, upload: ReplicaUpload, stop_at_s: float | None
+    ) -> Sequence[UploadedPart] | None:
+        """The parts of an upload; ``None``: another one is to be begun.
+
+        Where they may not be listed that is done once until the replica is made, and never by a
+        deadline: each attempt may have time for some parts only, and they would never end.
+        """
+        try:
+            return await self._destination.list_parts(upload.replica_key, upload.upload_id)
+        except UploadGone:
+            return None
+        except AccessDenied as error:
+            if stop_at_s is not None or blames_store(error):
+                raise
+            if len(self._unlisted) >= self.UNLISTED_MAX:
+                self._unlisted.clear()
+            if self._unlisted.setdefault(upload.key, upload.upload_id) != upload.upload_id:
+                raise
+            LOG.warning(
+                "an unfinished upload is of no use, its parts may not be listed: %s",
+                error,
+                extra={"destination": self._name, "hint": error.hint},
+            )
+            return None
 
     async def _anew(self, job: Job, replica_key: str, source: Source, layout: Layout) -> UploadRun:
         """A new upload, with a checksum if the store takes it."""
@@ -431,10 +472,10 @@ class Uploader:
             await asyncio.shield(self._destroy(upload))
 
     async def _destroy(self, upload: ReplicaUpload) -> None:
-        self._part_checksums.forget(upload.upload_id)
-        with contextlib.suppress(AccessDenied, Refused):  # never possible: a lifecycle rule must
-            await self._abort(upload)
+        await self._abort(upload)
         await self._uploads.forget_upload(self._name, upload.key)
 
     async def _abort(self, upload: ReplicaUpload) -> None:
-        await self._destination.abort_upload(upload.replica_key, upload.upload_id)
+        self._part_checksums.forget(upload.upload_id)
+        with contextlib.suppress(AccessDenied, Refused):  # never possible: a lifecycle rule must
+            await self._destination.abort_upload(upload.replica_key, upload.upload_id)
