@@ -19,6 +19,7 @@ from s3fanout.adapters.store.credentials import (
     from_environment,
 )
 from s3fanout.adapters.store.endpoint import Addressing, Endpoint
+from s3fanout.adapters.store.neighbours import Neighbours
 from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.s3_customer_key import CustomerKey
 from s3fanout.adapters.store.s3_probe import StoreVendor
@@ -131,6 +132,7 @@ class Stores:
         self._on_again = on_again
         self._transports: dict[object, Transport] = {}
         self._credentials: dict[Credentials, CredentialSource] = {}
+        self._neighbours: dict[str, Neighbours] = {}
 
     def open(self, to: config.Store) -> S3Store:
         """The bucket of the source or of a destination.
@@ -149,6 +151,7 @@ class Stores:
             source_customer_key=self._customer_key(self._settings.source),
             is_source=to is self._settings.source,
             on_again=self._on_again,
+            neighbours=self._neighbours.setdefault(store_name(to), Neighbours()),
         )
 
     def credentials(self, reference: Credentials, region: str) -> CredentialSource:

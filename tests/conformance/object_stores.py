@@ -259,3 +259,16 @@ def open_s3(
         transport=_MADE[transport](TransportSettings()),
         clock=SystemClock(),
     )
+
+
+async def listed(store: ObjectStore, prefix: str, *, limit: int = 1000) -> list[str]:
+    """Keys of all pages, in the order in which they came."""
+    keys: list[str] = []
+    token = None
+    while True:
+        page = await store.list_page(prefix, token=token, limit=limit)
+        assert len(page.objects) <= limit
+        keys += [row.key for row in page.objects]
+        if page.next_token is None:
+            return keys
+        token = page.next_token

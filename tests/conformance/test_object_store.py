@@ -38,25 +38,13 @@ from tests.conformance.object_stores import (
     Renames,
     Subject,
     body_of,
+    listed,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from s3fanout.ports.object_store import ObjectStore
-
-
-async def listed(store: ObjectStore, prefix: str, *, limit: int = 1000) -> list[str]:
-    """Keys of all pages, in the order in which they came."""
-    keys: list[str] = []
-    token = None
-    while True:
-        page = await store.list_page(prefix, token=token, limit=limit)
-        assert len(page.objects) <= limit
-        keys += [row.key for row in page.objects]
-        if page.next_token is None:
-            return keys
-        token = page.next_token
 
 
 # --- head -----------------------------------------------------------------------------------

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.e2e.conftest import Install, NewPlace
-from tests.e2e.evidence import keys, put
+from tests.e2e.evidence import check_equal, keys, put
 from tests.e2e.installation import until
-from tests.e2e.notices import write_and_tell
+from tests.e2e.notices import message, put_event, write_and_tell
 from tests.servers.server import Server
 
 pytestmark = pytest.mark.stores
 
+PAIRS = 300
 GOOD, BAD = "a/b", ("a//b", "/a/b", "a/../b", "a\\b", "s" * 300)
 
 
@@ -85,3 +88,47 @@ def test_a_key_in_the_way_of_another_is_named(
     assert "holds 'x'," in said["x/y"][1]
     assert "holds 'd/e/f'," in said["d"][1]
     assert keys(to) == {"x", "d/e/f"}
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_keys_and_what_is_below_them_arrive_at_once(
+    install: Install, new_place: NewPlace, ministack: Server, seaweedfs: Server, copied: bool
+) -> None:
+    """SeaweedFS loses one of ``x`` and ``x/y`` in some of 300 pairs that are written at once."""
+    source = new_place(seaweedfs if copied else ministack, "source")
+    to = new_place(seaweedfs, "to")
+    pairs = [key for number in range(PAIRS) for key in (f"{number}/x", f"{number}/x/y")]
+    installation = install(source=source, destinations={"to": to})
+    installation.start()
+    write_and_tell(installation, source, *pairs)
+    installation.wait_replicated(len(pairs))
+    assert set(pairs) - keys(to) == set()
+    check_equal(source, to)
+
+
+def test_a_folder_mark_takes_no_place_of_an_object(
+    install: Install, new_place: NewPlace, ministack: Server, seaweedfs: Server
+) -> None:
+    """SeaweedFS would keep ``x/`` for ``x`` without a word, as there is something below it."""
+    source, to = new_place(ministack, "source"), new_place(seaweedfs, "to")
+    installation = install(source=source, destinations={"to": to})
+    installation.start()
+    write_and_tell(installation, source, "x", "x/y")
+    installation.wait_replicated(2)
+    etags = put(source, {"x/": b"", "z/": b""})
+    events = (put_event(source.bucket, key, etag=etag, size_bytes=0) for key, etag in etags.items())
+    assert installation.post(message(*events)).status == 200
+    installation.wait_replicated(3)
+    row = until(
+        lambda: next(iter(installation.read("failures")["failures"]), None),
+        what="a dead letter",
+    )
+    assert row["key"] == "x/"
+    assert row["error"]["code"] == "key-conflict"
+    assert "holds 'x'," in row["error"]["message"]
+    assert keys(to) == {"x", "x/y", "z/"}
+    write_and_tell(installation, source, "z")
+    installation.wait_replicated(4)
+    ended = installation.command("verify", "--format", "ndjson")
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert {row["key"] for row in rows if row["kind"] == "finding"} == {"x/", "z/"}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
+from s3fanout.adapters.store.faulty import Fault, FaultyStore, Line, written
 from s3fanout.adapters.store.memory import MemoryStores
-from s3fanout.decide.plan import Refuse
+from s3fanout.decide.plan import Refuse, Skip
 from s3fanout.engine.copier import Outcome, Replicated
 from s3fanout.engine.holding import HoldingCopier
 from s3fanout.model.errors import Unavailable
@@ -43,6 +46,10 @@ async def paths() -> Vendor:
     return vendor_named(VendorName.SEAWEEDFS)
 
 
+async def objects() -> Vendor:
+    return vendor_named(VendorName.AWS)
+
+
 async def files() -> Vendor:
     return vendor_named(VendorName.MINIO)
 
@@ -60,10 +67,15 @@ async def files() -> Vendor:
 async def test_a_size_in_an_event_refuses_no_key(
     key: str, content: bytes, told_bytes: int, held: bool, looks: int
 ) -> None:
-    source = MemoryStores(VirtualClock()).create_bucket("source")
+    stores = MemoryStores(VirtualClock())
+    source = stores.create_bucket("source")
     await source.put(key, body_of(content), PLAIN)
     copier = HoldingCopier(
-        Copying(), rule=Rule("a"), source=source, destination=source, vendor=paths
+        Copying(),
+        rule=Rule("a"),
+        source=source,
+        destination=stores.create_bucket("a"),
+        vendor=paths,
     )
     outcome = await copier.attempt(
         Job("a", key, 1, ChangeKind.CREATED, 0, etag="e", size_bytes=told_bytes)
@@ -94,3 +106,41 @@ async def test_where_no_key_is_in_the_way_the_stores_own_error_stands(key: str) 
     copier = HoldingCopier(Failing(), rule=Rule("a"), source=store, destination=store, vendor=files)
     with pytest.raises(Unavailable):
         await copier.attempt(Job("a", key, 1, ChangeKind.CREATED, 0))
+
+
+@pytest.mark.parametrize(
+    ("there", "kind", "vendor", "outcome"),
+    [
+        ("x", ChangeKind.CREATED, paths, Refuse),
+        ("x", ChangeKind.REMOVED, paths, Skip),
+        ("x/y", ChangeKind.CREATED, paths, Replicated),
+        ("x", ChangeKind.CREATED, objects, Replicated),
+    ],
+)
+async def test_a_folder_mark_takes_no_place_of_an_object(
+    there: str,
+    kind: ChangeKind,
+    vendor: Callable[[], Awaitable[Vendor]],
+    outcome: type[Outcome],
+) -> None:
+    """SeaweedFS would keep ``x/`` for ``x`` without a word, once there is anything below it."""
+    store = MemoryStores(VirtualClock()).create_bucket("a")
+    await store.put(there, body_of(b"1"), PLAIN)
+    copier = HoldingCopier(
+        Copying(), rule=Rule("a"), source=store, destination=store, vendor=vendor
+    )
+    found = await copier.attempt(Job("a", "x/", 1, kind, 0))
+    assert isinstance(found, outcome)
+    if isinstance(found, (Skip, Refuse)):
+        assert found.code == "key-conflict"
+        assert "'x/'" in found.reason
+        assert "'x'" in found.reason
+
+
+async def test_where_it_is_not_known_what_is_there_nothing_is_written() -> None:
+    stores = MemoryStores(VirtualClock())
+    fails = written([Line(Fault(error=Unavailable("reset")), operation="HeadObject")])
+    store = FaultyStore(stores.create_bucket("a"), fails)
+    copier = HoldingCopier(Copying(), rule=Rule("a"), source=store, destination=store, vendor=paths)
+    with pytest.raises(Unavailable):
+        await copier.attempt(Job("a", "x/", 1, ChangeKind.CREATED, 0))

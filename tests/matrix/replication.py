@@ -113,12 +113,8 @@ def replicate(
             directory, source=source, destinations=destinations, settings=SETTINGS
         ) as installation:
             installation.start()
-            stopped: dict[str, dict[str, str]] = {}
-            told = 0
-            for rows in _in_turn(state.rows):
-                _tell(installation, source.bucket, rows)
-                told += len(rows)
-                stopped = _stopped(installation, told)
+            _tell(installation, source.bucket, state.rows)
+            stopped = _stopped(installation, len(state.rows))
             named = _named(installation.ledger)
         return Cells(
             state.held,
@@ -168,12 +164,6 @@ class _Written:
             if tries == 1:
                 raise
         return self._written(item, tries=tries - 1)
-
-
-def _in_turn(rows: Sequence[Row]) -> list[list[Row]]:
-    """``x`` before ``x/y``: SeaweedFS may lose one of the two that are written in one moment."""
-    first = [row for row in rows if any(each.key.startswith(f"{row.key}/") for each in rows)]
-    return [part for part in (first, [row for row in rows if row not in first]) if part]
 
 
 def _tell(installation: Installation, bucket: str, rows: Sequence[Row]) -> None:

@@ -71,6 +71,7 @@ def _keys(limits: KeyLimits) -> str:
         "no backslash" * (not limits.backslashes),
         "no bytes in `a/`" * (not limits.folder_bytes),
         "no `x` beside `x/y`" * (not limits.file_beside_folder),
+        "no `x` beside `x/`" * (not limits.file_beside_marker),
         f"segments to {limits.segment_bytes_max} bytes" * (limits.segment_bytes_max is not None),
         _CHARACTERS[limits.refused_characters],
         *(f"not `{name}`" for name in limits.refused_names),

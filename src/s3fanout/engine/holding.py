@@ -5,7 +5,8 @@ might overwrite one that is not its own.
 
 Where keys are paths of a file system, ``x`` and ``x/y`` cannot both be. That depends on what else
 is there, so such a store is asked only after it failed to write (the MinIO front end answers 500):
-then the other key is named.
+then the other key is named. Where ``x/`` would take the place of an ``x`` (SeaweedFS), it is asked
+for ``x`` before.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from s3fanout.ports.object_store import ObjectStore
 class HoldingCopier:
     """A copier that writes only what the store holds.
 
-    Costs no request of its own, but for one where only the size says that a key cannot be held: the
-    event's size is a hint (the MinIO front end tells 4,096 bytes of an empty ``a/``).
+    Costs no request of its own, but for one where only the size says that a key cannot be held (the
+    event's size is a hint: the MinIO front end tells 4,096 bytes of an empty ``a/``), and a look
+    for ``x`` before ``x/`` where one may not be beside the other.
     """
 
     def __init__(
@@ -59,8 +61,6 @@ class HoldingCopier:
             facts = await self._source.head(job.key)
             size_bytes = facts.size_bytes if isinstance(facts, Present) else None
             why = why_not_held(target, vendor.keys, size_bytes)
-        if why is None and vendor.keys.file_beside_folder:
-            return await self._copier.attempt(job, stop_at_s=stop_at_s)
         if why is None:
             return await self._beside_others(job, target, vendor, stop_at_s=stop_at_s)
         if job.kind is ChangeKind.REMOVED:
@@ -76,21 +76,22 @@ class HoldingCopier:
         self, job: Job, target: str, vendor: Vendor, *, stop_at_s: float | None
     ) -> Outcome:
         """An attempt where another key may be in the way."""
+        file = target.removesuffix("/")
+        if (
+            file != target
+            and not vendor.keys.file_beside_marker
+            and isinstance(await self._destination.head(file), Present)
+        ):
+            return _conflict(job, target, file, vendor)
         try:
             return await self._copier.attempt(job, stop_at_s=stop_at_s)
         except (Unavailable, Refused) as error:
-            if not error.status or job.kind is ChangeKind.REMOVED:
+            if vendor.keys.file_beside_folder or not error.status or job.kind is ChangeKind.REMOVED:
                 raise
             other = await self._in_the_way(target)
             if other is None:
                 raise
-            return Refuse(
-                "key-conflict",
-                f"the destination holds {other!r}, and {vendor.title} cannot hold {target!r} "
-                "beside it",
-                "rename or remove one of them, or give the destination a key template; then: "
-                "s3fanout redrive",
-            )
+            return _conflict(job, target, other, vendor)
 
     async def _in_the_way(self, target: str) -> str | None:
         """A key that makes a file of what ``target`` needs as a directory, or the other way.
@@ -113,3 +114,14 @@ class HoldingCopier:
     def take_written(self, job: Job) -> str | None:
         """See ``Attempts``."""
         return self._copier.take_written(job)
+
+
+def _conflict(job: Job, target: str, other: str, vendor: Vendor) -> Skip | Refuse:
+    if job.kind is ChangeKind.REMOVED:
+        return Skip("key-conflict", f"there is no {target!r} where there is {other!r}")
+    return Refuse(
+        "key-conflict",
+        f"the destination holds {other!r}, and {vendor.title} cannot hold {target!r} beside it",
+        "rename or remove one of them, or give the destination a key template; then: "
+        "s3fanout redrive",
+    )

@@ -50,6 +50,8 @@ class KeyLimits:
         forms_apart: Two keys that are one in Unicode's composed form (NFC) are two objects.
         file_beside_folder: ``x`` and ``x/y`` may both exist. (It depends on other keys: nothing
             can be refused for it beforehand.)
+        file_beside_marker: ``x`` and ``x/`` may both exist. Elsewhere the later one is refused, or
+            takes the place of the other without a word.
     """
 
     bytes_max: int | None = 1024
@@ -64,6 +66,7 @@ class KeyLimits:
     four_byte_characters: bool = True
     forms_apart: bool = True
     file_beside_folder: bool = True
+    file_beside_marker: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ _PATHS = KeyLimits(
     dot_segments=False,
     folder_bytes=False,
     file_beside_folder=False,
+    file_beside_marker=False,
 )
 """Keys are paths of a file system."""
 
@@ -193,6 +197,7 @@ VENDORS: tuple[Vendor, ...] = (
             dot_segments=False,
             backslashes=False,
             folder_bytes=False,
+            file_beside_marker=False,
         ),
         copy_conditions=True,
         tags=True,

@@ -149,14 +149,15 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
             **checksum_headers(body.facts.checksums),
             **self._key_headers,
         }
-        answer = await self.send(
-            operation,
-            "PUT",
-            key,
-            headers=headers,
-            body=body.content,
-            body_sha256_hex=body.sha256_hex,
-        )
+        async with self.apart(key):
+            answer = await self.send(
+                operation,
+                "PUT",
+                key,
+                headers=headers,
+                body=body.content,
+                body_sha256_hex=body.sha256_hex,
+            )
         return Written(
             unquoted(answer.headers.get("etag", "")), answer.headers.get("x-amz-version-id")
         )
@@ -179,7 +180,8 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
         }
         if if_match is not None:
             headers["x-amz-copy-source-if-match"] = self._pin(if_match)
-        answer = await self.send(Operation.COPY_OBJECT, "PUT", key, headers=headers)
+        async with self.apart(key):
+            answer = await self.send(Operation.COPY_OBJECT, "PUT", key, headers=headers)
         target = Target(Operation.COPY_OBJECT, self._bucket, key)
         try:
             result = parse_copy_result(answer.body)
@@ -193,9 +195,10 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
 
     async def delete(self, key: str, *, if_match: str | None = None) -> str | None:
         headers = {} if if_match is None else {"if-match": self._pin(if_match)}
-        answer = await self.send(
-            Operation.DELETE_OBJECT, "DELETE", key, headers=headers, expected=_GONE
-        )
+        async with self.apart(key):
+            answer = await self.send(
+                Operation.DELETE_OBJECT, "DELETE", key, headers=headers, expected=_GONE
+            )
         return answer.headers.get("x-amz-version-id")
 
     async def list_page(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from s3fanout.adapters.store.classify import Operation, Target, classify
+from s3fanout.adapters.store.neighbours import Neighbours
 from s3fanout.adapters.store.sigv4 import (
     EMPTY_SHA256_HEX,
     Signer,
@@ -24,6 +25,7 @@ from s3fanout.model.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from s3fanout.adapters.store.credentials import Credentials, CredentialSource
     from s3fanout.adapters.store.endpoint import Endpoint
@@ -82,6 +84,7 @@ class S3Client:
         source_customer_key: CustomerKey | None = None,
         is_source: bool = False,
         on_again: Callable[[str], None] = lambda _operation: None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         """Bind to a bucket.
 
@@ -95,6 +98,7 @@ class S3Client:
             source_customer_key: Likewise, of the bucket that is copied from.
             is_source: It is the bucket that is copied from: its errors say so.
             on_again: Told the operation of each read that is asked for once more.
+            neighbours: The changes of the bucket, shared by all who make some in this process.
         """
         self._bucket = bucket
         self._credentials = credentials
@@ -106,6 +110,7 @@ class S3Client:
         self._date_s = 0
         self._is_source = is_source
         self._on_again = on_again
+        self._neighbours = neighbours or Neighbours()
         self._key_headers = customer_key.headers() if customer_key else {}
         self._source_key_headers = (
             source_customer_key.headers(of_copy_source=True) if source_customer_key else {}
@@ -117,6 +122,10 @@ class S3Client:
 
     async def close(self) -> None:
         await self._transport.close()
+
+    def apart(self, key: str) -> AbstractAsyncContextManager[None]:
+        """To be held while the object of ``key`` is made or removed. See ``Neighbours``."""
+        return self._neighbours.apart(key)
 
     async def send(
         self,

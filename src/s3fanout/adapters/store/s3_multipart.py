@@ -211,15 +211,16 @@ class S3Multipart(S3Client):
         if checksum is not None:
             headers |= checksum_headers((checksum,))
             headers["x-amz-checksum-type"] = kind_of(checksum)
-        answer = await self.send(
-            operation,
-            "POST",
-            key,
-            query=[("uploadId", upload_id)],
-            headers=headers,
-            body=document,
-            body_sha256_hex=digests(document)[1],
-        )
+        async with self.apart(key):
+            answer = await self.send(
+                operation,
+                "POST",
+                key,
+                query=[("uploadId", upload_id)],
+                headers=headers,
+                body=document,
+                body_sha256_hex=digests(document)[1],
+            )
         etag = self._parsed(operation, key, answer, parse_complete_result)
         return Written(etag, answer.headers.get("x-amz-version-id"))
 

@@ -23,9 +23,10 @@ class S3Versions(S3Client):
     """Versions and delete markers."""
 
     async def delete_version(self, key: str, version_id: str) -> None:
-        await self.send(
-            Operation.DELETE_OBJECT, "DELETE", key, query=of_version(version_id), expected=_GONE
-        )
+        async with self.apart(key):
+            await self.send(
+                Operation.DELETE_OBJECT, "DELETE", key, query=of_version(version_id), expected=_GONE
+            )
 
     async def list_versions(
         self, key: str, *, token: str | None = None, limit: int = 1000
