@@ -249,18 +249,30 @@ def test_an_inventory_that_is_not_whole_is_refused_before_anything_is_used(
         opened()
 
 
-@pytest.mark.parametrize("rows", [b'"source"\n', b'"source","k"\n' * 3000])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b'"source","k"\n',
+        b'"source","","1"\n',
+        b'"source","k","one"\n',
+        # More digits than int() takes, and more bytes than a ledger can hold.
+        b'"source","k","%s"\n' % (b"9" * 5000),
+        b'"source","k","9999999999999999999"\n',
+        b'"source","k","1"\n' * 3000,
+    ],
+    ids=["columns", "no key", "no number", "many digits", "too large", "cut off"],
+)
 def test_rows_that_make_no_sense_say_what_was_done_and_what_to_do(
     tmp_path: Path, rows: bytes
 ) -> None:
     whole = gzip.compress(rows)
-    body = whole if len(rows) < 100 else whole[:-9]
+    body = whole if len(rows) < 10_000 else whole[:-9]
     digest = hashlib.md5(body, usedforsecurity=False).hexdigest()
     (tmp_path / "a.csv.gz").write_bytes(body)
     manifest = {
         "sourceBucket": "source",
         "fileFormat": "CSV",
-        "fileSchema": "Bucket, Key",
+        "fileSchema": "Bucket, Key, Size",
         "files": [{"key": "data/a.csv.gz", "MD5checksum": digest}],
     }
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from s3fanout.adapters.inventory import _numbers, keys_of_file
+from s3fanout.adapters.inventory import _csv_rows, _numbers, keys_of_file
 from s3fanout.adapters.journal.memory import MemoryJournal
 from s3fanout.adapters.store import s3_acl, s3_upload_xml, s3_version_xml, s3_xml
 from s3fanout.adapters.system import SystemClock
@@ -69,6 +70,7 @@ def documents(body: bytes) -> None:
         s3_upload_xml.parse_parts_page,
         s3_upload_xml.parse_uploads_page,
         s3_version_xml.parse_versioning,
+        s3_version_xml.parse_deleted_page,
         s3_acl.parse_acl,
         lambda document: s3_version_xml.parse_versions_page(document, "k"),
     ):
@@ -86,6 +88,18 @@ def manifest(body: bytes) -> None:
     """An inventory's manifest."""
     with suppress(InventoryBroken):
         parse_manifest(body)
+
+
+def rows(body: bytes) -> None:
+    """The rows of an inventory's file, packed or not."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "rows")
+        for content in (gzip.compress(body, compresslevel=1), body):
+            path.write_bytes(content)
+            with suppress(InventoryBroken):
+                for item, part in _csv_rows(path, _MANIFEST["fileSchema"].split(", ")):
+                    assert item is None or item.key
+                    assert part >= 0
 
 
 def checkpoint(body: bytes) -> None:
@@ -210,7 +224,7 @@ _PASS = {
     "seen": 3,
     "healed": 1,
 }
-_MANIFEST = {
+_MANIFEST: dict[str, Any] = {
     "sourceBucket": "photos",
     "destinationBucket": "arn:aws:s3:::inventory",
     "version": "2016-11-30",
@@ -231,6 +245,12 @@ _JOB = (
     b'{"s3fanout": 1, "job": {"destination": "a", "key": "k", "kind": "created", "event_at_ms": 1,'
     b' "order": {"scheme": "aws-s3", "token": "0A", "trusted": true}, "size_bytes": 4}}'
 )
+_CONTINUED = (
+    b'{"s3fanout": 1, "job": {"destination": "a", "key": "k", "kind": "created", "event_at_ms": 1},'
+    b' "continued": {"source_bucket": "s", "replica_key": "k", "upload_id": "u",'
+    b' "fingerprint": "f", "part_bytes": 5, "parts_done": 1}}'
+)
+_ROW = b'"photos","a%20b","4","2026-11-24T08:00:00.000Z","e","true","false"\r\n'
 _CONFIG = b"""\
 schema = 1
 source.bucket = "photos"
@@ -247,11 +267,12 @@ TARGETS = {
         Target(
             "events",
             events,
-            (*(path.read_bytes() for path in sorted(GOLDEN.glob("*.json"))), _JOB),
+            (*(path.read_bytes() for path in sorted(GOLDEN.glob("*.json"))), _JOB, _CONTINUED),
         ),
         Target("documents", documents, _XML),
         Target("configuration", configuration, (_CONFIG, template().encode())),
         Target("manifest", manifest, (json.dumps(_MANIFEST).encode(),)),
+        Target("rows", rows, (_ROW * 2, gzip.compress(_ROW, compresslevel=1, mtime=0))),
         Target("sweeps", sweeps, (json.dumps(_SWEEP).encode(), json.dumps(_PASS).encode())),
         Target("keys", keys_file, (b"a/b\nc\r\n\n\xff\n",)),
         Target(

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote_plus
 
+from s3fanout.intake import fields
 from s3fanout.model.errors import InventoryBroken
 from s3fanout.model.items import Item
 
@@ -102,7 +103,7 @@ def item_of(columns: Sequence[str], row: Sequence[str]) -> Item | None:
     """The object of a row; ``None`` if the row is an older version of one.
 
     Raises:
-        InventoryBroken: The row has another number of columns, or a size that is no number.
+        InventoryBroken: The row has another number of columns, no key, or no object's size.
     """
     if len(row) != len(columns):
         raise InventoryBroken(f"a row has {len(row)} columns instead of {len(columns)}")
@@ -110,12 +111,15 @@ def item_of(columns: Sequence[str], row: Sequence[str]) -> Item | None:
     if named.get("IsLatest") == "false":
         return None
     is_deleted = named.get("IsDeleteMarker") == "true"
+    if not named["Key"]:
+        raise InventoryBroken("a row has no key")
     size = named.get("Size", "")
-    if size and not size.isdecimal():
-        raise InventoryBroken(f"a row has the size {size!r}")
+    size_bytes = fields.size_bytes(size)
+    if size and size_bytes is None:
+        raise InventoryBroken(f"a row has the size {size[:40]!r}")
     return Item(
         unquote_plus(named["Key"], errors="surrogateescape"),
-        int(size) if size and not is_deleted else None,
+        None if is_deleted else size_bytes,
         named.get("ETag") or None,
         _ms(named.get("LastModifiedDate", "")),
         is_deleted,
