@@ -56,6 +56,13 @@ def test_every_auditor_has_a_mutant_that_it_catches() -> None:
         assert named - {"auditor"} == caught
 
 
+def test_the_guarantees_name_every_auditor() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guarantees.md").read_text("utf-8")
+    rows = page.partition("| auditor |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| ([a-z ,]+) \|", rows, re.MULTILINE)
+    assert sorted(named) == sorted({each.auditor for each in MUTANTS})
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_each_mutant_is_caught(mutant: Mutant) -> None:
     found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,19 @@ def test_no_command_lets_a_key_speak_to_the_terminal(
         character for character in text if character == "\n"
     ]
     assert "X-Evil: 1\n" not in text
+
+
+@pytest.mark.parametrize("evil", ["<script>alert('x')</script><a href=\"x\">"], indirect=True)
+def test_no_key_is_markup_in_a_report(
+    evil: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["s3fanout", "verify", "--format=html"])
+    with pytest.raises(SystemExit):
+        main()
+    report = capsys.readouterr().out
+    assert html.escape(evil) in report
+    assert evil not in report
+    assert "<script" not in report
 
 
 @given(key=keys, value=st.text(max_size=20))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hmac
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -174,6 +175,25 @@ async def test_the_token_comes_as_bearer_or_as_the_password_of_basic(
 ) -> None:
     answer = await client.post("/events", headers={"Authorization": header}, data=b"{}")
     assert answer.status == 200
+
+
+async def test_tokens_are_compared_in_constant_time_wherever_they_differ(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    class Recording:
+        @staticmethod
+        def compare_digest(one: bytes, other: bytes) -> bool:
+            compared.append((one, other))
+            return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr("s3fanout.service.http.hmac", Recording)
+    others = (f"X{TOKEN[1:]}", f"{TOKEN[:-1]}X", TOKEN[:-1], f"{TOKEN}X")
+    for given in (*others, TOKEN):
+        answer = await client.get("/api/v1/status", headers={"Authorization": f"Bearer {given}"})
+        assert (answer.status == 200) is (given == TOKEN)
+    assert compared == [(given.encode(), TOKEN.encode()) for given in (*others, TOKEN)]
 
 
 async def test_without_a_configured_token_everybody_may(
