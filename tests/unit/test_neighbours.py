@@ -69,6 +69,7 @@ async def writes() -> AsyncIterator[Writes]:
     yield made
     left = [key for key, task in made.tasks.items() if not task.done()]
     assert not await made.end(*left)
+    assert not any(vars(made.neighbours).values()), "nothing is kept of what has ended"
 
 
 async def settled() -> None:
