@@ -35,6 +35,7 @@ from s3fanout.model.items import Item
 from s3fanout.model.jobs import DestinationSummary, Job, JobState, NewJob, Settlement
 from s3fanout.model.limits import Limits
 from s3fanout.model.objects import Absent, Body, Present, Probe
+from s3fanout.model.rules import Deletes
 from s3fanout.ports.queue import Accepted
 from tests.simulation.journal import SimJournal
 from tests.simulation.options import Options, draw
@@ -197,6 +198,61 @@ class _SkipsWhatChanged(Copier):
             return Replicated(job.etag, job.size_bytes or 0, "", error.message)
 
 
+class _AsksAllTheTime(Copier):
+    """Is it there? Is it still there?"""
+
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
+        for _ in range(100):
+            with suppress(StoreError):
+                await self._source.head(job.key)
+        return await super().attempt(job, stop_at_s=stop_at_s)
+
+
+class _AsksForEver(Copier):
+    """What was copied is looked after, every few seconds."""
+
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
+        self._looking = asyncio.ensure_future(self._look_after(job.key))
+        return await super().attempt(job, stop_at_s=stop_at_s)
+
+    async def _look_after(self, key: str) -> None:
+        while True:
+            await asyncio.sleep(15.0)
+            with suppress(StoreError):
+                await self._destination.head(key)
+
+
+class _TidiesUp(Copier):
+    """Whatever is in a destination and not in the source has to go."""
+
+    async def attempt(self, job: Job, *, stop_at_s: float | None = None) -> Outcome:
+        with suppress(StoreError):
+            for listed in (await self._destination.list_page("")).objects:
+                if listed.key.startswith("theirs-"):
+                    await self._destination.delete(listed.key)
+        return await super().attempt(job, stop_at_s=stop_at_s)
+
+
+class _WantsEveryRemoval(Receiver):
+    """Who wants writes wants removals, too."""
+
+    def __init__(self, **parts: Any) -> None:
+        rules = [replace(rule, deletes=Deletes.REPLICATE) for rule in parts["rules"]]
+        super().__init__(**parts | {"rules": rules})
+
+
+class _DeletesUnasked(Copier):
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts | {"rule": replace(parts["rule"], deletes=Deletes.REPLICATE)})
+
+
+class _NeverLate(Lane):
+    """What was copied was copied at once."""
+
+    def _after_outcome(self, job: Job, outcome: Outcome) -> Settlement:
+        return super()._after_outcome(job, outcome)._replace(at_ms=job.event_at_ms)
+
+
 class _TearsBodies:
     """Bytes of one read under the attributes of another."""
 
@@ -338,13 +394,15 @@ def parts(**mine: type) -> type[Parts]:
 class Mutant:
     """A bug, and the auditor that has to find it.
 
-    ``world`` has the options in which it shows, where few drawn worlds have them.
+    ``world`` has the options in which it shows, where few drawn worlds have them. ``says`` is what
+    the auditor has to say, where it looks at several things.
     """
 
     name: str
     parts: type[Parts]
     auditor: str
     world: Mapping[str, Any] = field(default_factory=dict)
+    says: str = ""
     histories: bool = False
     """The auditor is one of those for runs in which every version counts."""
 
@@ -375,6 +433,16 @@ MUTANTS = (
     Mutant("waiting jobs uncounted", parts(journal=_LosesWaiting), "true counts"),
     Mutant("repeats dropped", parts(journal=_DropsRepeats), "converges"),
     Mutant("fails for nothing", parts(lane=_FailsForNothing), "bounded"),
+    Mutant("asks all the time", parts(copier=_AsksAllTheTime), "bounded", says=" requests of "),
+    Mutant("asks for ever", parts(copier=_AsksForEver), "bounded", says=" at rest"),
+    Mutant("tidies up", parts(copier=_TidiesUp), "nothing foreign", says=" was touched"),
+    Mutant(
+        "deletes unasked",
+        parts(receiver=_WantsEveryRemoval, copier=_DeletesUnasked),
+        "nothing foreign",
+        says=" was not to be deleted",
+    ),
+    Mutant("never late", parts(lane=_NeverLate), "true counts", says=" lag "),
     Mutant("source blamed on destinations", parts(lane=_BlamesDestinations), "right blame"),
     Mutant("replica forgotten", parts(journal=_ForgetsWhatItWrote), "ledger agrees"),
     Mutant("errors settled", parts(copier=_SkipsWhatChanged), "never torn"),

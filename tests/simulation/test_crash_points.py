@@ -14,12 +14,14 @@ import pytest
 
 from s3fanout.decide.plan import Way
 from s3fanout.model.limits import Limits
-from s3fanout.model.rules import Deletes
+from s3fanout.model.rules import Deletes, Versions
 from tests.simulation.loop import SimLoop
 from tests.simulation.options import Options, Place, draw
 from tests.simulation.world import World
 
 EFFECTS_MAX = 400
+PARTS = {"copy_bytes_max": 64, "copy_part_bytes": 48}
+WAYS = pytest.mark.parametrize("ways", [(Way.SERVER,), (Way.STREAM,), (Way.SERVER, Way.STREAM)])
 
 
 def options(*ways: Way) -> Options:
@@ -60,6 +62,20 @@ def options(*ways: Way) -> Options:
     )
 
 
+def in_parts(options: Options) -> Options:
+    """Objects that do not fit into one part, whoever copies them."""
+    return replace(options, large=300, limits=replace(options.limits, **PARTS))
+
+
+def of_every_version(options: Options) -> Options:
+    """Histories that are replicated, versions that are removed for good included."""
+    places = tuple(
+        replace(place, versions=Versions.ALL, version_deletes=Deletes.REPLICATE)
+        for place in options.places
+    )
+    return replace(options, places=places)
+
+
 def write(world: World, key: str) -> None:
     world.change(key)
 
@@ -78,16 +94,20 @@ def remove_and_write(world: World, key: str) -> None:
     world.change(key)
 
 
+def purge(world: World, key: str) -> None:
+    world.change(key)
+    world.purge(key)
+
+
 def garbage(world: World, key: str) -> None:
     world.send(None, b"{")
 
 
-@pytest.mark.parametrize("act", [write, overwrite, remove, remove_and_write, garbage])
-@pytest.mark.parametrize("ways", [(Way.SERVER,), (Way.STREAM,), (Way.SERVER, Way.STREAM)])
-def test_a_crash_at_every_effect(act: Callable[[World, str], None], ways: tuple[Way, ...]) -> None:
+def crash_at_every_effect(options: Options, act: Callable[[World, str], None]) -> World:
+    """The world in which the crash was never in the way."""
     for number in range(1, EFFECTS_MAX):
         loop = SimLoop(shuffle=None)
-        world = World(options(*ways), loop)
+        world = World(options, loop)
         # The first key rests already; the second one has never been copied.
         world.script = [
             partial(world.change, "k0"),
@@ -96,6 +116,30 @@ def test_a_crash_at_every_effect(act: Callable[[World, str], None], ways: tuple[
         world.crash_at = number
         loop.run(world.run())
         if world.effects < number:
-            assert number > 2 * len(ways), "the crash was never in the way"
-            return
+            assert number > 2 * len(options.places), "the crash was never in the way"
+            return world
     raise AssertionError(f"more than {EFFECTS_MAX} effects")
+
+
+@pytest.mark.parametrize("act", [write, overwrite, remove, remove_and_write, garbage])
+@WAYS
+def test_a_crash_at_every_effect(act: Callable[[World, str], None], ways: tuple[Way, ...]) -> None:
+    crash_at_every_effect(options(*ways), act)
+
+
+@pytest.mark.parametrize("act", [write, overwrite, remove_and_write])
+@WAYS
+def test_a_crash_at_every_effect_of_objects_in_parts(
+    act: Callable[[World, str], None], ways: tuple[Way, ...]
+) -> None:
+    world = crash_at_every_effect(in_parts(options(*ways)), act)
+    # Else no object was larger than a part, and this is what others try.
+    assert world.operations["complete_upload"] >= len(ways)
+
+
+@pytest.mark.parametrize("act", [overwrite, remove, remove_and_write, purge])
+@WAYS
+def test_a_crash_at_every_effect_where_every_version_counts(
+    act: Callable[[World, str], None], ways: tuple[Way, ...]
+) -> None:
+    crash_at_every_effect(of_every_version(options(*ways)), act)
