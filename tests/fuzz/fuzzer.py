@@ -17,9 +17,10 @@ from typing import Any
 OURS = str(Path(__file__).parents[2] / "src" / "s3fanout")
 BYTES_MAX = 20_000
 _EDGES = (
-    b"", b"0", b"-1", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b"9" * 25, b"\x00",
-    b"\xff", b"\xed\xa0\x80", b"\\ud800", b"%", b"%00", b"%ff", b"&#0;", b"&#xd800;", b"<![CDATA[",
-    b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b'"' * 3, b"'" * 3, b"=", b"\r\n", b"\xe2\x80\xa8",
+    b"", b"0", b"-1", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b"9" * 25, b"9" * 5000,
+    b"\x00", b"\xff", b"\xed\xa0\x80", b"\\ud800", b"%", b"%00", b"%ff", b"&#0;", b"&#xd800;",
+    b"<![CDATA[", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b'"' * 3, b"'" * 3,
+    b"=", b"\r\n", b"\xe2\x80\xa8",
     b"9999-12-31T23:59:59Z", b"0001-01-01T00:00:00+14:00", b"[" * 300, b'{"a":' * 300,
 )  # fmt: skip
 _WORD = re.compile(rb"[A-Za-z0-9_:.-]{2,}")

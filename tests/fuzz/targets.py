@@ -13,7 +13,7 @@ from typing import Any
 
 from s3fanout.adapters.inventory import _csv_rows, _numbers, keys_of_file
 from s3fanout.adapters.journal.memory import MemoryJournal
-from s3fanout.adapters.store import s3_acl, s3_upload_xml, s3_version_xml, s3_xml
+from s3fanout.adapters.store import s3_acl, s3_probe, s3_upload_xml, s3_version_xml, s3_xml
 from s3fanout.adapters.system import SystemClock
 from s3fanout.config.load import parse
 from s3fanout.config.template import template
@@ -72,6 +72,7 @@ def documents(body: bytes) -> None:
         s3_version_xml.parse_versioning,
         s3_version_xml.parse_deleted_page,
         s3_acl.parse_acl,
+        s3_probe._upload_id,
         lambda document: s3_version_xml.parse_versions_page(document, "k"),
     ):
         with suppress(S3FanoutError):

@@ -16,10 +16,13 @@ from s3fanout.adapters.store.credentials import StaticCredentials
 from s3fanout.adapters.store.endpoint import Endpoint
 from s3fanout.adapters.store.memory import MemoryStores, StoredObject
 from s3fanout.adapters.store.s3 import S3Store
+from s3fanout.adapters.store.s3_headers import tag_count
+from s3fanout.adapters.store.s3_upload_xml import parse_parts_page
+from s3fanout.adapters.store.s3_version_xml import parse_versions_page
 from s3fanout.cli.main import main
 from s3fanout.config.load import parse
 from s3fanout.config.template import template
-from s3fanout.model.errors import S3FanoutError
+from s3fanout.model.errors import S3FanoutError, Unavailable
 from s3fanout.model.events import ChangeKind, Malformed
 from s3fanout.model.jobs import ErrorRecord, JobState, NewJob, Settlement
 from s3fanout.model.objects import Body, ObjectAttributes, Present
@@ -178,3 +181,14 @@ def test_no_key_or_metadata_makes_a_header_or_another_path(key: str, value: str)
 def test_a_configuration_is_read_or_refused(text: str) -> None:
     with suppress(S3FanoutError):
         parse(text, path=Path("c.toml"), env={})
+
+
+def test_a_number_of_thousands_of_digits_is_a_broken_answer_and_no_defect() -> None:
+    digits = "9" * 5000
+    part = f"<Part><PartNumber>1</PartNumber><Size>{digits}</Size></Part>"
+    version = f"<Version><Key>k</Key><Size>{digits}</Size></Version>"
+    with pytest.raises(Unavailable):
+        parse_parts_page(f"<ListPartsResult>{part}</ListPartsResult>".encode())
+    with pytest.raises(Unavailable):
+        parse_versions_page(f"<ListVersionsResult>{version}</ListVersionsResult>".encode(), "k")
+    assert tag_count({"x-amz-tagging-count": digits}) == 0

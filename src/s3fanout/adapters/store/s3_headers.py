@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from s3fanout.adapters.store.s3_client import SAFE, encoded
-from s3fanout.adapters.store.s3_xml import unquoted
+from s3fanout.adapters.store.s3_xml import SIZE, unquoted
 from s3fanout.model.errors import Refused
 from s3fanout.model.objects import (
     NO_EXTRAS,
@@ -165,7 +165,7 @@ def digests(content: bytes) -> tuple[str, str]:
 def tag_count(headers: Mapping[str, str]) -> int:
     """How many tags the object has; 0 where the store does not say."""
     count = headers.get("x-amz-tagging-count", "")
-    return int(count) if count.isdecimal() else 0
+    return int(count) if SIZE.fullmatch(count) else 0
 
 
 def _extras(headers: Mapping[str, str]) -> Extras:

@@ -24,7 +24,7 @@ from s3fanout.adapters.store.s3_upload_xml import (
     parse_upload_id,
     parse_uploads_page,
 )
-from s3fanout.adapters.store.s3_xml import ErrorDocument, unquoted
+from s3fanout.adapters.store.s3_xml import SIZE, ErrorDocument, unquoted
 from s3fanout.model.errors import SourceChanged, Unavailable, UploadGone
 from s3fanout.model.objects import Checksum, FirstPart, PartBody, UploadedPart, Written
 
@@ -42,7 +42,7 @@ Parsed = TypeVar("Parsed")
 _ABORTED = frozenset({200, 204})
 _PARTIAL = frozenset({206})
 _ANY_PART = frozenset({200, 206})
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(?:\d+|\*)")
+_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:[0-9]+|\*)")
 
 
 class S3Multipart(S3Client):
@@ -102,7 +102,7 @@ class S3Multipart(S3Client):
         )
         count = answer.headers.get("x-amz-mp-parts-count", "")
         length = answer.headers.get("content-length", "")
-        if not count.isdecimal() or not length.isdecimal():
+        if not SIZE.fullmatch(count) or not SIZE.fullmatch(length):
             return None
         return FirstPart(int(length), int(count))
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-from xml.etree import ElementTree as ET
 
 from s3fanout.adapters.store.classify import Operation
+from s3fanout.adapters.store.s3_xml import root_of
 from s3fanout.model.errors import AccessDenied, Refused, SourceChanged, StoreError, Unavailable
 from s3fanout.model.objects import Present
 from s3fanout.model.vendors import OTHER, vendor_of_headers
@@ -198,11 +198,8 @@ async def _abort(store: S3Store, key: str, upload_id: str) -> str | None:
 
 
 def _upload_id(body: bytes) -> str:
-    try:
-        root = ET.fromstring(body)  # noqa: S314 - one small answer of the user's own store
-    except ET.ParseError as error:
-        raise Unavailable("broken answer: not XML operation=CreateMultipartUpload") from error
+    root = root_of(body)
     for element in root.iter():
-        if element.tag.rpartition("}")[2] == "UploadId" and element.text:
+        if element.tag == "UploadId" and element.text:
             return element.text
     raise Unavailable("broken answer: no upload id operation=CreateMultipartUpload")

@@ -7,6 +7,7 @@ from urllib.parse import unquote_plus
 from xml.sax.saxutils import escape
 
 from s3fanout.adapters.store.s3_xml import (
+    SIZE,
     ErrorDocument,
     error_of,
     instant_ms,
@@ -70,7 +71,7 @@ def parse_parts_page(body: bytes) -> tuple[list[UploadedPart], str | None] | Err
     parts = []
     for row in root.iter("Part"):
         number, size = text_of(row, "PartNumber"), text_of(row, "Size")
-        if not number.isdecimal() or not size.isdecimal():
+        if not SIZE.fullmatch(number) or not SIZE.fullmatch(size):
             raise Unavailable("broken answer: part without number or size")
         etag, checksum = unquoted(text_of(row, "ETag")), _checksum(row)
         parts.append(UploadedPart(int(number), etag, int(size), checksum))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from s3fanout.adapters.store.s3_xml import instant_ms, root_of, text_of, unquoted
+from s3fanout.adapters.store.s3_xml import SIZE, instant_ms, root_of, text_of, unquoted
 from s3fanout.model.errors import Unavailable
 from s3fanout.model.objects import Deleted, Version
 
@@ -114,7 +114,7 @@ def _text(item: Element, name: str, *, encoded: bool) -> str:
 
 def _version(item: Element) -> Version:
     size = text_of(item, "Size") or "0"
-    if not size.isdecimal():
+    if not SIZE.fullmatch(size):
         raise Unavailable("broken answer: version without a size")
     return Version(
         text_of(item, "VersionId") or "null",

@@ -21,7 +21,7 @@ from s3fanout.model.objects import Listed, ListPage
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_SIZE = re.compile(r"[0-9]{1,19}")
+SIZE = re.compile(r"[0-9]{1,19}")
 
 
 _COPY_RESULT = re.compile(
@@ -147,7 +147,7 @@ def unquoted(etag: str) -> str:
 def _listed(item: Element, encoded: bool) -> Listed:  # noqa: FBT001 -- one private caller
     raw = text_of(item, "Key")
     size = text_of(item, "Size")
-    if not raw or not _SIZE.fullmatch(size):
+    if not raw or not SIZE.fullmatch(size):
         raise Unavailable("broken answer: listing row without key or size")
     return Listed(
         _key(raw, encoded),
