@@ -59,6 +59,7 @@ LACKS = {
     "test_what_an_overtaken_attempt_made_of_the_replica_is_known": FENCES,
     "test_many_settlements_of_one_call_are_answered_one_by_one": FENCES,
     "test_settlements_of_one_key_in_one_call_follow_each_other": FENCES,
+    "test_an_attempt_that_ends_twice_goes_on_with_what_is_on_record": FENCES,
     "test_a_settlement_of_an_unknown_key_is_refused": RECORDS,
     "test_a_settlement_says_how_the_attempt_ended": RECORDS,
     "test_a_job_that_was_settled_before_its_claim_is_not_claimed": FENCES,

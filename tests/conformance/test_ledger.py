@@ -210,6 +210,14 @@ async def test_settlements_of_one_key_in_one_call_follow_each_other(world: World
     assert (await record_of(world)).state is JobState.WAITING
 
 
+async def test_an_attempt_that_ends_twice_goes_on_with_what_is_on_record(world: World) -> None:
+    await world.accept(new_job())
+    job = await world.claim_one()
+    await world.journal.settle([settlement(job, size_bytes=9)])
+    assert list(await world.journal.settle([settlement(job, JobState.WAITING)])) == [True]
+    assert (await world.claim_one()).size_bytes == (await record_of(world)).size_bytes == 9
+
+
 async def test_a_settlement_of_an_unknown_key_is_refused(world: World) -> None:
     await world.accept(new_job())
     job = (await world.claim_one())._replace(key="unknown")

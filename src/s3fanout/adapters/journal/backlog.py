@@ -175,10 +175,18 @@ class Backlog:
             lease.successor = None
 
     def postponed(self, job: Job, retry: Job, due_at_ms: int) -> None:
-        """``job`` ended in waiting; ``retry`` is what is to be done when due."""
+        """``job`` ended in waiting; ``retry`` is what is to be done when due.
+
+        If it had ended before, its record may know more than ``retry``: it is read again.
+        """
+        lease = self.lease_of(job)
+        is_first_word = lease is not None and not lease.over
         self.settled(job)
         self.end(job)
-        self.offer(retry, due_at_ms)
+        if is_first_word:
+            self.offer(retry, due_at_ms)
+        else:
+            self.leave(due_at_ms)
 
     def refused(self, job: Job) -> None:
         """The ledger holds a newer job than ``job``."""
