@@ -29,12 +29,11 @@ if TYPE_CHECKING:
 def race(server: Server, bucket: str, pairs: int, *, deletes: bool) -> Counter[str]:
     """How many pairs ended how. Every request was answered with success."""
     together = Barrier(2, timeout=60)  # Where one fails, the other ends too.
-    wanted = {"x/y"} if deletes else {"x", "x/y"}
 
-    def change_file() -> None:
+    def change(name: str, *, deletes: bool) -> None:
         with closing(boto3_client(server, "s3")) as client:
             for pair in range(pairs):
-                key = f"{pair}/x"
+                key = f"{pair}/{name}"
                 if deletes:
                     client.put_object(Bucket=bucket, Key=key, Body=b"x")
                 together.wait()
@@ -43,15 +42,14 @@ def race(server: Server, bucket: str, pairs: int, *, deletes: bool) -> Counter[s
                 else:
                     client.put_object(Bucket=bucket, Key=key, Body=b"x")
 
-    def write_below() -> None:
-        with closing(boto3_client(server, "s3")) as client:
-            for pair in range(pairs):
-                together.wait()
-                client.put_object(Bucket=bucket, Key=f"{pair}/x/y", Body=b"x/y")
-
     with ThreadPoolExecutor(2) as pool:
-        for each in [pool.submit(change_file), pool.submit(write_below)]:
+        both = [
+            pool.submit(change, "x", deletes=deletes),
+            pool.submit(change, "x/y", deletes=False),
+        ]
+        for each in both:
             each.result()
+    wanted = {"x/y"} if deletes else {"x", "x/y"}
     with closing(boto3_client(server, "s3")) as client:
         return Counter(_ended(client, bucket, f"{pair}/", wanted) for pair in range(pairs))
 

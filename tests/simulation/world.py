@@ -30,7 +30,10 @@ from tests.simulation.options import Options, Place
 from tests.simulation.process import Parts, Process
 
 REST_S_MAX = 1500.0
-MOVES_MAX = 12
+MOVES_MAX = 500
+HISTORY_MOVES_MAX = 12
+"""Changes in the middle of requests. Each makes more requests, so more would come than go: sooner
+where each change has to be copied."""
 PASS_S = 45.0
 """No pass of the sweep takes longer in calm, one that began in the storm included."""
 
@@ -101,8 +104,7 @@ class World:
         if self.calm or not self.chance(self.options.moves_meanwhile):
             return False
         self._moves += 1
-        # Where each change has to be copied, more of them would come than go.
-        return not self.options.histories or self._moves <= MOVES_MAX
+        return self._moves <= (HISTORY_MOVES_MAX if self.options.histories else MOVES_MAX)
 
     def number(self) -> int:
         self._numbers += 1

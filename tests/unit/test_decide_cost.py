@@ -105,6 +105,8 @@ def test_every_price_says_where_it_is_published() -> None:
     ("arguments", "said"),
     [
         (["--load", "many:1KiB"], "OBJECTS:SIZE"),
+        (["--load", f"{'9' * 400}:1KiB"], "OBJECTS:SIZE"),
+        (["--load", f"{'9' * 5000}:1KiB"], "OBJECTS:SIZE"),
         (["--load", "10:1"], "a size such as"),
         (["--from", "us-east-1"], "--from and --to go together"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,16 @@ TITLES = {
     Design.REPLICATION_RTC: "S3 Replication, RTC",
 }
 
+_OBJECTS = re.compile(r"0*[1-9][0-9]{0,14}")
+"""Objects in a day, in no more digits than a price can be counted with."""
+
 
 def _loads(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> list[Load]:
     """``OBJECTS:SIZE``, objects per day and the size of each."""
     found = []
     for value in values:
         objects, _, size = value.partition(":")
-        if not objects.isdecimal() or int(objects) == 0:
+        if not _OBJECTS.fullmatch(objects):
             raise click.BadParameter(
                 "expected OBJECTS:SIZE, as in 1000000:100KiB", context, parameter
             )

@@ -149,7 +149,7 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
             **checksum_headers(body.facts.checksums),
             **self._key_headers,
         }
-        async with self.apart(key):
+        async with self._neighbours.apart(key):
             answer = await self.send(
                 operation,
                 "PUT",
@@ -180,7 +180,7 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
         }
         if if_match is not None:
             headers["x-amz-copy-source-if-match"] = self._pin(if_match)
-        async with self.apart(key):
+        async with self._neighbours.apart(key):
             answer = await self.send(Operation.COPY_OBJECT, "PUT", key, headers=headers)
         target = Target(Operation.COPY_OBJECT, self._bucket, key)
         try:
@@ -195,7 +195,7 @@ class S3Store(S3Multipart, S3Versions, S3Annotations):
 
     async def delete(self, key: str, *, if_match: str | None = None) -> str | None:
         headers = {} if if_match is None else {"if-match": self._pin(if_match)}
-        async with self.apart(key):
+        async with self._neighbours.apart(key):
             answer = await self.send(
                 Operation.DELETE_OBJECT, "DELETE", key, headers=headers, expected=_GONE
             )

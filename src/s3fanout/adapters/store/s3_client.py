@@ -25,7 +25,6 @@ from s3fanout.model.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
 
     from s3fanout.adapters.store.credentials import Credentials, CredentialSource
     from s3fanout.adapters.store.endpoint import Endpoint
@@ -98,7 +97,8 @@ class S3Client:
             source_customer_key: Likewise, of the bucket that is copied from.
             is_source: It is the bucket that is copied from: its errors say so.
             on_again: Told the operation of each read that is asked for once more.
-            neighbours: The changes of the bucket, shared by all who make some in this process.
+            neighbours: The changes of the bucket, shared by all who make some in this process; one
+                is held while an object is made or removed.
         """
         self._bucket = bucket
         self._credentials = credentials
@@ -122,10 +122,6 @@ class S3Client:
 
     async def close(self) -> None:
         await self._transport.close()
-
-    def apart(self, key: str) -> AbstractAsyncContextManager[None]:
-        """To be held while the object of ``key`` is made or removed. See ``Neighbours``."""
-        return self._neighbours.apart(key)
 
     async def send(
         self,

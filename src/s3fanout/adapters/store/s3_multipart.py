@@ -211,7 +211,7 @@ class S3Multipart(S3Client):
         if checksum is not None:
             headers |= checksum_headers((checksum,))
             headers["x-amz-checksum-type"] = kind_of(checksum)
-        async with self.apart(key):
+        async with self._neighbours.apart(key):
             answer = await self.send(
                 operation,
                 "POST",

@@ -23,7 +23,7 @@ class S3Versions(S3Client):
     """Versions and delete markers."""
 
     async def delete_version(self, key: str, version_id: str) -> None:
-        async with self.apart(key):
+        async with self._neighbours.apart(key):
             await self.send(
                 Operation.DELETE_OBJECT, "DELETE", key, query=of_version(version_id), expected=_GONE
             )
