@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires
 from typing import Any
 
 import pytest
@@ -21,6 +23,13 @@ _OF_A_MACHINE = re.compile(r"(?<![\w.$})*])/(?:root|home|work|tmp|Users)/[\w.]")
 _BINARY = (".png", ".jpg", ".gif", ".ico", ".gz", ".db")
 
 
+def pinned(text: str) -> Iterator[tuple[Requirement, int]]:
+    """Each requirement and the number of its hashes."""
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield Requirement(line.partition("--hash")[0].strip()), line.count("--hash=")
+
+
 def locked(text: str) -> dict[str, tuple[Version, int]]:
     """Version and number of hashes of each requirement, by normalised name.
 
@@ -28,14 +37,11 @@ def locked(text: str) -> dict[str, tuple[Version, int]]:
         ValueError: A requirement is not pinned to one version.
     """
     found: dict[str, tuple[Version, int]] = {}
-    for line in text.replace("\\\n", " ").splitlines():
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        requirement = Requirement(line.partition("--hash")[0].strip())
+    for requirement, hashes in pinned(text):
         (pin,) = requirement.specifier
         if pin.operator != "==":
             raise ValueError(f"{requirement} is not pinned")
-        found[canonicalize_name(requirement.name)] = (Version(pin.version), line.count("--hash="))
+        found[canonicalize_name(requirement.name)] = (Version(pin.version), hashes)
     return found
 
 
@@ -53,6 +59,34 @@ def unmet(declared: list[str], pins: dict[str, tuple[Version, int]]) -> list[str
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             missing.append(text)
     return missing
+
+
+def extras_asked_for(requirement: Requirement) -> Iterator[Requirement]:
+    """What the package, if it is installed here, needs with extras."""
+    try:
+        needed = requires(requirement.name) or ()
+    except PackageNotFoundError:  # of another platform
+        return
+    for text in needed:
+        need = Requirement(text)
+        for extra in ("", *requirement.extras):
+            if need.extras and (need.marker is None or need.marker.evaluate({"extra": extra})):
+                yield need
+
+
+def extras_not_pinned(text: str) -> list[str]:
+    """Packages that others need with extras, and that are pinned without.
+
+    A package with extras is another one to pip: without a pin it takes the newest, and refuses that
+    for want of a hash (pip 23.0.1).
+    """
+    pins = {canonicalize_name(pin.name): pin.extras for pin, _ in pinned(text)}
+    return [
+        str(need)
+        for pin, _ in pinned(text)
+        for need in extras_asked_for(pin)
+        if not need.extras <= pins[canonicalize_name(need.name)]
+    ]
 
 
 def paths_of_a_machine(text: str, name: str) -> list[Finding]:
@@ -82,6 +116,11 @@ def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     assert pins != {}
     assert [package for package, (_, hashes) in pins.items() if hashes == 0] == []
     assert places(lock(name)) == []
+
+
+@pytest.mark.parametrize("name", ["dev.txt", "run.txt", "uv.txt", FUNCTIONS])
+def test_what_is_needed_with_extras_is_pinned_with_them(name: str) -> None:
+    assert extras_not_pinned(lock(name)) == [], "run scripts/lock"
 
 
 def test_what_is_tested_is_what_users_install() -> None:
@@ -117,6 +156,12 @@ def test_the_rule_on_pins_can_fail() -> None:
     assert locked("a==1 \\\n    --hash=sha256:0\n    # via b\n") == {"a": (Version("1"), 1)}
     with pytest.raises(ValueError, match="not pinned"):
         locked("a>=1")
+
+
+def test_the_rule_on_extras_can_fail() -> None:
+    assert extras_not_pinned("pytest-cov==7\ncoverage[toml]==7\n") == []
+    (need,) = extras_not_pinned("pytest-cov==7\ncoverage==7\n")
+    assert need.startswith("coverage[toml]")
 
 
 @pytest.mark.parametrize(
