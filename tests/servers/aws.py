@@ -175,9 +175,12 @@ class FunctionWorld:
         await self.messages.send(self.queue_url, bodies)
         return await self.redeliver(function, time_s=time_s)
 
-    async def redeliver(self, function: Function, *, time_s: float = 300.0) -> list[str]:
-        """Deliver what the queue has as one batch, as Lambda does; bodies that came back."""
-        batch = await self.messages.receive(self.queue_url, 10, wait_s=0)
+    async def redeliver(
+        self, function: Function, *, time_s: float = 300.0, wait_s: int = 0
+    ) -> list[str]:
+        """Deliver what the queue has, or gets in ``wait_s``, as one batch, as Lambda does; bodies
+        that came back."""
+        batch = await self.messages.receive(self.queue_url, 10, wait_s=wait_s)
         if not batch:
             return []
         event = {
