@@ -175,10 +175,16 @@ class Account:
         return [item for item in items if item["subject"]["S"].startswith("key:")]
 
     def configuration(self, text: str) -> Path:
-        """A configuration file for this account."""
+        """A configuration file for this account.
+
+        The emulator may lose a function's process as it begins ("dictionary changed size during
+        iteration"). What that was given comes back after six times the function's time: two
+        minutes here, within the patience of tests, and not the usual twelve.
+        """
         path = self.directory / "s3fanout.toml"
         path.write_text(
             f'schema = 1\n{text}\naws.endpoint = "{self.server.endpoint}"\n'
+            'aws.timeout = "20s"\nlimits.request_timeout = "20s"\n'
             f'aws.architecture = "{ARCHITECTURE}"\naws.python = "{PYTHON}"\n',
             "utf-8",
         )

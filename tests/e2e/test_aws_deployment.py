@@ -278,7 +278,7 @@ def test_a_destination_is_added_later_and_changes_are_made_in_place(
 
     def arrives() -> bool:
         """The emulator may end a process that just began, for it is of the function before the
-        change; what that was given comes back after twelve minutes, so something new is sent."""
+        change; what that was given comes back after two minutes, so something new is sent."""
         account.client("s3").put_object(Bucket=name, Key="k", Body=b"x")
         with suppress(AssertionError):
             account.wait_for({f"{name}-a": {"k"}, f"{name}-b": {"k"}}, within_s=20)
