@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.installation import Installation, Place
+from tests.servers.aws import FunctionWorld
 from tests.servers.server import Server, create_bucket
 
 Install = Callable[..., Installation]
@@ -43,3 +44,14 @@ def three(seaweedfs: Server, new_place: NewPlace) -> tuple[Place, dict[str, Plac
     """A source and three destinations in one store that sends no events: the test does."""
     destinations = {name: new_place(seaweedfs, name) for name in ("paris", "tokyo", "lima")}
     return new_place(seaweedfs, "source"), destinations
+
+
+@pytest.fixture
+async def world(
+    ministack: Server, bucket_name: Callable[[str], str]
+) -> AsyncIterator[FunctionWorld]:
+    """Functions on the emulator, and what is around them; closed also after a failure."""
+    world = FunctionWorld(ministack, bucket_name("fn"))
+    await world.build()
+    yield world
+    await world.close()

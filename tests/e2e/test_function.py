@@ -7,7 +7,7 @@ import itertools
 import json
 import random
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,11 +20,6 @@ from s3fanout.model.topology import Topology
 from s3fanout.ports.ledger import FailureSelection
 from tests.servers.aws import FunctionWorld, notification, sns_event, transport
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from tests.servers.server import Server
-
 pytestmark = pytest.mark.stores
 
 CLASSIC: dict[str, Any] = {
@@ -35,16 +30,6 @@ CLASSIC: dict[str, Any] = {
     "dead_letter_url": None,
 }
 AWKWARD = ["a b+c%2F.txt", "ü/日本/🪣", "a//b/../c/./d", "line\nbreak", "/.", "ü" * 512]
-
-
-@pytest.fixture
-async def world(
-    ministack: Server, bucket_name: Callable[[str], str]
-) -> AsyncIterator[FunctionWorld]:
-    world = FunctionWorld(ministack, bucket_name("fn"))
-    await world.build()
-    yield world
-    await world.close()
 
 
 async def test_a_batch_is_replicated_and_recorded(world: FunctionWorld) -> None:

@@ -18,7 +18,7 @@ from tests.servers.aws import FunctionWorld, client_of, transport
 from tests.servers.fault_proxy import FaultProxy, fault_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from s3fanout.adapters.store.transport import Response
@@ -65,17 +65,6 @@ class Mortal:
 
     async def close(self) -> None:
         await self._inner.close()
-
-
-@pytest.fixture
-async def world(
-    ministack: Server, bucket_name: Callable[[str], str]
-) -> AsyncIterator[FunctionWorld]:
-    """Closed also after a failure: what a storm leaves open would be told of later tests."""
-    world = FunctionWorld(ministack, bucket_name("storm"))
-    await world.build()
-    yield world
-    await world.close()
 
 
 @pytest.fixture

@@ -18,8 +18,6 @@ from s3fanout.model.errors import Misconfigured
 from tests.servers.aws import FunctionWorld, sns_event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
     from tests.servers.server import Server
 
 pytestmark = pytest.mark.stores
@@ -29,16 +27,6 @@ pytestmark = pytest.mark.stores
 def here() -> Package:
     """For this machine's Python, on which the emulator runs functions."""
     return build_package("x86_64", f"{sys.version_info.major}.{sys.version_info.minor}")
-
-
-@pytest.fixture
-async def world(
-    ministack: Server, bucket_name: Callable[[str], str]
-) -> AsyncIterator[FunctionWorld]:
-    world = FunctionWorld(ministack, bucket_name("zip"))
-    await world.build()
-    yield world
-    await world.close()
 
 
 def test_the_package_is_small_and_of_the_asked_architecture() -> None:
