@@ -52,6 +52,8 @@ async def world(
 ) -> AsyncIterator[FunctionWorld]:
     """Functions on the emulator, and what is around them; closed also after a failure."""
     world = FunctionWorld(ministack, bucket_name("fn"))
-    await world.build()
-    yield world
-    await world.close()
+    try:
+        await world.build()
+        yield world
+    finally:
+        await world.close()
