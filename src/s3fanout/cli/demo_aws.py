@@ -32,7 +32,6 @@ from s3fanout.model.topology import Topology
 from s3fanout.wiring import system_clock
 
 LINES_SHOWN = 2
-VALIDATION_S = 120.0
 
 
 def run(*, topology: Topology, objects: int, exits: bool, keep: bool, as_json: bool) -> ExitCode:
@@ -54,7 +53,7 @@ def run(*, topology: Topology, objects: int, exits: bool, keep: bool, as_json: b
         bucket = SourceBucket(aws, settings.source.bucket, pause=pause_s)
         _deploy(settings, aws, bucket)
         deployment = open_deployment(settings, os.environ)
-        arrivals = validated(deployment, timeout_s=VALIDATION_S, show=not as_json)
+        arrivals = validated(deployment, timeout_s=story.STALLED_S, show=not as_json)
         if not as_json:
             print_arrivals(arrivals)
         code = _replicate(deployment, objects, as_json=as_json)
@@ -108,7 +107,19 @@ def _replicate(deployment: Deployment, objects: int, *, as_json: bool) -> ExitCo
         if sys.stderr.isatty():
             print_note(f"  {found} of {replicas} replicas")
 
-    complete = asyncio.run(story.wait_replicated(aws, keys, clock=clock, tell=tell))
+    def tell_quiet() -> None:
+        patience = (
+            f"no replica in {human_seconds(story.FUNCTION_S)}; "
+            f"waiting for up to {human_seconds(story.STALLED_S)}"
+        )
+        if deployment.names.table is not None:  # Without it the topology has no queues.
+            hidden = human_seconds(story.HIDDEN_S)
+            patience += f": what the emulator lost comes back from a queue after {hidden}"
+        print_note(f"  {patience}")
+
+    complete = asyncio.run(
+        story.wait_replicated(aws, keys, clock=clock, tell=tell, tell_quiet=tell_quiet)
+    )
     took_s = clock.monotonic_s() - began_s
     print_note("comparing every replica byte for byte …")
     lines = FunctionLogs(aws, deployment.chosen(None)).since(began_ms)

@@ -12,6 +12,7 @@ from typing import Any
 from s3fanout.config.settings import Settings
 from s3fanout.deploy.emulator import ACCESS_KEY, Emulator, local_architecture, local_python
 from s3fanout.deploy.function_logs import LogLine
+from s3fanout.deploy.queues import VISIBILITY_TIMEOUTS
 from s3fanout.deploy.session import AwsSession, asking
 from s3fanout.model.topology import Topology
 from s3fanout.ports.system import Clock
@@ -19,7 +20,14 @@ from s3fanout.service.demo import Comparison
 
 SOURCE = "demo-source"
 DESTINATIONS = {"paris": "eu-west-3", "tokyo": "ap-northeast-1", "backup": "us-east-1"}
-STALLED_S = 60.0
+FUNCTION_S = 20
+"""Longest run of a function, and of a request. The emulator loses a function's process now and
+then: what that was given is hidden for a multiple of this, twelve minutes with the usual two."""
+
+HIDDEN_S = float(VISIBILITY_TIMEOUTS * FUNCTION_S)
+STALLED_S = HIDDEN_S + 60.0
+"""Nothing moves while lost work is hidden; when it is back it needs time to be done."""
+
 POLL_S = 0.5
 _THREADS = 8
 _AWKWARD = (
@@ -49,6 +57,8 @@ def write_config(directory: Path, running: Emulator, topology: Topology) -> Path
         f'aws.endpoint = "{running.endpoint}"',
         f'aws.architecture = "{local_architecture().value}"',
         f'aws.python = "{python.value}"',
+        f'aws.timeout = "{FUNCTION_S}s"',
+        f'limits.request_timeout = "{FUNCTION_S}s"',
     ]
     for name, region in DESTINATIONS.items():
         lines.append(f'destinations.{name}.bucket = "{bucket_of(name)}"')
@@ -103,23 +113,40 @@ def write_samples(aws: AwsSession, keys: Sequence[str]) -> None:
 
 
 async def wait_replicated(
-    aws: AwsSession, keys: Sequence[str], *, clock: Clock, tell: Callable[[int], None]
+    aws: AwsSession,
+    keys: Sequence[str],
+    *,
+    clock: Clock,
+    tell: Callable[[int], None],
+    tell_quiet: Callable[[], None],
 ) -> bool:
-    """Until every key is in every destination; ``False`` if nothing moves any more."""
+    """Until every key is in every destination; ``False`` if nothing moves any more.
+
+    Args:
+        aws: The emulator.
+        keys: Of the source.
+        clock: Real time.
+        tell: Called with the number of replicas when there are more.
+        tell_quiet: Called once each time nothing moved for ``FUNCTION_S``.
+    """
     wanted = set(keys)
-    best, moved_at_s = -1, clock.monotonic_s()
+    best, moved_at_s, is_quiet = -1, clock.monotonic_s(), False
     while True:
         found = sum(
             len(wanted & set(_listed(aws.client("s3", region=region), bucket_of(name))))
             for name, region in DESTINATIONS.items()
         )
         if found > best:
-            best, moved_at_s = found, clock.monotonic_s()
+            best, moved_at_s, is_quiet = found, clock.monotonic_s(), False
             tell(found)
         if found == len(wanted) * len(DESTINATIONS):
             return True
-        if clock.monotonic_s() - moved_at_s > STALLED_S:
+        still_s = clock.monotonic_s() - moved_at_s
+        if still_s > STALLED_S:
             return False
+        if still_s > FUNCTION_S and not is_quiet:
+            is_quiet = True
+            tell_quiet()
         await clock.sleep(POLL_S)
 
 
