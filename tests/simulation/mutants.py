@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from s3fanout.decide.match import replica_key
+from s3fanout.decide.plan import Refuse, Skip
 from s3fanout.decide.versions import HistoryPlan
 from s3fanout.engine.backfill import Backfill
 from s3fanout.engine.copier import Copier, Outcome, Replicated
@@ -20,7 +21,7 @@ from s3fanout.engine.history import HistoryCopier
 from s3fanout.engine.lane import Lane
 from s3fanout.engine.reads import SharedReads
 from s3fanout.engine.receive import Receipt, Receiver
-from s3fanout.engine.remover import Removed, Remover
+from s3fanout.engine.remover import Held, Removed, Remover
 from s3fanout.engine.sweep import Sweeper
 from s3fanout.model.errors import (
     LedgerUnavailable,
@@ -106,6 +107,16 @@ class _DeleteWithoutLooking(Remover):
         return Removed("deleted")
 
 
+class _TakesItsTime(Remover):
+    """Nobody is in a hurry for deletes: what was absent minutes ago must be absent still."""
+
+    async def remove(
+        self, job: Job, replica_key: str, **options: Any
+    ) -> Removed | Held | Skip | Refuse:
+        await asyncio.sleep(180.0)
+        return await super().remove(job, replica_key, **options)
+
+
 class _NoGuard(SimJournal):
     """Every delete is fine."""
 
@@ -143,6 +154,13 @@ class _LosesWaiting(SimJournal):
 
     async def summaries(self) -> Sequence[DestinationSummary]:
         return [replace(summary, waiting=0) for summary in await super().summaries()]
+
+
+class _LeavesOutTheIdle(SimJournal):
+    """A destination with nothing left to do is not worth a line."""
+
+    async def summaries(self) -> Sequence[DestinationSummary]:
+        return [summary for summary in await super().summaries() if summary.backlog]
 
 
 class _DropsRepeats(SimJournal):
@@ -335,6 +353,15 @@ class _NewestFirst(HistoryCopier):
         return replace(plan, steps=plan.steps[::-1])
 
 
+class _HidesUnasked(HistoryCopier):
+    """A delete marker is a version like any other."""
+
+    def __init__(self, copier: Any, **parts: Any) -> None:
+        super().__init__(
+            copier, **parts | {"rule": replace(parts["rule"], deletes=Deletes.REPLICATE)}
+        )
+
+
 class _RemovesWhatIsThere(HistoryCopier):
     """Only the newest versions are worth keeping."""
 
@@ -413,9 +440,9 @@ class Mutant:
         return replace(draw(8 * seed), **self.world) if self.world else draw(seed)
 
 
-def of_histories(name: str, mutated: type[Parts], auditor: str) -> Mutant:
+def of_histories(name: str, mutated: type[Parts], auditor: str, says: str = "") -> Mutant:
     """A mutant that shows where every version counts."""
-    return Mutant(name, mutated, auditor, histories=True)
+    return Mutant(name, mutated, auditor, says=says, histories=True)
 
 
 IN_ORDER = "one each, in order"
@@ -429,8 +456,15 @@ MUTANTS = (
     Mutant("lease without fence", parts(journal=_NoFence), "ledger agrees"),
     Mutant("two attempts at once", parts(journal=_NoLease), "never back"),
     Mutant("delete without looking", parts(remover=_DeleteWithoutLooking), "nothing foreign"),
+    Mutant("late deletes", parts(remover=_TakesItsTime), "no blind delete", says=" seen long ago"),
     Mutant("no mass-delete guard", parts(journal=_NoGuard), "no masses"),
     Mutant("waiting jobs uncounted", parts(journal=_LosesWaiting), "true counts"),
+    Mutant(
+        "idle destinations left out",
+        parts(journal=_LeavesOutTheIdle),
+        "true counts",
+        says=" a destination is missing",
+    ),
     Mutant("repeats dropped", parts(journal=_DropsRepeats), "converges"),
     Mutant("fails for nothing", parts(lane=_FailsForNothing), "bounded"),
     Mutant("asks all the time", parts(copier=_AsksAllTheTime), "bounded", says=" requests of "),
@@ -456,6 +490,9 @@ MUTANTS = (
     of_histories("versions only forgotten", parts(history=_RemovesOnlyFromTheLedger), "converges"),
     of_histories("attributes of another version", parts(reads=_TornReads), "never torn"),
     of_histories("old versions removed", parts(history=_RemovesWhatIsThere), "nothing foreign"),
+    of_histories(
+        "hidden unasked", parts(history=_HidesUnasked), "nothing foreign", says=" was hidden"
+    ),
     of_histories("versions not recorded", parts(journal=_ForgetsVersions), "ledger agrees"),
     of_histories("etag of what is shown", parts(history=_ForgetsWhatIsShown), "ledger agrees"),
 )
