@@ -298,6 +298,18 @@ def test_what_the_ledger_refuses_comes_back_and_spoils_no_other_message() -> Non
     assert [letter.payload for letter in home.kept] == [b"garbage"]
 
 
+@pytest.mark.parametrize(
+    "poison",
+    ["\ud800", '{"s3fanout": 1, "job": "\ud800"}', '{"s3fanout": 1, "job": ' + "[" * 100_000],
+    ids=["half-a-surrogate-pair", "in-a-job", "deep"],
+)
+def test_no_bytes_of_a_message_spoil_its_batch(poison: str) -> None:
+    home = Home()
+    assert home.deliver({"poison": poison, "good": home.put("good")}) == set()
+    assert len(home.kept) == 1
+    assert home.replica.objects.keys() == {"good"}
+
+
 def test_what_cannot_be_put_off_comes_back_with_its_batch() -> None:
     home = Home()
     bodies = {key: home.put(key) for key in ("good", "bad")}

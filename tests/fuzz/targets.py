@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from s3fanout.adapters.inventory import _csv_rows, _numbers, keys_of_file
+from s3fanout.adapters.journal.dynamodb_items import malformed_item, upload_key
 from s3fanout.adapters.journal.memory import MemoryJournal
 from s3fanout.adapters.store import s3_acl, s3_probe, s3_upload_xml, s3_version_xml, s3_xml
 from s3fanout.adapters.system import SystemClock
@@ -23,10 +24,12 @@ from s3fanout.intake.detect import parse_message
 from s3fanout.intake.inventory import parse_manifest
 from s3fanout.intake.job_message import is_job_message, read_job_message
 from s3fanout.model.errors import CheckpointMismatch, InventoryBroken, MalformedEvent, S3FanoutError
+from s3fanout.model.events import Malformed
 from s3fanout.model.rules import Rule
 from s3fanout.model.sweeps import SweepRecord
 from s3fanout.ports.checkpoints import Checkpoint
 from s3fanout.service.status import SweepView, status_document
+from tests.fuzz.answers import answers, at_once, credentials, items, services
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events"
 AT_MS = 1_800_000_000_000
@@ -107,12 +110,12 @@ def checkpoint(body: bytes) -> None:
     """A backfill's place, as the ledger kept it."""
     journal = MemoryJournal(clock=SystemClock())
     kept = Checkpoint("fingerprint", AT_MS, body.decode("utf-8", "replace"))
-    _at_once(journal.keep_checkpoint(CHECKPOINT, kept))
+    at_once(journal.keep_checkpoint(CHECKPOINT, kept))
     backfill = Backfill(
         rules=[Rule("a")], books=journal, clock=SystemClock(), fingerprint="fingerprint"
     )
     with suppress(CheckpointMismatch):
-        position = _at_once(backfill.resume())
+        position = at_once(backfill.resume())
         assert position is None or isinstance(position, str)
         assert backfill.tally.items >= 0
 
@@ -157,16 +160,6 @@ def places(body: bytes) -> None:
     for counted in (1, 2):
         with suppress(CheckpointMismatch):
             assert len(_numbers(text, counted)) == counted
-
-
-def _at_once(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result of what waits for nothing."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        return done.value
-    work.close()
-    raise AssertionError("it waits for something")
 
 
 _LIST = b"""<?xml version="1.0" encoding="UTF-8"?>
@@ -251,6 +244,87 @@ _CONTINUED = (
     b' "continued": {"source_bucket": "s", "replica_key": "k", "upload_id": "u",'
     b' "fingerprint": "f", "part_bytes": 5, "parts_done": 1}}'
 )
+_CREDENTIALS = {"AccessKeyId": "AKEXAMPLE", "SecretAccessKey": "secret", "SessionToken": "token"}
+_HEAD = b"""\
+HTTP/1.1 200 OK\r
+content-length: 4\r
+date: Tue, 24 Nov 2026 08:00:00 GMT\r
+last-modified: Tue, 24 Nov 2026 08:00:00 GMT\r
+etag: "e"\r
+server: MinIO\r
+content-type: text/plain; charset=utf-8\r
+content-encoding: aws-chunked,gzip\r
+content-range: bytes 0-3/9\r
+x-amz-version-id: v\r
+x-amz-request-id: r\r
+x-amz-bucket-region: eu-west-1\r
+x-amz-meta-name: value\r
+x-amz-tagging-count: 1\r
+x-amz-mp-parts-count: 2\r
+x-amz-storage-class: GLACIER\r
+x-amz-restore: ongoing-request="false"\r
+x-amz-server-side-encryption: aws:kms\r
+x-amz-server-side-encryption-bucket-key-enabled: true\r
+x-amz-object-lock-mode: GOVERNANCE\r
+x-amz-object-lock-retain-until-date: 2027-01-01T00:00:00Z\r
+x-amz-checksum-crc32: AAAAAA==\r
+x-amz-checksum-type: FULL_OBJECT\r
+\r
+"""
+_ANSWERS = (
+    _HEAD + b"abcd",
+    *(b"HTTP/1.1 200 OK\r\netag: e\r\nconnection: close\r\n\r\n" + document for document in _XML),
+    b"HTTP/1.1 503 Slow Down\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n",
+    b"HTTP/1.1 206 -\r\netag: e\r\ncontent-range: bytes 0-3/9\r\ncontent-length: 4\r\n\r\nabcd",
+    (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"1\r\nx\r\n0\r\n\r\n"
+    ),
+)
+_SERVICES = (
+    (
+        b'200 {"Messages": [{"Body": "b", "ReceiptHandle": "h", "Attributes": '
+        b'{"ApproximateReceiveCount": "2"}}]}'
+    ),
+    (
+        b'200 {"Attributes": {"ApproximateNumberOfMessages": "1", '
+        b'"ApproximateNumberOfMessagesNotVisible": "2", "ApproximateNumberOfMessagesDelayed": "3"}}'
+    ),
+    b'200 {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": false}]}',
+    b'400 {"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "m"}',
+    b'500 {"__type": "InternalError:http://aws", "Message": "m"}',
+)
+_ITEMS = (
+    {
+        "subject": {"S": "key:k"},
+        "destination": {"S": "a"},
+        "state": {"S": "settled"},
+        "kind": {"S": "created"},
+        "event_at_ms": {"N": "1"},
+        "settled_at_ms": {"N": "2"},
+        "turn": {"N": "3"},
+        "order_scheme": {"S": "aws-s3"},
+        "order_token": {"S": "0A"},
+        "order_trusted": {"BOOL": True},
+        "error_code": {"S": "refused"},
+        "error_at_ms": {"N": "2"},
+        "numbered": {"N": "3"},
+        "kept": {"N": "3"},
+        "differences": {"S": "checksum tags-unread"},
+    },
+    {
+        **upload_key("a", "k"),
+        "replica_key": {"S": "k"},
+        "upload_id": {"S": "u"},
+        "fingerprint": {"S": "f"},
+        "part_bytes": {"N": "5"},
+        "kept_at_ms": {"N": "1"},
+        "position": {"S": "p"},
+        "paused_at_ms": {"N": "1"},
+        "paused_reason": {"S": "r"},
+    },
+    malformed_item(Malformed("no-json", "d", b"p"), number=7, route="sqs", now_ms=1),
+)
 _ROW = b'"photos","a%20b","4","2026-11-24T08:00:00.000Z","e","true","false"\r\n'
 _CONFIG = b"""\
 schema = 1
@@ -286,5 +360,9 @@ TARGETS = {
             ),
         ),
         Target("checkpoint", checkpoint, (json.dumps(_PLACE).encode(),)),
+        Target("answers", answers, _ANSWERS),
+        Target("services", services, _SERVICES),
+        Target("items", items, tuple(json.dumps(item).encode() for item in _ITEMS)),
+        Target("credentials", credentials, (json.dumps(_CREDENTIALS).encode(),)),
     )
 }

@@ -83,6 +83,15 @@ def test_a_missing_variable_is_named(env: dict[str, str], missing: str) -> None:
     assert missing.split(",", maxsplit=1)[0] in denied.value.hint
 
 
+async def test_a_variable_that_no_request_can_carry_is_named_and_not_quoted() -> None:
+    env = {"MAIN_ACCESS_KEY_ID": "a", "MAIN_SECRET_ACCESS_KEY": "b", "MAIN_SESSION_TOKEN": "c\nd"}
+    with pytest.raises(AccessDenied, match=r"MAIN_.*session token") as denied:
+        from_environment("MAIN", env)
+    assert "c\nd" not in f"{denied.value}{denied.value.hint}"
+    env = {"MAIN_ACCESS_KEY_ID": "a", "MAIN_SECRET_ACCESS_KEY": "päß wörd"}
+    assert (await from_environment("MAIN", env).current()).secret_key == "päß wörd"
+
+
 # --- file -----------------------------------------------------------------------------------
 
 
@@ -120,7 +129,13 @@ async def test_a_file_that_did_not_change_is_not_parsed_again(tmp_path: Path) ->
         {"AccessKeyId": "", "SecretAccessKey": "the-secret"},
         {"AccessKeyId": 1, "SecretAccessKey": "the-secret"},
         {"AccessKeyId": "a", "SecretAccessKey": "the-secret", "SessionToken": 5},
+        "[" * 100_000,
+        {"AccessKeyId": "a\r\nx-evil: 1", "SecretAccessKey": "the-secret"},
+        {"AccessKeyId": "a\u00e9", "SecretAccessKey": "the-secret"},
+        {"AccessKeyId": "a", "SecretAccessKey": "the-secret\ud800"},
+        {"AccessKeyId": "a", "SecretAccessKey": "the-secret", "SessionToken": "token\n"},
     ],
+    ids=lambda content: str(content)[:80],
 )
 async def test_a_file_that_is_none_is_named_and_not_quoted(tmp_path: Path, content: object) -> None:
     path = tmp_path / "s3.json"

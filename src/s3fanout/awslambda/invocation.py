@@ -33,7 +33,7 @@ from s3fanout.decide.retry import backoff_cap_s
 from s3fanout.decide.turns import Relation, later, relation
 from s3fanout.engine.delivery import Delivered, Deliverer
 from s3fanout.engine.uploader import Unfinished
-from s3fanout.intake import parse_message
+from s3fanout.intake import PAYLOAD_BYTES_MAX, parse_message
 from s3fanout.intake.job_message import is_job_message, job_message, read_continued
 from s3fanout.model.errors import (
     LedgerUnavailable,
@@ -215,11 +215,11 @@ class Invocations:
             try:
                 return [_wanted(body, source)]
             except MalformedEvent as error:
-                letter = Malformed(error.reason, str(error), body.encode()[:65536])
-                await self._keep([letter])
+                payload = _bytes(body)[:PAYLOAD_BYTES_MAX]
+                await self._keep([Malformed(error.reason, str(error), payload)])
                 return []
         now_ms = self._clock.now_ms()
-        parsed = parse_message(body.encode(), received_at_ms=now_ms)
+        parsed = parse_message(_bytes(body), received_at_ms=now_ms)
         for ignored in parsed.ignored:
             self._report.say("ignored", {"reason": ignored.reason, "detail": ignored.detail})
         if parsed.malformed:
@@ -315,6 +315,11 @@ class Invocations:
     def _give_back(self, message: _Message, error: S3FanoutError) -> None:
         self._report.say("given-back", {"reason": str(error), "hint": error.hint}, level="error")
         message.come_back(backoff_cap_s(message.received, self._settings.limits))
+
+
+def _bytes(body: str) -> bytes:
+    """A message as bytes, whatever its text: half a surrogate pair is none in UTF-8."""
+    return body.encode(errors="backslashreplace")
 
 
 def _wanted(body: str, source: str | None) -> _Wanted:

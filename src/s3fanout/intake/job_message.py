@@ -93,7 +93,7 @@ def read_continued(body: str) -> tuple[NewJob, Continued | None]:
             version_id=None if job.get("version_id") is None else _text(job["version_id"]),
         )
         return new, _continued(new, document.get("continued"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MalformedEvent("unknown-shape", f"job message lacks or spoils {error}") from error
 
 

@@ -170,7 +170,7 @@ class JsonClient:
 def _understood(operation: str, answer: Response) -> dict[str, Any]:
     try:
         document = json.loads(answer.body or b"{}")
-    except ValueError:
+    except (RecursionError, ValueError):
         document = None
     if not isinstance(document, dict):
         raise Unavailable(

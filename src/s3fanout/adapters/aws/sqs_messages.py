@@ -5,7 +5,8 @@ What is sent twice or deleted twice is harmless: attempts are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 BATCH_MAX = 10
 """Messages of one request (SQS API reference)."""
+
+_NOT_IN_HAND = frozenset({"MessageNotInflight", "ReceiptHandleIsInvalid"})
+"""Of ``ChangeMessageVisibility`` (SQS API reference, 2026-11)."""
 
 _ALLOW = "check the queue, and that the role may sqs:"
 
@@ -75,8 +79,9 @@ class SqsMessages:
 
     async def receive(self, queue_url: str, limit: int, *, wait_s: int) -> Sequence[Message]:
         """Up to ten messages, hidden from others for the queue's visibility timeout."""
+        operation = "ReceiveMessage"
         answer = await self._call(
-            "ReceiveMessage",
+            operation,
             {
                 "QueueUrl": queue_url,
                 "MaxNumberOfMessages": min(limit, BATCH_MAX),
@@ -84,22 +89,17 @@ class SqsMessages:
                 "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
             },
         )
-        return [
-            Message(
-                body=message["Body"],
-                handle=message["ReceiptHandle"],
-                received=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
-            )
-            for message in answer.get("Messages") or ()
-        ]
+        with _understood(operation, queue_url):
+            return [_message(message) for message in answer.get("Messages") or ()]
 
     async def count(self, queue_url: str) -> int:
         """Messages in the queue, in hand or not; about so many, says SQS. One request."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         names.append("ApproximateNumberOfMessagesDelayed")
-        body = {"QueueUrl": queue_url, "AttributeNames": names}
-        answer = await self._call("GetQueueAttributes", body)
-        return sum(int(answer["Attributes"][name]) for name in names)
+        operation = "GetQueueAttributes"
+        answer = await self._call(operation, {"QueueUrl": queue_url, "AttributeNames": names})
+        with _understood(operation, queue_url):
+            return sum(_count(answer["Attributes"][name]) for name in names)
 
     async def delete(self, queue_url: str, handles: Sequence[str]) -> None:
         """Forget messages."""
@@ -110,18 +110,26 @@ class SqsMessages:
     async def put_off(self, queue_url: str, delays_s: Mapping[str, int]) -> None:
         """Let messages, named by their handles, be delivered again after a delay, not before.
 
+        One that is no longer in hand is left alone: another delivery deleted it, or it is about to
+        be delivered again by itself.
+
         One request for each: ministack 1.5 asks for a permission that is called as the batch's
         operation, where AWS asks for that of the single one, and failures are few.
         """
         for handle, delay_s in delays_s.items():
-            await self._call(
-                "ChangeMessageVisibility",
-                {
-                    "QueueUrl": queue_url,
-                    "ReceiptHandle": handle,
-                    "VisibilityTimeout": min(max(delay_s, 0), VISIBILITY_S_MAX),
-                },
-            )
+            try:
+                await self._call(
+                    "ChangeMessageVisibility",
+                    {
+                        "QueueUrl": queue_url,
+                        "ReceiptHandle": handle,
+                        "VisibilityTimeout": min(max(delay_s, 0), VISIBILITY_S_MAX),
+                    },
+                )
+            except LedgerUnavailable as error:
+                why = error.__cause__
+                if not isinstance(why, ServiceRefusal) or why.code not in _NOT_IN_HAND:
+                    raise
 
     async def _batches(
         self, operation: str, queue_url: str, entries: Sequence[dict[str, Any]]
@@ -132,10 +140,12 @@ class SqsMessages:
                 for number, entry in enumerate(entries[first : first + BATCH_MAX])
             ]
             answer = await self._call(operation, {"QueueUrl": queue_url, "Entries": batch})
-            if failed := answer.get("Failed"):
+            with _understood(operation, queue_url):
+                codes = [entry["Code"] for entry in answer.get("Failed") or ()]
+            if codes:
                 raise LedgerUnavailable(
-                    f"the queue did not take {len(failed)} of {len(batch)} messages "
-                    f"operation={operation} code={failed[0].get('Code')}",
+                    f"the queue did not take {len(codes)} of {len(batch)} messages "
+                    f"operation={operation} code={codes[0]!r}",
                     hint="see the code; the messages are tried again",
                 )
 
@@ -150,3 +160,35 @@ class SqsMessages:
                 if throttled
                 else f"{_ALLOW}{operation.removesuffix('Batch')}",
             ) from error
+
+
+@contextmanager
+def _understood(operation: str, queue_url: str) -> Iterator[None]:
+    """Where an answer is read.
+
+    Raises:
+        LedgerUnavailable: It has another shape than SQS's: somebody else may have answered.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LedgerUnavailable(
+            f"broken answer operation={operation} queue={queue_url}",
+            hint="check what answers at this address; it is tried again",
+        ) from error
+
+
+def _message(said: Any) -> Message:
+    body, handle = said["Body"], said["ReceiptHandle"]
+    if not isinstance(body, str) or not isinstance(handle, str):
+        raise TypeError("a message of no text")
+    received = said.get("Attributes", {}).get("ApproximateReceiveCount", "1")
+    return Message(body, handle, _count(received))
+
+
+def _count(said: str) -> int:
+    """Numbers are texts in answers of SQS."""
+    count = int(said)
+    if count < 0:
+        raise ValueError("a negative count")
+    return count

@@ -23,9 +23,11 @@ from s3fanout.adapters.journal.dynamodb_items import (
     checkpoint_item,
     checkpoint_key,
     checkpoint_of,
+    kept_of,
     key_of,
     malformed_item,
     malformed_of,
+    numbered_of,
     record_of,
     recorded_of,
     typed,
@@ -120,10 +122,10 @@ class DynamoDbLedger:
             request["ConditionExpression"] = condition
             request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         try:
-            answer = await self._call("UpdateItem", request)
+            before, held = (await self._call("UpdateItem", request)).get("Attributes"), True
         except ServiceRefusal as refusal:
-            return Answer(held=False, before=recorded_of(refusal.document.get("Item")))
-        return Answer(held=True, before=recorded_of(answer.get("Attributes")))
+            before, held = refusal.document.get("Item"), False
+        return Answer(held, recorded_of(before) if before else None)
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         check_settleable(settlements)
@@ -254,7 +256,7 @@ class DynamoDbLedger:
         except ServiceRefusal:
             check_room(kept=MALFORMED_ROWS_MAX, offered=len(letters))
             raise
-        first = int(answer["Attributes"]["numbered"]["N"]) - len(letters) + 1
+        first = numbered_of(answer["Attributes"]) - len(letters) + 1
         await self._batches(
             {"PutRequest": {"Item": malformed_item(letter, number=n, route=route, now_ms=now_ms)}}
             for n, letter in enumerate(letters, start=first)
@@ -271,7 +273,7 @@ class DynamoDbLedger:
 
     async def malformed_count(self) -> int:
         answer = await self._call("GetItem", {"Key": MALFORMED_COUNT, "ConsistentRead": True})
-        return int(answer.get("Item", {}).get("kept", {"N": "0"})["N"])
+        return kept_of(answer.get("Item", {}))
 
     async def discard_malformed(self) -> int:
         request = {

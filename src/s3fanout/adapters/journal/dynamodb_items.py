@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 from s3fanout.adapters.journal.dynamodb_schema import DESTINATION, SUBJECT
+from s3fanout.model.errors import LedgerUnavailable
 from s3fanout.model.events import ChangeKind, Malformed, OrderPoint
 from s3fanout.model.jobs import (
     ErrorRecord,
@@ -18,6 +21,7 @@ from s3fanout.model.turns import Recorded
 from s3fanout.model.uploads import ReplicaUpload
 from s3fanout.ports.checkpoints import Checkpoint
 
+Read = TypeVar("Read")
 Item = dict[str, Any]
 """Attribute name to DynamoDB's typed value, ``{"S": "text"}``."""
 
@@ -29,6 +33,29 @@ CHECKPOINT = "checkpoint"
 MALFORMED_COUNT: Item = {SUBJECT: {"S": "malformed-count"}, DESTINATION: {"S": "-"}}
 
 _ERROR = ("error_code", "error_message", "error_hint", "error_at_ms")
+
+
+def _readable(read: Callable[[Item], Read]) -> Callable[[Item], Read]:
+    """``read``, of items that somebody else may have written or changed too.
+
+    Raises:
+        LedgerUnavailable: The item is none of ours; the text says which one.
+    """
+
+    @wraps(read)
+    def reading(item: Any) -> Read:
+        try:
+            return read(item)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            known = item if isinstance(item, dict) else {}
+            raise LedgerUnavailable(
+                f"an item of the ledger cannot be read subject={known.get(SUBJECT)!r} "
+                f"destination={known.get(DESTINATION)!r} reason={str(error)[:200]!r}",
+                hint="was it changed by hand, or by a newer s3fanout? Without the item, the "
+                "object's next event or a backfill makes it anew",
+            ) from error
+
+    return reading
 
 
 def typed(value: str | int | bytes | bool) -> dict[str, Any]:  # noqa: FBT001 - one of many types
@@ -90,10 +117,9 @@ def update_of(settlement: Settlement) -> tuple[dict[str, Any], set[str]]:
     )
 
 
-def recorded_of(item: Item | None) -> Recorded | None:
+@_readable
+def recorded_of(item: Item) -> Recorded:
     """What convergence needs to know of a record."""
-    if not item:
-        return None
     return Recorded(
         turn=_int(item, "turn") or 0,
         order=_order(item),
@@ -102,16 +128,17 @@ def recorded_of(item: Item | None) -> Recorded | None:
     )
 
 
+@_readable
 def record_of(item: Item) -> ReplicaRecord:
     """The record of one replica. Its fence is its turn; when it was accepted is not kept."""
     event_at_ms = _int(item, "event_at_ms") or 0
     code = _text(item, "error_code")
     return ReplicaRecord(
-        destination=item[DESTINATION]["S"],
-        key=item[SUBJECT]["S"].removeprefix(KEY_PREFIX),
+        destination=_text_of(item, DESTINATION),
+        key=_text_of(item, SUBJECT).removeprefix(KEY_PREFIX),
         fence=_int(item, "turn") or 0,
-        state=JobState(item["state"]["S"]),
-        kind=ChangeKind(item["kind"]["S"]),
+        state=JobState(_text_of(item, "state")),
+        kind=ChangeKind(_text_of(item, "kind")),
         event_at_ms=event_at_ms,
         accepted_at_ms=event_at_ms,
         due_at_ms=_int(item, "due_at_ms") or 0,
@@ -135,6 +162,18 @@ def error_of(item: Item) -> ErrorRecord:
     return ErrorRecord(*(_text(item, name) or "" for name in _ERROR[:3]))
 
 
+@_readable
+def error_at_ms_of(item: Item) -> int:
+    """When that error was."""
+    return _number_of(item, "error_at_ms")
+
+
+@_readable
+def pause_of(item: Item) -> tuple[int, str]:
+    """Since when a destination is paused, and why."""
+    return _number_of(item, "paused_at_ms"), _text_of(item, "paused_reason")
+
+
 def upload_key(destination: str, key: str) -> Item:
     """Where the unfinished upload of a replica is."""
     return {SUBJECT: {"S": UPLOAD_PREFIX + key}, DESTINATION: {"S": destination}}
@@ -151,15 +190,16 @@ def upload_item(upload: ReplicaUpload) -> Item:
     }
 
 
+@_readable
 def upload_of(item: Item) -> ReplicaUpload:
     """The upload again."""
     return ReplicaUpload(
-        destination=item[DESTINATION]["S"],
-        key=item[SUBJECT]["S"].removeprefix(UPLOAD_PREFIX),
-        replica_key=item["replica_key"]["S"],
-        upload_id=item["upload_id"]["S"],
-        fingerprint=item["fingerprint"]["S"],
-        part_bytes=int(item["part_bytes"]["N"]),
+        destination=_text_of(item, DESTINATION),
+        key=_text_of(item, SUBJECT).removeprefix(UPLOAD_PREFIX),
+        replica_key=_text_of(item, "replica_key"),
+        upload_id=_text_of(item, "upload_id"),
+        fingerprint=_text_of(item, "fingerprint"),
+        part_bytes=_number_of(item, "part_bytes"),
     )
 
 
@@ -178,6 +218,7 @@ def checkpoint_item(name: str, checkpoint: Checkpoint) -> Item:
     }
 
 
+@_readable
 def checkpoint_of(item: Item) -> Checkpoint:
     """The checkpoint again."""
     return Checkpoint(
@@ -200,10 +241,11 @@ def malformed_item(letter: Malformed, *, number: int, route: str, now_ms: int) -
     }
 
 
+@_readable
 def malformed_of(item: Item) -> MalformedRecord:
     """The message again."""
     return MalformedRecord(
-        id=int(item[DESTINATION]["S"]),
+        id=int(_text_of(item, DESTINATION)),
         received_at_ms=_int(item, "received_at_ms") or 0,
         route=_text(item, "route") or "",
         reason=_text(item, "reason") or "",
@@ -212,12 +254,38 @@ def malformed_of(item: Item) -> MalformedRecord:
     )
 
 
+@_readable
+def numbered_of(item: Item) -> int:
+    """How many messages were kept until now."""
+    return _number_of(item, "numbered")
+
+
+@_readable
+def kept_of(item: Item) -> int:
+    """How many messages are kept now."""
+    return _int(item, "kept") or 0
+
+
+def _text_of(item: Item, name: str) -> str:
+    text = item[name]["S"]
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is no text")
+    return text
+
+
+def _number_of(item: Item, name: str) -> int:
+    number = item[name]["N"]  # a text in answers of DynamoDB
+    if not isinstance(number, str):
+        raise TypeError(f"{name} is no number")
+    return int(number)
+
+
 def _text(item: Item, name: str) -> str | None:
-    return item[name]["S"] if name in item else None
+    return _text_of(item, name) if name in item else None
 
 
 def _int(item: Item, name: str) -> int | None:
-    return int(item[name]["N"]) if name in item else None
+    return _number_of(item, name) if name in item else None
 
 
 def _order(item: Item) -> OrderPoint | None:

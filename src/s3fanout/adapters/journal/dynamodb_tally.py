@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from s3fanout.adapters.journal.dynamodb_items import Item, error_of, record_of
+from s3fanout.adapters.journal.dynamodb_items import (
+    Item,
+    error_at_ms_of,
+    error_of,
+    pause_of,
+    record_of,
+)
 from s3fanout.adapters.journal.states import UNSETTLED
 from s3fanout.model.jobs import DestinationSummary, JobState
 
@@ -38,7 +44,7 @@ class Tally:
             self._last_settled_at_ms = max(self._last_settled_at_ms or 0, record.settled_at_ms or 0)
         if record.error is not None:
             # Of several at one time, that of the smallest key.
-            rank = (-int(item["error_at_ms"]["N"]), record.key)
+            rank = (-error_at_ms_of(item), record.key)
             if self._newest_error is None or rank < self._newest_error[0]:
                 self._newest_error = (rank, item)
 
@@ -53,7 +59,8 @@ class Tally:
 
     def summary(self, destination: str) -> DestinationSummary:
         """All of it."""
-        error, paused = self._newest_error, self.paused
+        error = self._newest_error
+        paused_at_ms, paused_reason = pause_of(self.paused) if self.paused else (None, "")
         return DestinationSummary(
             destination=destination,
             ready=self._ready,
@@ -67,6 +74,6 @@ class Tally:
             last_settled_at_ms=self._last_settled_at_ms,
             last_error=error_of(error[1]) if error else None,
             last_error_at_ms=-error[0][0] if error else None,
-            paused_at_ms=int(paused["paused_at_ms"]["N"]) if paused else None,
-            paused_reason=paused["paused_reason"]["S"] if paused else "",
+            paused_at_ms=paused_at_ms,
+            paused_reason=paused_reason,
         )

@@ -31,11 +31,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from s3fanout.adapters.store.http_date import date_ms
 from s3fanout.adapters.store.s3_xml import ErrorDocument, parse_error
 from s3fanout.model.errors import (
     AccessDenied,
@@ -329,13 +328,8 @@ def _retry_after_s(value: str, now_ms: int) -> float | None:
         return None
     if value.isdecimal():
         return min(float(value), _RETRY_AFTER_MAX_S)
-    try:
-        at = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):  # the latter from an offset of many digits
-        return None
-    if at.tzinfo is None:  # "-0000": UTC without saying so
-        at = at.replace(tzinfo=UTC)
-    return min(max(at.timestamp() - now_ms / 1000, 0.0), _RETRY_AFTER_MAX_S)
+    at_ms = date_ms(value)
+    return None if at_ms is None else min(max((at_ms - now_ms) / 1000, 0.0), _RETRY_AFTER_MAX_S)
 
 
 def _text(fact: str, target: Target) -> str:

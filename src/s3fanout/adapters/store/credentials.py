@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,10 @@ REREAD_S = 10.0
 """How long credentials of botocore or a file are used before they are looked at again. botocore
 renews temporary ones itself 15 minutes before they expire, when it is asked."""
 
+_IN_HEADER = re.compile(r"[ -~]*")
+_TEXT = re.compile(r"[^\ud800-\udfff]*")
+"""A secret only signs: any text will do, as stores other than AWS let their users choose it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -31,6 +36,26 @@ class Credentials:
     access_key: str
     secret_key: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
+
+
+def _sendable(found: Credentials, place: str) -> Credentials:
+    """``found``, of which a request can carry what it has to.
+
+    Raises:
+        AccessDenied: It cannot; the text names the part, never its value.
+    """
+    for name, value, allowed in (
+        ("access key", found.access_key, _IN_HEADER),
+        ("secret key", found.secret_key, _TEXT),
+        ("session token", found.token or "", _IN_HEADER),
+    ):
+        if not allowed.fullmatch(value):
+            raise AccessDenied(
+                f"credentials cannot be used {place} reason='the {name} holds a character that no "
+                f"request can carry'",
+                hint="look for a line break or a typographic character that was copied with it",
+            )
+    return found
 
 
 class CredentialSource(Protocol):
@@ -59,7 +84,8 @@ def from_environment(prefix: str, env: Mapping[str, str]) -> StaticCredentials:
     """``<prefix>_ACCESS_KEY_ID``, ``<prefix>_SECRET_ACCESS_KEY``, ``<prefix>_SESSION_TOKEN``.
 
     Raises:
-        AccessDenied: One of the first two is missing; the hint names it.
+        AccessDenied: One of the first two is missing (the hint names it), or no request can carry
+            them.
     """
     names = (f"{prefix}_ACCESS_KEY_ID", f"{prefix}_SECRET_ACCESS_KEY")
     missing = [name for name in names if not env.get(name, "").strip()]
@@ -68,11 +94,13 @@ def from_environment(prefix: str, env: Mapping[str, str]) -> StaticCredentials:
             f"no credentials in the environment missing={','.join(missing)}",
             hint=f"export {missing[0]}=…",
         )
-    return StaticCredentials(
+    found = Credentials(
         env[names[0]].strip(),
         env[names[1]].strip(),
         env.get(f"{prefix}_SESSION_TOKEN", "").strip() or None,
     )
+    _sendable(found, f"variables={prefix}_…")
+    return StaticCredentials(found.access_key, found.secret_key, found.token)
 
 
 class FileCredentials:
@@ -108,7 +136,7 @@ class FileCredentials:
             raise AccessDenied(
                 f"credentials file cannot be read file={self._path} reason={reason!r}", hint=hint
             ) from error
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             # Not chained into the text: the parser quotes what it saw.
             raise AccessDenied(
                 f"credentials file is not JSON file={self._path}", hint=hint
@@ -126,8 +154,10 @@ class FileCredentials:
             raise AccessDenied(
                 f"credentials file has a SessionToken that is no text file={self._path}", hint=hint
             )
+        read = Credentials(found["AccessKeyId"], found["SecretAccessKey"], token)
+        _sendable(read, f"file={self._path}")
         self._stamp = stamp
-        return Credentials(found["AccessKeyId"], found["SecretAccessKey"], token)
+        return read
 
 
 class BotocoreCredentials:
@@ -190,7 +220,8 @@ class BotocoreCredentials:
                 hint="set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name "
                 "credentials in the configuration",
             )
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None)
+        found = Credentials(frozen.access_key, frozen.secret_key, frozen.token or None)
+        return _sendable(found, f"from={wanted}")
 
     def _find(self) -> Any:
         from botocore.credentials import (  # noqa: PLC0415 - see module

@@ -44,6 +44,8 @@ AGAIN_S_MAX = 2.0
 _SAFE = frozenset({"GET", "HEAD"})
 _PASSING = frozenset({500, 502, 504})
 """Not 503: it may mean "slow down", and an answer to ``HEAD`` has no code that tells."""
+_IDS = ("etag", "x-amz-version-id")
+"""They are kept in the ledger and sent back as they came: only ASCII can be both."""
 _OK = frozenset({200})
 _ANSWERED = frozenset({200, 206, 416})
 _OF_BUCKET = frozenset(
@@ -151,7 +153,7 @@ class S3Client:
             expected: Statuses that are a success.
 
         Raises:
-            StoreError: Any other status, or no answer.
+            StoreError: Any other status, no answer, or an id in it that cannot be sent back.
         """
         if not key and operation not in _OF_BUCKET:
             raise Refused(
@@ -184,7 +186,7 @@ class S3Client:
         except Unavailable as error:
             raise self._classified(operation, key, error, now_ms=now_ms) from error
         if answer.status in expected:
-            return answer
+            return self._with_ids(operation, key, answer, wrote=method not in _SAFE)
         refusal = self._classified(operation, key, answer, now_ms=now_ms)
         if method == "HEAD" and isinstance(refusal, (AccessDenied, Refused)):
             refusal = await self._explained(operation, key, refusal)
@@ -282,6 +284,20 @@ class S3Client:
             return refusal
         return refusal
 
+    def _with_ids(
+        self, operation: Operation, key: str, answer: Response, *, wrote: bool
+    ) -> Response:
+        """``answer``, if its ids are such that they can be kept and sent back.
+
+        Raises:
+            Unavailable: They are not.
+        """
+        for name in _IDS:
+            if not answer.headers.get(name, "").isascii():
+                fact = f"{name} is no ASCII"
+                raise self._broken(operation, key, fact, status=answer.status, maybe_applied=wrote)
+        return answer
+
     def _pin(self, etag: str) -> str:
         if not etag.isascii() or not etag.isprintable() or '"' in etag:
             # Hints come from messages that anybody may have sent: no object has such an etag.
@@ -300,7 +316,14 @@ class S3Client:
         return self._date
 
     def _broken(
-        self, operation: Operation, key: str, fact: str, *, s3_code: str = "", status: int = 0
+        self,
+        operation: Operation,
+        key: str,
+        fact: str,
+        *,
+        s3_code: str = "",
+        status: int = 0,
+        maybe_applied: bool = False,
     ) -> Unavailable:
         return Unavailable(
             f"broken answer: {fact} operation={operation} bucket={self._bucket} key={key!r}",
@@ -308,6 +331,7 @@ class S3Client:
             s3_code=s3_code,
             of_source=self._is_source,
             status=status,
+            maybe_applied=maybe_applied,
         )
 
 

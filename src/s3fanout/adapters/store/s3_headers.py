@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from s3fanout.adapters.store.http_date import date_ms
 from s3fanout.adapters.store.s3_client import SAFE, encoded
 from s3fanout.adapters.store.s3_xml import SIZE, unquoted
 from s3fanout.model.errors import Refused
@@ -61,7 +59,7 @@ def facts_of(
         size_bytes=size_bytes,
         etag=etag,
         version_id=headers.get("x-amz-version-id"),
-        last_modified_at_ms=_date_ms(headers.get("last-modified", "")),
+        last_modified_at_ms=date_ms(headers.get("last-modified", "")) or 0,
         tag_count=tag_count(headers),
         attributes=ObjectAttributes(
             headers=_content_headers(headers),
@@ -75,7 +73,7 @@ def facts_of(
         ),
         checksums=_checksums(headers, etag),
         archived=_archived(headers),
-        told_at_ms=_date_ms(headers.get("date", "")),
+        told_at_ms=date_ms(headers.get("date", "")) or 0,
     )
 
 
@@ -229,13 +227,3 @@ def _content_headers(headers: Mapping[str, str]) -> dict[str, str]:
         if rest := [coding for coding in codings if coding != "aws-chunked"]:
             kept["content-encoding"] = ",".join(rest)
     return kept
-
-
-@lru_cache(maxsize=512)
-def _date_ms(text: str) -> int:
-    """Unix milliseconds; kept, because what was written together has one second."""
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # the latter from an offset of many digits
-        return 0
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)

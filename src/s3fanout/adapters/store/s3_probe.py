@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from s3fanout.adapters.store.classify import Operation
+from s3fanout.adapters.store.http_date import date_ms
 from s3fanout.adapters.store.s3_xml import root_of
 from s3fanout.model.errors import AccessDenied, Refused, SourceChanged, StoreError, Unavailable
 from s3fanout.model.objects import Present
@@ -52,10 +52,7 @@ async def store_clock_ms(store: S3Store) -> int | None:
         StoreError: The bucket cannot be asked: no answer, wrong credentials, no such bucket.
     """
     answer = await store.send(Operation.HEAD_BUCKET, "HEAD")
-    try:
-        return int(parsedate_to_datetime(answer.headers.get("date", "")).timestamp() * 1000)
-    except ValueError:
-        return None
+    return date_ms(answer.headers.get("date", ""))
 
 
 class StoreVendor:
