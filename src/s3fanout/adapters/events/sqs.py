@@ -72,8 +72,11 @@ class SqsSource:
                 WaitTimeSeconds=self._wait_s,
                 VisibilityTimeout=self._visibility_s,
             )
+            # Half a surrogate pair, which JSON can say, is not UTF-8: an error would end intake.
             return [
-                SqsMessage(message["Body"].encode(), message["ReceiptHandle"])
+                SqsMessage(
+                    message["Body"].encode(errors="backslashreplace"), message["ReceiptHandle"]
+                )
                 for message in answer.get("Messages", [])
             ]
 
