@@ -9,13 +9,17 @@
 | a copy may read in one account and write in another | S3, CopyObject |
 | who reads or writes an encrypted object uses the bucket's key | S3, "Using SSE-KMS" |
 | who may not read tags is not told their number | S3 API reference, "GetObject" |
+| what a function wrote is in its log | Lambda, "CloudWatch Logs" |
 | messages of a topic wait until the function can run | Lambda, "Asynchronous invocation" |
 
 The last one bounds what a burst of messages costs: ministack itself starts a process for each that
 comes while others run. It leaves the processes of functions that a stack removes; here they end.
 
+ministack takes what it has read of a log when 5 ms passed without a line, and what a busy machine
+brings later only with the function's next run, if there is one.
+
 It is a program, ``python -P aws_rules.py``, configured by ministack's environment variables. The
-tests that rely on a rule fail without it.
+tests that rely on a rule fail without it, seldom where it is about such a race.
 """
 
 from __future__ import annotations
@@ -36,6 +40,8 @@ RUNS_AT_ONCE = 3
 """Of all functions together, for messages of topics."""
 BATCHES_AT_ONCE = 2
 """Of one queue. Each needs a process, which starts for longer than it works."""
+LINES_END_S, LINES_MAX_S = 0.05, 1.0
+"""Silence after which a log is whole, and how long it is waited for."""
 _LOG_STREAMS = frozenset({"logs:CreateLogStream", "logs:PutLogEvents", "logs:GetLogEvents"})
 
 
@@ -48,6 +54,7 @@ def main() -> None:
     open_foreign_buckets(iam)
     ask_for_keys_of_buckets(iam)
     tell_counts_to_readers(iam)
+    wait_for_lines()
     queue_messages_of_topics()
     deliver_few_batches_at_once()
     end_removed_functions()
@@ -225,6 +232,22 @@ def ask_for_keys_of_buckets(iam: Any) -> None:
     actions.s3_additional_checks = with_keys
     iam.enforce = enforce_also_keys
     kms.key_policy_for_arn = policy_of_any_key
+
+
+def wait_for_lines() -> None:
+    """Lambda loses no line of a log, however late it is read."""
+    processes: Any = importlib.import_module("ministack.core.lambda_runtime")
+    read = processes.Worker._drain_stderr_bounded
+
+    def read_patiently(worker: Any, **_: float) -> Any:
+        return read(
+            worker,
+            first_line_wait=LINES_MAX_S / 2,
+            idle_confirm=LINES_END_S,
+            hard_cap=LINES_MAX_S,
+        )
+
+    processes.Worker._drain_stderr_bounded = read_patiently
 
 
 def queue_messages_of_topics() -> None:
