@@ -68,7 +68,7 @@ def services(body: bytes) -> None:
     messages = SqsMessages(client)
     with suppress(LedgerUnavailable):
         for message in at_once(messages.receive(_QUEUE, 10, wait_s=0)):
-            assert message.handle is not None
+            assert isinstance(message.handle, str)
             assert message.received >= 0
             with suppress(MalformedEvent):
                 read_job_message(message.body)

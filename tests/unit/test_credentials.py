@@ -162,6 +162,16 @@ async def test_the_standard_chain_reads_the_environment(monkeypatch: pytest.Monk
     assert await BotocoreCredentials(clock=ManualClock()).current() == Credentials("a", "b", "c")
 
 
+async def test_what_no_request_can_carry_is_named_also_where_the_chain_found_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "c\nd")
+    with pytest.raises(AccessDenied, match=r"standard AWS chain.*session token"):
+        await BotocoreCredentials(clock=ManualClock()).current()
+
+
 async def test_a_profile_is_read_from_the_shared_files(tmp_path: Path) -> None:
     write(
         tmp_path / "credentials",

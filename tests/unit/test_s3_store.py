@@ -18,7 +18,6 @@ from s3fanout.adapters.store.credentials import Credentials
 from s3fanout.adapters.store.endpoint import Endpoint
 from s3fanout.adapters.store.s3 import S3Store
 from s3fanout.adapters.store.s3_client import AGAIN_S_MAX
-from s3fanout.adapters.store.s3_probe import store_clock_ms
 from s3fanout.adapters.store.transport import Response
 from s3fanout.model.errors import (
     AccessDenied,
@@ -487,7 +486,7 @@ async def test_credentials_that_cannot_be_had_are_the_sources_trouble_too() -> N
 
 @pytest.mark.parametrize("name", ["etag", "x-amz-version-id"])
 async def test_an_id_that_could_not_be_sent_back_is_a_broken_answer(name: str) -> None:
-    """The ledger is UTF-8, and such an etag would end its write: the others' jobs with it."""
+    """The ledger is UTF-8: its write would end in an error that is not a store's."""
     read = Response(200, {"content-length": "4", "etag": ETAG, name: "\udc9a"}, b"")
     with pytest.raises(Unavailable, match="broken answer") as broken:
         await store_of(read)[0].head("k")
@@ -496,17 +495,3 @@ async def test_an_id_that_could_not_be_sent_back_is_a_broken_answer(name: str) -
     with pytest.raises(Unavailable, match="broken answer") as broken:
         await copy(store_of(written)[0])
     assert broken.value.maybe_applied
-
-
-@pytest.mark.parametrize(
-    ("date", "at_ms"),
-    [
-        ("Mon, 23 Nov 2026 01:02:03 GMT", 1_795_395_723_000),
-        ("Mon, 23 Nov 2026 01:02:03 -0000", 1_795_395_723_000),
-        ("Mon, 23 Nov 2026 01:02:03 +99999999999999", None),
-        ("today", None),
-        ("", None),
-    ],
-)
-async def test_the_stores_clock_is_read_or_not_known(date: str, at_ms: int | None) -> None:
-    assert await store_clock_ms(store_of(answer(date=date))[0]) == at_ms
